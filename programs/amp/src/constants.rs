@@ -1,0 +1,11 @@
+//! Seeds, under the names that anchor's constraints and the IDL show.
+
+use anchor_lang::prelude::*;
+
+#[constant]
+pub const CHANNEL_SEED: &[u8] = amp_protocol::seeds::CHANNEL;
+#[constant]
+pub const VAULT_SEED: &[u8] = amp_protocol::seeds::VAULT;
+
+/// Where the runtime shows a program the other instructions of its transaction.
+pub const INSTRUCTIONS_SYSVAR: Pubkey = pubkey!("Sysvar1nstructions1111111111111111111111111");

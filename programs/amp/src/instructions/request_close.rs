@@ -1,0 +1,35 @@
+use amp_protocol::rejection::Rejection;
+use anchor_lang::prelude::*;
+
+use crate::error::{AmpError, OrRefuse, refuse};
+use crate::events::CloseRequested;
+use crate::state::Channel;
+
+#[derive(Accounts)]
+pub struct RequestClose<'info> {
+    pub funder: Signer<'info>,
+    #[account(mut, has_one = funder @ AmpError::WrongFunder)]
+    pub channel: AccountLoader<'info, Channel>,
+}
+
+pub(crate) fn handle(ctx: Context<RequestClose>) -> Result<()> {
+    let mut channel = ctx.accounts.channel.load_mut()?;
+    channel.check_version().or_refuse()?;
+    if channel.is_closing() {
+        return refuse(Rejection::AlreadyClosing);
+    }
+    let now = Clock::get()?.unix_timestamp;
+    let closable_from =
+        now.checked_add(channel.close_grace.into()).ok_or(Rejection::ClockOutOfRange).or_refuse()?;
+    channel.closing_at = now;
+    channel.invariant().or_refuse()?;
+
+    emit!(CloseRequested {
+        channel: ctx.accounts.channel.key(),
+        closing_at: now,
+        closable_from,
+        deposited: channel.deposited,
+        claimed: channel.claimed,
+    });
+    Ok(())
+}

@@ -1,0 +1,102 @@
+//! The AMP program: a payment channel whose vouchers are sequence numbers.
+//!
+//! A funder deposits once; every request is paid off chain by a signed seq; `seq * unit_price`
+//! bounds what the recipient may claim, and the recipient claims what it metered. This file is the
+//! table of contents: one line an instruction. The rules themselves stand in `amp_protocol::rules`,
+//! which the SDK runs too; the instructions here check who asks, apply a rule, write, then move
+//! tokens.
+
+// the derive macros of anchor write public items without docs
+#![allow(missing_docs)]
+
+pub mod constants;
+pub mod error;
+pub mod events;
+pub mod instructions;
+pub mod precompile;
+pub mod state;
+pub mod token;
+
+use anchor_lang::prelude::*;
+
+pub use instructions::*;
+
+declare_id!("AMPchanne1111111111111111111111111111111111");
+
+#[program]
+pub mod amp {
+    use super::*;
+
+    /// Creates a channel and its vault and moves the deposit in.
+    ///
+    /// ### Authority
+    /// The funder signs for the deposit, the rent payer for the accounts' rent.
+    ///
+    /// ### Errors
+    /// `ZeroAmount`, the terms' bounds, `SelfPayment`, `MintExtensionRefused`.
+    pub fn open_channel(
+        ctx: Context<OpenChannel>,
+        nonce: u64,
+        deposit: u64,
+        unit_price: u64,
+        rate_limit: u64,
+        settle_interval: u32,
+        close_grace: u32,
+        max_chain_depth: u8,
+    ) -> Result<()> {
+        let terms = amp_protocol::rules::Terms {
+            unit_price,
+            rate_limit,
+            settle_interval,
+            close_grace,
+            max_chain_depth,
+        };
+        instructions::open_channel::handle(ctx, nonce, deposit, terms)
+    }
+
+    /// Adds to the deposit. Refunds still go to the funder.
+    ///
+    /// ### Authority
+    /// The owner of the tokens, whoever that is.
+    ///
+    /// ### Errors
+    /// `ZeroAmount`, `Closing`, `DepositOverflow`.
+    pub fn top_up(ctx: Context<TopUp>, amount: u64) -> Result<()> {
+        instructions::top_up::handle(ctx, amount)
+    }
+
+    /// Pays `owed - claimed` of the signer of the credential in the ed25519 instruction just before.
+    ///
+    /// ### Authority
+    /// The recipient.
+    ///
+    /// ### Errors
+    /// The precompile's and the message's guards, `OwedNotAboveClaimed`, `OwedAboveCeiling`,
+    /// `SettleEarly`, `ClaimedAboveDeposit`, `RateExceeded`.
+    pub fn settle(ctx: Context<Settle>, owed: u64) -> Result<()> {
+        instructions::settle::handle(ctx, owed)
+    }
+
+    /// Starts the grace period after which anyone may close the channel.
+    ///
+    /// ### Authority
+    /// The funder.
+    ///
+    /// ### Errors
+    /// `AlreadyClosing`: asking again would restart the clock.
+    pub fn request_close(ctx: Context<RequestClose>) -> Result<()> {
+        instructions::request_close::handle(ctx)
+    }
+
+    /// Pays what a close statement says is still owed, refunds the rest, closes vault and channel.
+    ///
+    /// ### Authority
+    /// The recipient at any time; the funder at once with the recipient's close statement in the
+    /// ed25519 instruction just before; anyone once the grace of a close request has passed.
+    ///
+    /// ### Errors
+    /// `ClosedInOpeningSlot`, `GraceNotOver`, `StatementAboveDeposit`, the precompile's guards.
+    pub fn close_channel(ctx: Context<CloseChannel>) -> Result<()> {
+        instructions::close_channel::handle(ctx)
+    }
+}

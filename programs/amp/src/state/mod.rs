@@ -1,0 +1,5 @@
+//! The program's accounts: layout and invariants.
+
+mod channel;
+
+pub use channel::Channel;

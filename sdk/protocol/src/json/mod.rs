@@ -1,0 +1,17 @@
+//! The JSON shapes of the protocol: snake_case out, camelCase accepted too, 64-bit integers as
+//! decimal strings (a JavaScript number holds 53 bits).
+
+mod base58;
+mod bodies;
+mod decimal;
+mod discovery;
+mod error_body;
+mod pricing;
+
+pub use base58::{Base58, Base58Error};
+pub use bodies::{
+    ChannelStatus, CloseResponse, CredentialBody, SignedCloseStatement, SignedMeteringProof, StatementError,
+};
+pub use discovery::{DiscoveryDocument, DiscoveryError};
+pub use error_body::{ErrorBody, Shortage};
+pub use pricing::{Pricing, PricingMode, PricingTable, RouteRate};

@@ -1,0 +1,129 @@
+use std::collections::BTreeMap;
+use std::string::String;
+
+use serde::{Deserialize, Serialize};
+
+use super::base58::Base58;
+use crate::money::Amount;
+
+/// What a rate counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PricingMode {
+    /// Base units a call.
+    #[serde(rename = "per-call")]
+    PerCall,
+    /// Base units a second of a stream's wall time.
+    #[serde(rename = "per-second")]
+    PerSecond,
+    /// Base units a byte of the response.
+    #[serde(rename = "per-byte")]
+    PerByte,
+    /// Base units a unit of work that the handler reports.
+    #[serde(rename = "per-compute")]
+    PerCompute,
+}
+
+/// The price that applies to a route: the value of `AMP-Pricing`, and `pricing.default` of the
+/// discovery document.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pricing {
+    /// What the rate counts.
+    pub mode: PricingMode,
+    /// Base units per counted thing. Zero: free.
+    pub rate: Amount,
+    /// The mint that is accepted.
+    pub token: Base58<32>,
+    /// Smallest deposit that is served, in base units.
+    #[serde(alias = "minDeposit")]
+    pub min_deposit: Amount,
+    /// Seconds between settlements that the service asks for: a channel's may not be longer.
+    #[serde(alias = "settleInterval")]
+    pub settle_interval: u32,
+}
+
+/// A route's or tool's own mode and rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteRate {
+    /// What the rate counts.
+    pub mode: PricingMode,
+    /// Base units per counted thing. Zero: free.
+    pub rate: Amount,
+}
+
+/// All prices of a service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PricingTable {
+    /// Where nothing else matches.
+    pub default: Pricing,
+    /// By path prefix; the longest match wins.
+    #[serde(default)]
+    pub routes: BTreeMap<String, RouteRate>,
+    /// By tool name.
+    #[serde(default)]
+    pub tools: BTreeMap<String, RouteRate>,
+}
+
+impl PricingTable {
+    /// The price of a path. A prefix ends at a segment boundary: `/v1/chat` covers `/v1/chat` and
+    /// `/v1/chat/x`, not `/v1/chatter`; with a slash at its end it covers what is below it.
+    pub fn for_route(&self, path: &str) -> Pricing {
+        let matches = self.routes.iter().filter(|(prefix, _)| covers(prefix, path));
+        self.with(matches.max_by_key(|(prefix, _)| prefix.len()).map(|(_, rate)| rate))
+    }
+
+    /// The price of a tool.
+    pub fn for_tool(&self, name: &str) -> Pricing {
+        self.with(self.tools.get(name))
+    }
+
+    fn with(&self, rate: Option<&RouteRate>) -> Pricing {
+        let default = self.default.clone();
+        rate.map_or(default.clone(), |own| Pricing { mode: own.mode, rate: own.rate, ..default })
+    }
+}
+
+fn covers(prefix: &str, path: &str) -> bool {
+    path.strip_prefix(prefix)
+        .is_some_and(|rest| prefix.ends_with('/') || rest.is_empty() || rest.starts_with('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> PricingTable {
+        serde_json::from_value(serde_json::json!({
+            "default": {"mode": "per-call", "rate": "1", "token": Base58([1; 32]), "minDeposit": "5", "settleInterval": 60},
+            "routes": {
+                "/v1": {"mode": "per-call", "rate": 2},
+                "/v1/chat": {"mode": "per-second", "rate": "3"},
+                "/free/": {"mode": "per-call", "rate": "0"}
+            }
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn the_longest_prefix_wins_and_ends_at_a_segment() {
+        let rate = |path: &str| table().for_route(path).rate.get();
+        for (path, expected) in [
+            ("/", 1),
+            ("/v1", 2),
+            ("/v1/x", 2),
+            ("/v1/chat", 3),
+            ("/v1/chat/x", 3),
+            ("/v1/chatter", 2),
+            ("/v10", 1),
+            ("/free/x", 0),
+            ("/free", 1),
+        ] {
+            assert_eq!(rate(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn pricing_is_written_in_snake_case() {
+        let text = serde_json::to_string(&table()).unwrap();
+        assert!(text.contains("\"min_deposit\":\"5\"") && text.contains("\"settle_interval\":60"), "{text}");
+    }
+}

@@ -1,0 +1,12 @@
+//! The program's rules as pure functions of state, input and time. The program runs these and no
+//! others; the SDK runs the same ones to know beforehand what the program will say.
+
+mod close;
+mod rate;
+mod settlement;
+mod terms;
+
+pub use close::{Close, Closer, close};
+pub use rate::RateWindow;
+pub use settlement::{Books, Settlement, SignerBooks, settle, settleable_from};
+pub use terms::{MAX_CHAIN_DEPTH, MAX_CLOSE_GRACE, MAX_SETTLE_INTERVAL, MIN_SETTLE_INTERVAL, Terms};

@@ -1,0 +1,136 @@
+use super::rate::RateWindow;
+use super::terms::Terms;
+use crate::money::{Amount, Seq};
+use crate::rejection::Rejection;
+
+/// What a channel has booked, over all its signers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Books {
+    /// Put in by the opening and by top-ups.
+    pub deposited: Amount,
+    /// Paid out by settlements.
+    pub claimed: Amount,
+    /// The rate window of the last settlement.
+    pub window: RateWindow,
+    /// Whether the funder has asked to close.
+    pub closing: bool,
+}
+
+impl Books {
+    /// Deposited and not yet claimed.
+    pub fn balance(&self) -> Result<Amount, Rejection> {
+        self.deposited.checked_sub(self.claimed).ok_or(Rejection::InvariantBroken)
+    }
+}
+
+/// What one signer has paid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SignerBooks {
+    /// Paid out on this signer's credentials.
+    pub claimed: Amount,
+    /// Unix seconds of the last settlement, or of the opening.
+    pub last_settled_at: i64,
+}
+
+/// The books after a settlement, and what it pays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settlement {
+    /// To be moved from the vault.
+    pub payout: Amount,
+    /// The channel's claimed total.
+    pub claimed: Amount,
+    /// The signer's claimed total.
+    pub signer_claimed: Amount,
+    /// The rate window.
+    pub window: RateWindow,
+}
+
+/// The first second at which this signer may be settled. While the channel is closing that is any.
+pub fn settleable_from(signer: &SignerBooks, settle_interval: u32) -> i64 {
+    signer.last_settled_at.saturating_add(i64::from(settle_interval))
+}
+
+/// Books a claim of `owed` (cumulative, of one signer) under the credential with `seq`.
+///
+/// Holds `signer_claimed < owed <= seq * unit_price`, the interval, the rate, and
+/// `claimed <= deposited`, in this order.
+pub fn settle(
+    terms: &Terms,
+    books: &Books,
+    signer: &SignerBooks,
+    seq: Seq,
+    owed: Amount,
+    now: i64,
+) -> Result<Settlement, Rejection> {
+    if owed <= signer.claimed {
+        return Err(Rejection::OwedNotAboveClaimed);
+    }
+    if !terms.unit_price()?.ceiling(seq).covers(owed) {
+        return Err(Rejection::OwedAboveCeiling);
+    }
+    if !books.closing && now < settleable_from(signer, terms.settle_interval) {
+        return Err(Rejection::SettleEarly);
+    }
+    let payout = owed.checked_sub(signer.claimed).ok_or(Rejection::OwedNotAboveClaimed)?;
+    if payout > books.balance()? {
+        return Err(Rejection::ClaimedAboveDeposit);
+    }
+    let window = books.window.at(now, terms.settle_interval)?.claim(payout, terms.rate_limit())?;
+    let claimed = books.claimed.checked_add(payout).ok_or(Rejection::ClaimedAboveDeposit)?;
+    Ok(Settlement { payout, claimed, signer_claimed: owed, window })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const TERMS: Terms =
+        Terms { unit_price: 10, rate_limit: 100, settle_interval: 60, close_grace: 0, max_chain_depth: 0 };
+
+    fn books(deposited: u64, claimed: u64) -> Books {
+        let window = RateWindow { started_at: 0, claimed: Amount::ZERO };
+        Books { deposited: Amount::new(deposited), claimed: Amount::new(claimed), window, closing: false }
+    }
+
+    fn signer(claimed: u64) -> SignerBooks {
+        SignerBooks { claimed: Amount::new(claimed), last_settled_at: 0 }
+    }
+
+    fn outcome(books: Books, signer: SignerBooks, seq: u64, owed: u64, now: i64) -> Result<u64, Rejection> {
+        settle(&TERMS, &books, &signer, Seq::new(seq), Amount::new(owed), now).map(|done| done.payout.get())
+    }
+
+    #[test]
+    fn each_bound_of_a_settlement_is_kept_and_its_edge_allowed() {
+        assert_eq!(outcome(books(500, 0), signer(0), 5, 50, 60), Ok(50));
+        assert_eq!(outcome(books(500, 0), signer(0), 5, 51, 60), Err(Rejection::OwedAboveCeiling));
+        assert_eq!(outcome(books(500, 50), signer(50), 5, 50, 60), Err(Rejection::OwedNotAboveClaimed));
+        assert_eq!(outcome(books(500, 0), signer(0), 5, 50, 59), Err(Rejection::SettleEarly));
+        assert_eq!(outcome(books(50, 0), signer(0), 6, 51, 60), Err(Rejection::ClaimedAboveDeposit));
+        assert_eq!(outcome(books(500, 0), signer(0), 11, 100, 60), Ok(100));
+        assert_eq!(outcome(books(500, 0), signer(0), 11, 101, 60), Err(Rejection::RateExceeded));
+    }
+
+    #[test]
+    fn a_closing_channel_settles_without_waiting_but_within_the_rate() {
+        let closing = Books { closing: true, ..books(500, 0) };
+        assert_eq!(outcome(closing, signer(0), 5, 50, 1), Ok(50));
+        assert_eq!(outcome(closing, signer(0), 11, 101, 1), Err(Rejection::RateExceeded));
+    }
+
+    proptest! {
+        #[test]
+        fn no_settlement_pays_more_than_was_signed_deposited_or_allowed(
+            deposited: u64, claimed: u64, signer_claimed: u64, seq: u64, owed: u64, now: i32,
+        ) {
+            let books = books(deposited, claimed);
+            let Ok(done) = settle(&TERMS, &books, &signer(signer_claimed), Seq::new(seq), Amount::new(owed), now.into())
+            else { return Ok(()) };
+            prop_assert!(done.claimed <= books.deposited);
+            prop_assert!(u128::from(done.signer_claimed.get()) <= u128::from(seq) * 10);
+            prop_assert!(done.payout.get() <= 100 && !done.payout.is_zero());
+            prop_assert_eq!(done.claimed.get() - claimed, done.payout.get());
+        }
+    }
+}
