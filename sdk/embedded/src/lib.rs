@@ -1,0 +1,188 @@
+//! The SDK's [`Chain`] in process: LiteSVM runs the real `amp.so`, the real token programs and the
+//! ed25519 precompile. For tests and the demo; it has no validators, no forks and one writer.
+
+mod clock;
+mod faucet;
+mod program;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use amp_sdk::chain::{
+    AccountSnapshot, Chain, ChainClock, ChainError, Confirmation, MAX_TRANSACTION_BYTES, PROGRAM_ID,
+};
+use async_trait::async_trait;
+use litesvm::LiteSVM;
+use solana_address::Address;
+use solana_hash::Hash;
+use solana_instruction::Instruction;
+use solana_keypair::Keypair;
+use solana_message::{Message, VersionedMessage};
+use solana_signer::Signer;
+use solana_transaction::versioned::VersionedTransaction;
+
+pub use clock::ClockMode;
+pub use faucet::TestMint;
+pub use program::{ProgramMissing, program_path};
+
+/// A transaction that was executed, in order.
+#[derive(Clone, Debug)]
+pub struct Executed {
+    /// What was confirmed.
+    pub confirmation: Confirmation,
+    /// Its log lines.
+    pub logs: Vec<String>,
+}
+
+impl Executed {
+    /// Names of the AMP instructions in it, as the program logs them.
+    pub fn instruction_names(&self) -> Vec<&str> {
+        let invoked = format!("Program {PROGRAM_ID} invoke [1]");
+        let pairs = self.logs.iter().zip(self.logs.iter().skip(1));
+        pairs
+            .filter(|(invoke, _)| **invoke == invoked)
+            .filter_map(|(_, line)| line.strip_prefix("Program log: Instruction: "))
+            .collect()
+    }
+}
+
+/// An embedded chain. Clones share it.
+#[derive(Clone)]
+pub struct EmbeddedChain {
+    state: Arc<Mutex<State>>,
+}
+
+struct State {
+    svm: LiteSVM,
+    bank: Keypair,
+    clock: clock::Clock,
+    executed: Vec<Executed>,
+}
+
+impl EmbeddedChain {
+    /// A new chain with the program of [`program_path`].
+    pub fn new(mode: ClockMode) -> Result<Self, ProgramMissing> {
+        let bytes = program::bytes()?;
+        // blockhashes are checked for age by a cluster; here each reader gets one of its own, so
+        // that equal transactions differ
+        let mut svm = LiteSVM::new().with_blockhash_check(false);
+        svm.add_program(PROGRAM_ID, &bytes).map_err(|error| ProgramMissing::unusable(&error))?;
+        let bank = Keypair::new();
+        svm.airdrop(&bank.pubkey(), 100_000_000_000_000)
+            .map_err(|failed| ProgramMissing::unusable(&failed.err))?;
+        let clock = clock::Clock::start(mode, &mut svm);
+        Ok(Self { state: Arc::new(Mutex::new(State { svm, bank, clock, executed: Vec::new() })) })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets `seconds` pass, and the slots that go with them.
+    pub fn advance_seconds(&self, seconds: u32) {
+        let state = &mut *self.lock();
+        state.clock.advance(&mut state.svm, seconds);
+    }
+
+    /// Lets `slots` pass, and no time.
+    pub fn advance_slots(&self, slots: u64) {
+        let state = &mut *self.lock();
+        state.clock.advance_slots(&mut state.svm, slots);
+    }
+
+    /// Executes `instructions` at once, signed by `signers`, the first of whom pays.
+    pub fn execute(&self, instructions: &[Instruction], signers: &[&Keypair]) -> Result<Executed, ChainError> {
+        let state = &mut *self.lock();
+        state.svm.expire_blockhash();
+        let payer = signers.first().map(|signer| signer.pubkey());
+        let message = Message::new_with_blockhash(instructions, payer.as_ref(), &state.svm.latest_blockhash());
+        let transaction = VersionedTransaction::try_new(VersionedMessage::Legacy(message), signers)
+            .map_err(|error| ChainError::Compile(error.to_string()))?;
+        state.execute(&transaction)
+    }
+
+    /// Every transaction that succeeded through [`Chain::send`] or [`EmbeddedChain::execute`].
+    pub fn executed(&self) -> Vec<Executed> {
+        self.lock().executed.clone()
+    }
+
+    /// Lamports of an account; zero where there is none.
+    pub fn lamports(&self, address: &Address) -> u64 {
+        self.lock().svm.get_balance(address).unwrap_or_default()
+    }
+
+    /// An account as it is now.
+    pub fn snapshot(&self, address: &Address) -> Option<AccountSnapshot> {
+        let account = self.lock().svm.get_account(address)?;
+        // an account without lamports is gone
+        (account.lamports > 0).then_some(AccountSnapshot {
+            owner: account.owner,
+            lamports: account.lamports,
+            data: account.data,
+        })
+    }
+
+    /// Overwrites an account: what no transaction could make, to test what the program makes of it.
+    pub fn overwrite(&self, address: &Address, account: AccountSnapshot) -> Result<(), ChainError> {
+        let account = solana_account::Account {
+            lamports: account.lamports,
+            data: account.data,
+            owner: account.owner,
+            executable: false,
+            rent_epoch: u64::MAX,
+        };
+        let written = self.lock().svm.set_account(*address, account);
+        written.map_err(|error| ChainError::Compile(error.to_string()))
+    }
+
+    /// The clock as programs see it.
+    pub fn clock_now(&self) -> ChainClock {
+        let state = &mut *self.lock();
+        state.clock.now(&mut state.svm)
+    }
+}
+
+impl State {
+    fn execute(&mut self, transaction: &VersionedTransaction) -> Result<Executed, ChainError> {
+        let bytes = transaction.message.serialize().len();
+        let size = transaction.signatures.len().saturating_mul(64).saturating_add(1).saturating_add(bytes);
+        // LiteSVM takes any size; a cluster does not
+        if size > MAX_TRANSACTION_BYTES {
+            return Err(ChainError::TooLarge { size });
+        }
+        let slot = self.clock.now(&mut self.svm).slot;
+        let done = self.svm.send_transaction(transaction.clone());
+        let meta = done.map_err(|failed| ChainError::from_transaction(failed.err, failed.meta.logs))?;
+        let executed = Executed {
+            confirmation: Confirmation {
+                signature: meta.signature,
+                slot,
+                compute_units: Some(meta.compute_units_consumed),
+                fee: Some(meta.fee),
+            },
+            logs: meta.logs,
+        };
+        self.executed.push(executed.clone());
+        Ok(executed)
+    }
+}
+
+#[async_trait]
+impl Chain for EmbeddedChain {
+    async fn account(&self, address: &Address) -> Result<Option<AccountSnapshot>, ChainError> {
+        Ok(self.snapshot(address))
+    }
+
+    async fn clock(&self) -> Result<ChainClock, ChainError> {
+        Ok(self.clock_now())
+    }
+
+    async fn latest_blockhash(&self) -> Result<Hash, ChainError> {
+        let mut state = self.lock();
+        state.svm.expire_blockhash();
+        Ok(state.svm.latest_blockhash())
+    }
+
+    async fn send(&self, transaction: &VersionedTransaction) -> Result<Confirmation, ChainError> {
+        Ok(self.lock().execute(transaction)?.confirmation)
+    }
+}

@@ -1,0 +1,61 @@
+use amp_protocol::seeds;
+use solana_address::Address;
+use solana_instruction::{AccountMeta, Instruction};
+
+/// The AMP program's id as it is declared in its source. A deployment of one's own has its own id:
+/// both sides are configured with it, and neither takes it from the other.
+pub const PROGRAM_ID: Address = Address::from_str_const("AMPchanne1111111111111111111111111111111111");
+/// SPL Token.
+pub const TOKEN_PROGRAM: Address = Address::from_str_const("TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA");
+/// Token-2022.
+pub const TOKEN_2022_PROGRAM: Address = Address::from_str_const("TokenzQdBNbLqP5VEhdkAS6EPFLC1PHnBqCXEpPxuEb");
+const ASSOCIATED_TOKEN_PROGRAM: Address = Address::from_str_const("ATokenGPvbdGVxr1b2hvZbsiqW5xWH25efTNsLJA8knL");
+const SYSTEM_PROGRAM: Address = Address::from_str_const("11111111111111111111111111111111");
+const CREATE_IDEMPOTENT: u8 = 1;
+
+/// A channel's derived addresses, with the bumps: each bump below 255 costs the opening 1,500
+/// compute units more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChannelAddress {
+    /// The channel account.
+    pub channel: Address,
+    /// Its bump.
+    pub bump: u8,
+    /// The vault.
+    pub vault: Address,
+    /// Its bump.
+    pub vault_bump: u8,
+}
+
+impl ChannelAddress {
+    /// Derives the addresses of a channel.
+    pub fn derive(program_id: &Address, funder: &Address, recipient: &Address, nonce: u64) -> Self {
+        let nonce = nonce.to_le_bytes();
+        let channel_seeds: [&[u8]; 4] = [seeds::CHANNEL, funder.as_ref(), recipient.as_ref(), &nonce];
+        let (channel, bump) = Address::find_program_address(&channel_seeds, program_id);
+        let (vault, vault_bump) = Address::find_program_address(&[seeds::VAULT, channel.as_ref()], program_id);
+        Self { channel, bump, vault, vault_bump }
+    }
+}
+
+/// The token account that wallets use for `owner`.
+pub fn associated_token_address(owner: &Address, mint: &Address, token_program: &Address) -> Address {
+    let seeds = [owner.as_ref(), token_program.as_ref(), mint.as_ref()];
+    Address::find_program_address(&seeds, &ASSOCIATED_TOKEN_PROGRAM).0
+}
+
+/// Creates `owner`'s associated token account, or does nothing where it exists.
+pub fn create_token_account(payer: &Address, owner: &Address, mint: &Address, token_program: &Address) -> Instruction {
+    Instruction {
+        program_id: ASSOCIATED_TOKEN_PROGRAM,
+        accounts: vec![
+            AccountMeta::new(*payer, true),
+            AccountMeta::new(associated_token_address(owner, mint, token_program), false),
+            AccountMeta::new_readonly(*owner, false),
+            AccountMeta::new_readonly(*mint, false),
+            AccountMeta::new_readonly(SYSTEM_PROGRAM, false),
+            AccountMeta::new_readonly(*token_program, false),
+        ],
+        data: vec![CREATE_IDEMPOTENT],
+    }
+}

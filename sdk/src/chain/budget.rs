@@ -1,0 +1,71 @@
+//! Compute budgets, sized to what each instruction was measured to use (docs/compute-units.md) plus
+//! a margin: the cluster charges priority fees by the limit asked for, and schedules small ones first.
+
+use solana_compute_budget_interface::ComputeBudgetInstruction;
+use solana_instruction::Instruction;
+
+use super::address::ChannelAddress;
+
+/// What one more attempt at a derived address costs on chain.
+const DERIVATION: u32 = 1_500;
+/// Creating a token account that is missing (the worst case, Token-2022).
+const CREATE_TOKEN_ACCOUNT: u32 = 35_000;
+/// What the budget instructions themselves use.
+const OVERHEAD: u32 = 450;
+/// Token-2022 is not the optimized SPL Token: what it may use on top, per transfer.
+const TOKEN_2022_TRANSFER: u32 = 4_000;
+
+/// Micro-lamports per compute unit, on top of the base fee.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PriorityFee(pub u64);
+
+/// The compute units a transaction asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ComputeBudget(u32);
+
+impl ComputeBudget {
+    /// `open_channel`: depends on the bumps, which the client knows beforehand.
+    pub const fn open(at: &ChannelAddress) -> Self {
+        let misses = 2 * u8::MAX as u32 - at.bump as u32 - at.vault_bump as u32;
+        Self(OVERHEAD + 24_000 + TOKEN_2022_TRANSFER + DERIVATION * misses)
+    }
+
+    /// `top_up`.
+    pub const fn top_up() -> Self {
+        Self(OVERHEAD + 10_000 + TOKEN_2022_TRANSFER)
+    }
+
+    /// `settle`.
+    pub const fn settle() -> Self {
+        Self(OVERHEAD + 12_000 + TOKEN_2022_TRANSFER)
+    }
+
+    /// `request_close`.
+    pub const fn request_close() -> Self {
+        Self(OVERHEAD + 4_000)
+    }
+
+    /// `close_channel`.
+    pub const fn close() -> Self {
+        Self(OVERHEAD + 18_000 + 3 * TOKEN_2022_TRANSFER)
+    }
+
+    /// And creates up to `count` token accounts.
+    pub const fn with_token_accounts(self, count: u32) -> Self {
+        Self(self.0 + CREATE_TOKEN_ACCOUNT * count)
+    }
+
+    /// The limit in compute units.
+    pub const fn units(self) -> u32 {
+        self.0
+    }
+
+    /// The instructions that set it.
+    pub fn instructions(self, fee: PriorityFee) -> Vec<Instruction> {
+        let mut instructions = vec![ComputeBudgetInstruction::set_compute_unit_limit(self.0)];
+        if fee.0 > 0 {
+            instructions.push(ComputeBudgetInstruction::set_compute_unit_price(fee.0));
+        }
+        instructions
+    }
+}

@@ -1,0 +1,171 @@
+//! The chain as both sides see it: a few reads and one write, behind a trait.
+//!
+//! [`RpcChain`] (feature `rpc`) talks to a cluster; `amp-embedded` runs the real bytecode in process.
+
+mod address;
+mod budget;
+pub mod instructions;
+mod read;
+#[cfg(feature = "rpc")]
+mod rpc;
+mod transaction;
+
+use async_trait::async_trait;
+use solana_address::Address;
+use solana_hash::Hash;
+use solana_signature::Signature;
+use solana_transaction::versioned::VersionedTransaction;
+use solana_transaction_error::TransactionError;
+
+use amp_protocol::account::AccountError;
+use amp_protocol::rejection::Rejection;
+
+use crate::signer::SignerError;
+
+pub use address::{
+    ChannelAddress, PROGRAM_ID, TOKEN_2022_PROGRAM, TOKEN_PROGRAM, associated_token_address, create_token_account,
+};
+pub use budget::{ComputeBudget, PriorityFee};
+pub use read::{MintInfo, channel, mint, token_amount};
+#[cfg(feature = "rpc")]
+pub use rpc::RpcChain;
+pub use transaction::{MAX_TRANSACTION_BYTES, Plan};
+
+/// An account as it was at some slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountSnapshot {
+    /// The program that owns it.
+    pub owner: Address,
+    /// Lamports held.
+    pub lamports: u64,
+    /// Its data.
+    pub data: Vec<u8>,
+}
+
+/// The cluster's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChainClock {
+    /// The slot.
+    pub slot: u64,
+    /// Unix seconds, as programs see them.
+    pub unix_timestamp: i64,
+}
+
+/// A transaction that the cluster confirmed: success, not broadcast.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Confirmation {
+    /// Its first signature.
+    pub signature: Signature,
+    /// The slot it landed in.
+    pub slot: u64,
+    /// Compute units it used, where the chain tells.
+    pub compute_units: Option<u64>,
+    /// Lamports of fees, where the chain tells.
+    pub fee: Option<u64>,
+}
+
+/// Access to a cluster.
+#[async_trait]
+pub trait Chain: Send + Sync + 'static {
+    /// An account, or `None` where there is none.
+    async fn account(&self, address: &Address) -> Result<Option<AccountSnapshot>, ChainError>;
+
+    /// The cluster's clock.
+    async fn clock(&self) -> Result<ChainClock, ChainError>;
+
+    /// A blockhash for a new transaction.
+    async fn latest_blockhash(&self) -> Result<Hash, ChainError>;
+
+    /// Sends a transaction and waits until it is confirmed. An error means that it failed, or that
+    /// [`ChainError::Unconfirmed`] nobody knows: look at the accounts before doing it again.
+    async fn send(&self, transaction: &VersionedTransaction) -> Result<Confirmation, ChainError>;
+}
+
+/// Why something on chain did not work.
+#[derive(Debug, thiserror::Error)]
+pub enum ChainError {
+    /// The cluster did not answer.
+    #[error("the cluster did not answer: {0}; check the RPC address and try again")]
+    Unreachable(String),
+    /// The AMP program refused.
+    #[error("the AMP program refused: {0}")]
+    Rejected(Rejection),
+    /// The transaction failed for another reason.
+    #[error("the transaction failed: {error}{}", last_logs(.logs))]
+    Failed {
+        /// The runtime's error.
+        error: TransactionError,
+        /// The program's log lines, where the chain tells.
+        logs: Vec<String>,
+    },
+    /// It was sent, and whether it landed is not known.
+    #[error("transaction {signature} was sent but not seen confirmed: {reason}; look it up before sending again")]
+    Unconfirmed {
+        /// Its first signature.
+        signature: Signature,
+        /// What is known.
+        reason: String,
+    },
+    /// The account is not what it was taken for.
+    #[error("account {address}: {error}")]
+    Account {
+        /// The account.
+        address: Address,
+        /// What is wrong with it.
+        error: AccountError,
+    },
+    /// The account belongs to another program.
+    #[error("account {address} belongs to program {owner}, not to {expected}")]
+    Owner {
+        /// The account.
+        address: Address,
+        /// Its owner.
+        owner: Address,
+        /// Who should own it.
+        expected: String,
+    },
+    /// There is no such mint.
+    #[error("there is no mint {0} on this cluster; check the network")]
+    NoMint(Address),
+    /// The transaction is larger than a packet.
+    #[error("the transaction has {size} bytes, a packet holds {MAX_TRANSACTION_BYTES}; put fewer instructions in it")]
+    TooLarge {
+        /// Its size in bytes.
+        size: usize,
+    },
+    /// The transaction's message can't be made.
+    #[error("the transaction can't be compiled: {0}")]
+    Compile(String),
+    /// A required signer is not among those given.
+    #[error("the transaction needs a signature of {0}, which no given signer holds")]
+    MissingSigner(Address),
+    /// A signer failed.
+    #[error(transparent)]
+    Signer(#[from] SignerError),
+}
+
+impl ChainError {
+    /// The failure of a transaction: the program's own rejection where it is one.
+    pub fn from_transaction(error: TransactionError, logs: Vec<String>) -> Self {
+        if let TransactionError::InstructionError(_, solana_instruction::error::InstructionError::Custom(number)) = error
+            && let Some(rejection) = Rejection::from_error_number(number)
+        {
+            return Self::Rejected(rejection);
+        }
+        Self::Failed { error, logs }
+    }
+
+    /// The program's rejection, if it is one.
+    pub fn rejection(&self) -> Option<Rejection> {
+        match self {
+            Self::Rejected(rejection) => Some(*rejection),
+            _ => None,
+        }
+    }
+}
+
+fn last_logs(logs: &[String]) -> String {
+    const SHOWN: usize = 4;
+    let last = logs.iter().rev().take(SHOWN).rev().map(|line| format!("\n  {line}"));
+    last.collect()
+}

@@ -1,0 +1,90 @@
+use solana_address::Address;
+use solana_hash::Hash;
+use solana_instruction::Instruction;
+use solana_message::{VersionedMessage, v0};
+use solana_signature::Signature;
+use solana_transaction::versioned::VersionedTransaction;
+
+use super::budget::{ComputeBudget, PriorityFee};
+use super::{Chain, ChainError, Confirmation};
+use crate::signer::Signer;
+
+/// The largest transaction a cluster takes: an IPv6 minimum MTU less the headers.
+pub const MAX_TRANSACTION_BYTES: usize = 1_232;
+
+/// A transaction before it has a blockhash and signatures.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    payer: Address,
+    instructions: Vec<Instruction>,
+}
+
+impl Plan {
+    /// A transaction whose fees `payer` pays. An ed25519 instruction must stay just before the one
+    /// that reads it: the budget goes in front of both.
+    pub fn new(payer: Address, budget: ComputeBudget, fee: PriorityFee, instructions: Vec<Instruction>) -> Self {
+        let mut all = budget.instructions(fee);
+        all.extend(instructions);
+        Self { payer, instructions: all }
+    }
+
+    /// The instructions, budget first.
+    pub fn instructions(&self) -> &[Instruction] {
+        &self.instructions
+    }
+
+    /// Signs for `blockhash`, and holds the result against the packet limit.
+    pub async fn sign(&self, blockhash: Hash, signers: &[&dyn Signer]) -> Result<VersionedTransaction, ChainError> {
+        let message = v0::Message::try_compile(&self.payer, &self.instructions, &[], blockhash)
+            .map_err(|error| ChainError::Compile(error.to_string()))?;
+        let message = VersionedMessage::V0(message);
+        let bytes = message.serialize();
+        let required = usize::from(message.header().num_required_signatures);
+        // one length byte, as there are fewer than 128 signatures
+        let size = required.saturating_mul(64).saturating_add(1).saturating_add(bytes.len());
+        if size > MAX_TRANSACTION_BYTES {
+            return Err(ChainError::TooLarge { size });
+        }
+        let mut signatures = Vec::with_capacity(required);
+        for key in message.static_account_keys().iter().take(required) {
+            let signer = signers.iter().find(|signer| signer.public_key() == *key);
+            let signature: Signature = signer.ok_or(ChainError::MissingSigner(*key))?.sign(&bytes).await?;
+            signatures.push(signature);
+        }
+        Ok(VersionedTransaction { signatures, message })
+    }
+
+    /// Signs and sends, and waits for the confirmation.
+    pub async fn send(&self, chain: &dyn Chain, signers: &[&dyn Signer]) -> Result<Confirmation, ChainError> {
+        let transaction = self.sign(chain.latest_blockhash().await?, signers).await?;
+        chain.send(&transaction).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::signer::KeypairSigner;
+
+    fn plan(payer: Address, data: usize) -> Plan {
+        let instruction = Instruction { program_id: Address::from([1; 32]), accounts: vec![], data: vec![0; data] };
+        Plan::new(payer, ComputeBudget::settle(), PriorityFee(1), vec![instruction])
+    }
+
+    #[tokio::test]
+    async fn a_transaction_larger_than_a_packet_is_refused_before_it_is_sent() {
+        let signer = KeypairSigner::generate();
+        let sign = |data| async move {
+            let signer = signer.clone();
+            plan(signer.public_key(), data).sign(Hash::default(), &[&signer]).await
+        };
+        assert!(matches!(sign(1_300).await, Err(ChainError::TooLarge { size }) if size > 1_300));
+    }
+
+    #[tokio::test]
+    async fn a_missing_signer_is_named() {
+        let payer = Address::from([9; 32]);
+        let signed = plan(payer, 0).sign(Hash::default(), &[]).await;
+        assert!(matches!(signed, Err(ChainError::MissingSigner(key)) if key == payer));
+    }
+}

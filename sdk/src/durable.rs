@@ -1,0 +1,244 @@
+//! A SQLite database with one writer and group commit: what [`Database::write`] returned for is on
+//! disk. Client and service both store through it.
+//!
+//! Jobs that arrive while a commit is under way share the next one, so that a hundred parallel
+//! requests wait for one or two syncs of the disk and not for a hundred.
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+use rusqlite::{Connection, Savepoint, TransactionBehavior};
+use tokio::sync::oneshot;
+
+/// Most jobs that share one commit: bounds how long the first of them waits.
+const GROUP: usize = 512;
+/// How long another process may hold the database before a job gives up.
+const BUSY: Duration = Duration::from_secs(10);
+
+/// Why something could not be stored or read.
+#[derive(Debug, thiserror::Error)]
+pub enum DurableError {
+    /// The database can't be opened.
+    #[error("can't open the database {path}: {reason}", path = path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// What went wrong.
+        reason: String,
+    },
+    /// It was written by a newer release.
+    #[error("the database {path} has schema {found}, this release knows {known}; use the release that wrote it", path = path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its schema version.
+        found: i64,
+        /// The newest this release knows.
+        known: i64,
+    },
+    /// SQLite failed: a full disk, a broken file.
+    #[error("the database failed: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// The commit failed, so the job's effect is not on disk.
+    #[error("the database could not commit: {0}")]
+    Commit(String),
+    /// The writer thread is gone.
+    #[error("the database is closed")]
+    Closed,
+}
+
+/// Whether other processes may use the database at the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sharing {
+    /// Several processes take turns, a transaction each.
+    Shared,
+    /// This process alone, for as long as it runs: state is cached above it.
+    Exclusive,
+}
+
+type Reply = Box<dyn FnOnce(Result<(), String>) + Send>;
+type Job = Box<dyn FnOnce(&mut Savepoint<'_>) -> Reply + Send>;
+
+/// A handle to the writer thread. Clones share it; it ends with the last of them.
+#[derive(Clone, Debug)]
+pub struct Database {
+    jobs: Sender<Job>,
+}
+
+impl Database {
+    /// Opens or creates the file, and brings its schema up to date: `migrations[n]` leads from
+    /// schema `n` to `n + 1`.
+    pub fn open(path: &Path, sharing: Sharing, migrations: &[&str]) -> Result<Self, DurableError> {
+        let open = |reason: String| DurableError::Open { path: path.to_owned(), reason };
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            std::fs::create_dir_all(folder).map_err(|error| open(error.to_string()))?;
+        }
+        let mut connection = Connection::open(path).map_err(|error| open(error.to_string()))?;
+        restrict(path).map_err(|error| open(error.to_string()))?;
+        prepare(&mut connection, sharing).map_err(|error| open(busy_hint(&error)))?;
+        migrate(&mut connection, path, migrations)?;
+        let (jobs, queue) = channel();
+        std::thread::Builder::new()
+            .name("amp-database".to_owned())
+            .spawn(move || run(connection, &queue))
+            .map_err(|error| open(error.to_string()))?;
+        Ok(Self { jobs })
+    }
+
+    /// Runs `job` in a transaction and returns once it is on disk. Where `job` or the commit fails,
+    /// nothing of it is.
+    pub async fn write<T, F>(&self, job: F) -> Result<T, DurableError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let (sender, receiver) = oneshot::channel();
+        let job: Job = Box::new(move |savepoint| {
+            let done = job(savepoint);
+            if done.is_err() {
+                // the job's own statements only: the group's other jobs stay
+                let _ = savepoint.rollback();
+            }
+            Box::new(move |commit| {
+                let outcome = match (done, commit) {
+                    (Err(error), _) => Err(DurableError::Sqlite(error)),
+                    (_, Err(reason)) => Err(DurableError::Commit(reason)),
+                    (Ok(value), Ok(())) => Ok(value),
+                };
+                // the caller may have gone away; the job is done all the same
+                let _ = sender.send(outcome);
+            })
+        });
+        self.jobs.send(job).map_err(|_| DurableError::Closed)?;
+        receiver.await.map_err(|_| DurableError::Closed)?
+    }
+}
+
+fn prepare(connection: &mut Connection, sharing: Sharing) -> rusqlite::Result<()> {
+    connection.busy_timeout(if sharing == Sharing::Shared { BUSY } else { Duration::from_millis(500) })?;
+    if sharing == Sharing::Exclusive {
+        connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+    }
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    // FULL: a commit returns when it is on disk, not when the kernel has it
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)
+}
+
+fn migrate(connection: &mut Connection, path: &Path, migrations: &[&str]) -> Result<(), DurableError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let found: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let known = i64::try_from(migrations.len()).unwrap_or(i64::MAX);
+    if found > known {
+        return Err(DurableError::Newer { path: path.to_owned(), found, known });
+    }
+    for migration in migrations.iter().skip(usize::try_from(found).unwrap_or_default()) {
+        transaction.execute_batch(migration)?;
+    }
+    transaction.pragma_update(None, "user_version", known)?;
+    Ok(transaction.commit()?)
+}
+
+/// Signed credentials are money until they are settled: no other user may read them.
+fn restrict(path: &Path) -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    }
+    #[cfg(not(unix))]
+    let _ = path;
+    Ok(())
+}
+
+fn busy_hint(error: &rusqlite::Error) -> String {
+    match error.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked) => {
+            "another process has it open; stop that one, or use another file".to_owned()
+        }
+        _ => error.to_string(),
+    }
+}
+
+fn run(mut connection: Connection, queue: &Receiver<Job>) {
+    while let Ok(first) = queue.recv() {
+        let mut replies = Vec::new();
+        let committed = group(&mut connection, first, queue, &mut replies).map_err(|error| error.to_string());
+        for reply in replies {
+            reply(committed.clone());
+        }
+    }
+}
+
+fn group(
+    connection: &mut Connection,
+    first: Job,
+    queue: &Receiver<Job>,
+    replies: &mut Vec<Reply>,
+) -> rusqlite::Result<()> {
+    let mut transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut next = Some(first);
+    while let Some(job) = next {
+        let mut savepoint = transaction.savepoint()?;
+        replies.push(job(&mut savepoint));
+        savepoint.commit()?;
+        next = if replies.len() < GROUP { queue.try_recv().ok() } else { None };
+    }
+    transaction.commit()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SCHEMA: &[&str] = &["CREATE TABLE numbers (n INTEGER PRIMARY KEY)"];
+
+    fn insert(n: i64) -> impl FnOnce(&Connection) -> rusqlite::Result<()> + Send + 'static {
+        move |connection| connection.execute("INSERT INTO numbers VALUES (?1)", [n]).map(drop)
+    }
+
+    async fn count(database: &Database) -> i64 {
+        database.write(|c| c.query_row("SELECT COUNT(*) FROM numbers", [], |row| row.get(0))).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_failed_job_leaves_the_others_of_its_group_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(&folder.path().join("a.db"), Sharing::Shared, SCHEMA).unwrap();
+        let jobs = [1, 2, 1, 3].map(|n| database.write(insert(n)));
+        let outcomes = futures::future::join_all(jobs).await;
+        assert_eq!(outcomes.iter().filter(|outcome| outcome.is_err()).count(), 1);
+        assert!(matches!(outcomes[2], Err(DurableError::Sqlite(_))));
+        assert_eq!(count(&database).await, 3);
+    }
+
+    #[tokio::test]
+    async fn an_exclusive_database_has_one_process_and_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let held = Database::open(&path, Sharing::Exclusive, SCHEMA).unwrap();
+        let error = Database::open(&path, Sharing::Exclusive, SCHEMA).unwrap_err().to_string();
+        assert!(error.contains("another process has it open"), "{error}");
+        assert_eq!(count(&held).await, 0);
+    }
+
+    #[test]
+    fn a_database_of_a_newer_release_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        drop(Database::open(&path, Sharing::Shared, &[SCHEMA[0], "SELECT 1"]).unwrap());
+        let error = Database::open(&path, Sharing::Shared, SCHEMA).unwrap_err();
+        assert!(matches!(error, DurableError::Newer { found: 2, known: 1, .. }));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn no_other_user_reads_the_database() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        drop(Database::open(&path, Sharing::Shared, SCHEMA).unwrap());
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+}

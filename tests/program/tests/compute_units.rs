@@ -1,0 +1,103 @@
+//! What each instruction costs, held against docs/compute-units.md: a figure that grows by more than
+//! 2 % fails. `AMP_BLESS=1` (`make bless`) writes the figures anew.
+//!
+//! Keys and nonce are fixed, so derived addresses, and with them the figures, are the same in every run.
+#![allow(clippy::unwrap_used, clippy::arithmetic_side_effects)]
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use amp_embedded::Executed;
+use amp_program_tests::{DEPOSIT, GRACE, TERMS, World};
+use amp_sdk::chain::{TOKEN_2022_PROGRAM, TOKEN_PROGRAM};
+
+/// What the project promises with SPL Token: `(operation, limit)`.
+const PROMISED: &[(&str, u64)] =
+    &[("open_channel", 18_000), ("settle", 9_000), ("close_channel by statement", 11_000), ("request_close", 2_500)];
+const TOLERATED_PERCENT: u64 = 2;
+
+/// Operation -> (SPL Token, Token-2022), in the order of a channel's life.
+type Figures = Vec<(&'static str, [u64; 2])>;
+
+fn measure() -> Figures {
+    let mut figures: Figures = Vec::new();
+    for (column, token_program) in [TOKEN_PROGRAM, TOKEN_2022_PROGRAM].iter().enumerate() {
+        let mut note = |name: &'static str, done: Executed| {
+            let units = amp_units(&done);
+            match figures.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, row)) => row[column] = units,
+                None => figures.push((name, [units, 0])),
+            }
+        };
+        let world = World::new(token_program);
+        note("open_channel", world.try_open(7, DEPOSIT, TERMS).unwrap());
+        let channel = world.open_with(0, DEPOSIT, TERMS);
+        note("top_up", channel.top_up(1).unwrap());
+        channel.wait_for_interval();
+        note("settle", channel.settle(10, 500).unwrap());
+        note("close_channel by statement", channel.close_by_statement(600).unwrap());
+        let channel = world.open();
+        note("close_channel by recipient", channel.close_as(&world.recipient).unwrap());
+        let channel = world.open();
+        note("request_close", channel.request_close().unwrap());
+        world.chain.advance_seconds(GRACE);
+        note("close_channel after grace", channel.close_as(&world.stranger).unwrap());
+    }
+    figures
+}
+
+/// Units of the AMP instruction alone, as the runtime logs them: the precompile costs none.
+fn amp_units(done: &Executed) -> u64 {
+    let prefix = format!("Program {} consumed ", amp_sdk::chain::PROGRAM_ID);
+    let line = done.logs.iter().rev().find_map(|line| line.strip_prefix(&prefix)).unwrap();
+    line.split(' ').next().unwrap().parse().unwrap()
+}
+
+fn page(figures: &Figures) -> String {
+    let mut page = String::from(
+        "# Compute units\n\n\
+         Written by `make bless` from `tests/program/tests/compute_units.rs`: the real bytecode on LiteSVM, fixed\n\
+         keys, the AMP instruction alone with its calls into the token program. A figure that grows by more than\n\
+         2 % fails `make test`. SPL Token is today's p-token.\n\n\
+         `open_channel` derives two addresses: each bump below 255 adds 1,500 (both bumps of the measured channel\n\
+         are 255, what the SDK finds by trying nonces).\n\n\
+         | operation | SPL Token | Token-2022 | promised (SPL Token) |\n| --- | ---: | ---: | ---: |\n",
+    );
+    for (name, [spl, token_2022]) in figures {
+        let promised = PROMISED.iter().find(|(known, _)| known == name).map(|(_, limit)| limit.to_string());
+        let _ = writeln!(page, "| {name} | {spl} | {token_2022} | {} |", promised.unwrap_or_default());
+    }
+    page
+}
+
+fn read(page: &str) -> BTreeMap<String, Vec<u64>> {
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| ")).skip(1);
+    let cells = rows.map(|row| row.split('|').map(str::trim).collect::<Vec<_>>());
+    let figures = |row: &[&str]| row[1..3].iter().filter_map(|cell| cell.parse().ok()).collect();
+    cells.filter(|row| row.len() > 2).map(|row| (row[0].to_owned(), figures(&row))).collect()
+}
+
+#[test]
+fn no_instruction_costs_more_than_was_promised_or_two_percent_more_than_before() {
+    let figures = measure();
+    for (name, limit) in PROMISED {
+        let (_, [spl, _]) = figures.iter().find(|(known, _)| known == name).unwrap();
+        assert!(spl <= limit, "{name}: {spl} compute units, promised at most {limit}");
+    }
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/compute-units.md");
+    if std::env::var_os("AMP_BLESS").is_some() {
+        std::fs::write(&path, page(&figures)).unwrap();
+        return;
+    }
+    let before = read(&std::fs::read_to_string(&path).expect("docs/compute-units.md; write it with `make bless`"));
+    for (name, now) in &figures {
+        let before = before.get(*name).unwrap_or_else(|| panic!("{name} is not in docs/compute-units.md: `make bless`"));
+        for (now, before) in now.iter().zip(before) {
+            assert!(
+                now * 100 <= before * (100 + TOLERATED_PERCENT),
+                "{name}: {now} compute units, {before} before; bring it down, or `make bless` and say why",
+            );
+        }
+    }
+}

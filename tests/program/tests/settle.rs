@@ -1,0 +1,395 @@
+//! `settle`: pays exactly what was signed for, when it may, and to whom.
+
+use amp_program_tests::{
+    Balances, DEPOSIT, INTERVAL, OpenedChannel, TERMS, World, assert_foreign, assert_refused, foreign, signed,
+};
+use amp_protocol::message::{Credential, MeteringProof};
+use amp_protocol::money::{Amount, Seq};
+use amp_protocol::rejection::Rejection;
+use amp_sdk::chain::{TOKEN_2022_PROGRAM, TOKEN_PROGRAM, instructions};
+use solana_signer::Signer;
+
+/// A channel whose first settlement may happen now.
+fn settleable(world: &World) -> OpenedChannel<'_> {
+    let channel = world.open();
+    channel.wait_for_interval();
+    channel
+}
+
+#[test]
+fn a_settlement_pays_what_is_owed_and_books_it() {
+    for token_program in [TOKEN_PROGRAM, TOKEN_2022_PROGRAM] {
+        let world = World::new(&token_program);
+        let channel = settleable(&world);
+        let mut expected = channel.account();
+        channel.settle(10, 999).unwrap();
+        let now = world.chain.clock_now().unix_timestamp;
+        expected.books.claimed = Amount::new(999);
+        expected.books.window.claimed = Amount::new(999);
+        expected.books.window.started_at = expected.opened_at + i64::from(INTERVAL);
+        expected.signer.claimed = Amount::new(999);
+        expected.signer.last_settled_at = now;
+        assert_eq!(channel.account(), expected);
+        let after = Balances::of(&world, &channel, 0);
+        assert_eq!((after.recipient, after.vault), (999, DEPOSIT - 999));
+    }
+}
+
+#[test]
+fn later_settlements_pay_the_difference_only() {
+    let world = World::default();
+    let channel = settleable(&world);
+    channel.settle(10, 400).unwrap();
+    channel.wait_for_interval();
+    channel.settle(10, 1_000).unwrap();
+    assert_eq!(Balances::of(&world, &channel, 0).recipient, 1_000);
+}
+
+#[test]
+fn the_ceiling_can_be_reached_but_not_passed() {
+    let world = World::default();
+    let channel = settleable(&world);
+    assert_refused(channel.settle(10, 1_001), Rejection::OwedAboveCeiling);
+    channel.settle(10, 1_000).unwrap();
+}
+
+#[test]
+fn what_was_claimed_is_not_claimed_again() {
+    let world = World::default();
+    let channel = settleable(&world);
+    channel.settle(10, 1_000).unwrap();
+    channel.wait_for_interval();
+    for owed in [1_000, 999, 0] {
+        assert_refused(channel.settle(20, owed), Rejection::OwedNotAboveClaimed);
+    }
+    assert_eq!(Balances::of(&world, &channel, 0).recipient, 1_000);
+}
+
+#[test]
+fn a_settlement_before_the_interval_is_refused_at_the_start_and_after_each() {
+    let world = World::default();
+    let channel = world.open();
+    world.chain.advance_seconds(INTERVAL - 1);
+    assert_refused(channel.settle(10, 1_000), Rejection::SettleEarly);
+    world.chain.advance_seconds(1);
+    channel.settle(10, 500).unwrap();
+    assert_refused(channel.settle(10, 1_000), Rejection::SettleEarly);
+}
+
+#[test]
+fn a_closing_channel_is_settled_without_waiting() {
+    let world = World::default();
+    let channel = world.open();
+    assert_refused(channel.settle(10, 1_000), Rejection::SettleEarly);
+    channel.request_close().unwrap();
+    channel.settle(10, 1_000).unwrap();
+    channel.settle(20, 2_000).unwrap();
+    assert_eq!(Balances::of(&world, &channel, 0).recipient, 2_000);
+}
+
+#[test]
+fn a_window_pays_the_rate_limit_and_no_more_closing_or_not() {
+    let world = World::default();
+    let channel = settleable(&world);
+    let limit = TERMS.rate_limit;
+    assert_refused(channel.settle(9_999, limit + 1), Rejection::RateExceeded);
+    channel.settle(9_999, limit).unwrap();
+    channel.request_close().unwrap();
+    assert_refused(channel.settle(9_999, limit + 1), Rejection::RateExceeded);
+    channel.wait_for_interval();
+    channel.settle(9_999, 2 * limit).unwrap();
+    assert_eq!(Balances::of(&world, &channel, 0).recipient, 2 * limit);
+}
+
+#[test]
+fn an_unused_window_saves_nothing_for_the_next() {
+    let world = World::default();
+    let channel = settleable(&world);
+    world.chain.advance_seconds(10 * INTERVAL);
+    assert_refused(channel.settle(9_999, TERMS.rate_limit + 1), Rejection::RateExceeded);
+}
+
+#[test]
+fn no_more_than_the_deposit_is_paid_however_much_was_signed_for() {
+    let world = World::default();
+    let channel = world.open_with(3, 1_000, TERMS);
+    channel.wait_for_interval();
+    assert_refused(channel.settle(u64::MAX, 1_001), Rejection::ClaimedAboveDeposit);
+    channel.settle(u64::MAX, 1_000).unwrap();
+}
+
+#[test]
+fn a_donation_to_the_vault_can_not_be_claimed() {
+    let world = World::default();
+    let channel = world.open_with(3, 1_000, TERMS);
+    channel.wait_for_interval();
+    world.chain.mint_into(&world.mint, &channel.at.vault, Amount::new(50)).unwrap();
+    assert_refused(channel.settle(9_999, 1_050), Rejection::ClaimedAboveDeposit);
+}
+
+// -- whose signature, over what ----------------------------------------------------------------
+
+#[test]
+fn a_credential_of_another_channel_is_refused() {
+    let world = World::default();
+    let (channel, other) = (world.open(), world.open_with(1, DEPOSIT, TERMS));
+    channel.wait_for_interval();
+    assert_refused(channel.settle_after(&[other.proof(10)], 1_000), Rejection::MessageChannel);
+}
+
+#[test]
+fn a_credential_of_an_earlier_incarnation_is_refused() {
+    let world = World::default();
+    let channel = world.open();
+    let old = channel.proof(10);
+    channel.close_as(&world.recipient).unwrap();
+    let again = settleable(&world);
+    assert_eq!(again.at, channel.at);
+    assert_refused(again.settle_after(&[old], 1_000), Rejection::MessageEpoch);
+}
+
+#[test]
+fn a_credential_by_anyone_but_the_authorized_signer_is_refused() {
+    let world = World::default();
+    let channel = settleable(&world);
+    for person in [&world.funder, &world.recipient, &world.stranger] {
+        let proof = signed(person, &channel.credential(10).to_bytes());
+        assert_refused(channel.settle_after(&[proof], 1_000), Rejection::MessageSigner);
+    }
+}
+
+#[test]
+fn a_forged_signature_fails_in_the_precompile() {
+    let world = World::default();
+    let channel = settleable(&world);
+    let mut proof = channel.proof(10);
+    proof.data[48] ^= 1;
+    let error = channel.settle_after(&[proof], 1_000).unwrap_err();
+    assert_eq!(error.rejection(), None);
+    assert_eq!(Balances::of(&world, &channel, 0).recipient, 0);
+}
+
+#[test]
+fn a_close_statement_is_no_credential() {
+    let world = World::default();
+    let channel = settleable(&world);
+    let proof = signed(&world.signer, &channel.statement(1_000).to_bytes());
+    assert_refused(channel.settle_after(&[proof], 1_000), Rejection::MessageKind);
+}
+
+#[test]
+fn a_metering_proof_is_no_credential() {
+    let world = World::default();
+    let channel = settleable(&world);
+    let proof = MeteringProof {
+        channel: channel.at.channel.to_bytes(),
+        epoch: channel.opened_slot,
+        signer: world.signer.pubkey().to_bytes(),
+        owed: Amount::new(1_000),
+        calls: 1,
+        period_start: 0,
+        period_end: 0,
+        seq_start: Seq::new(1),
+        seq_end: Seq::new(10),
+    };
+    let message = proof.to_bytes();
+    let signature = world.signer.sign_message(&message);
+    let data: [u8; 236] = amp_protocol::ed25519_instruction::build(
+        &world.signer.pubkey().to_bytes(),
+        signature.as_array(),
+        &message,
+    );
+    let mut instruction = channel.proof(10);
+    instruction.data = data.to_vec();
+    assert_refused(channel.settle_after(&[instruction], 1_000), Rejection::MessageLength);
+}
+
+// -- the precompile instruction, to the byte -----------------------------------------------------
+
+#[test]
+fn a_settlement_without_a_precompile_instruction_before_it_is_refused() {
+    let world = World::default();
+    let channel = settleable(&world);
+    assert_refused(channel.settle_after(&[], 1_000), Rejection::PrecompileMissing);
+}
+
+#[test]
+fn a_precompile_instruction_that_is_not_just_before_is_refused() {
+    let world = World::default();
+    let channel = settleable(&world);
+    let lamport = solana_system_interface::instruction::transfer(
+        &world.recipient.pubkey(),
+        &world.recipient.pubkey(),
+        1,
+    );
+    let outcome = channel.settle_after(&[channel.proof(10), lamport], 1_000);
+    assert_refused(outcome, Rejection::PrecompileOtherProgram);
+}
+
+#[test]
+fn two_signatures_in_one_precompile_instruction_are_refused() {
+    let world = World::default();
+    let channel = settleable(&world);
+    let mut two = channel.proof(10);
+    // a second descriptor that repeats the first, and everything moved by its 14 bytes
+    let mut data = vec![2, 0];
+    for _ in 0..2 {
+        for (offset, index) in [(62_u16, u16::MAX), (30, u16::MAX)] {
+            data.extend(offset.to_le_bytes());
+            data.extend(index.to_le_bytes());
+        }
+        data.extend(126_u16.to_le_bytes());
+        data.extend(52_u16.to_le_bytes());
+        data.extend(u16::MAX.to_le_bytes());
+    }
+    data.extend(&two.data[16..]);
+    two.data = data;
+    assert_refused(channel.settle_after(&[two], 1_000), Rejection::PrecompileSignatureCount);
+}
+
+#[test]
+fn trailing_bytes_in_the_precompile_instruction_are_refused() {
+    let world = World::default();
+    let channel = settleable(&world);
+    let mut long = channel.proof(10);
+    long.data.push(0);
+    assert_refused(channel.settle_after(&[long], 1_000), Rejection::PrecompileLength);
+}
+
+/// The attack the canonical offsets are there for: the precompile verifies a message of the
+/// attacker's own in another instruction, while this one shows a credential nobody signed.
+#[test]
+fn offsets_that_point_into_another_instruction_are_refused() {
+    let world = World::default();
+    let channel = settleable(&world);
+    let genuine = channel.proof(1);
+    let mut shown = channel.proof(1);
+    shown.data[112..].copy_from_slice(&channel.credential(9_999).to_bytes());
+    for index_at in [4, 8, 14] {
+        // verify signature, key and message of instruction 0
+        shown.data[index_at..index_at + 2].copy_from_slice(&0_u16.to_le_bytes());
+    }
+    let outcome = channel.settle_after(&[genuine, shown], TERMS.rate_limit);
+    assert_refused(outcome, Rejection::PrecompileInstructionIndex);
+}
+
+#[test]
+fn offsets_that_point_elsewhere_in_the_same_instruction_are_refused() {
+    let world = World::default();
+    let channel = settleable(&world);
+    // the genuine message moved behind a forged one, the offset following it
+    let mut shown = channel.proof(1);
+    let genuine = shown.data[112..].to_vec();
+    shown.data[112..].copy_from_slice(&channel.credential(9_999).to_bytes());
+    shown.data.extend(genuine);
+    shown.data[10..12].copy_from_slice(&164_u16.to_le_bytes());
+    assert_refused(channel.settle_after(&[shown], TERMS.rate_limit), Rejection::PrecompileOffset);
+}
+
+#[test]
+fn a_message_of_another_length_is_refused() {
+    let world = World::default();
+    let channel = settleable(&world);
+    let message = channel.credential(10).to_bytes();
+    let short: [u8; 51] = message[..51].try_into().unwrap();
+    let signature = world.signer.sign_message(&short);
+    let data: [u8; 163] = amp_protocol::ed25519_instruction::build(
+        &world.signer.pubkey().to_bytes(),
+        signature.as_array(),
+        &short,
+    );
+    let mut instruction = channel.proof(10);
+    instruction.data = data.to_vec();
+    assert_refused(channel.settle_after(&[instruction], 1_000), Rejection::MessageLength);
+}
+
+#[test]
+fn a_false_instructions_sysvar_is_refused() {
+    let world = World::default();
+    let channel = settleable(&world);
+    let mut settle = channel.settle_instruction(1_000);
+    settle.accounts[6].pubkey = world.stranger.pubkey();
+    assert_foreign(
+        world.chain.execute(&[channel.proof(10), settle], &[&world.recipient]),
+        foreign::CONSTRAINT_ADDRESS,
+    );
+}
+
+// -- who settles, and to where -------------------------------------------------------------------
+
+#[test]
+fn only_the_recipient_settles() {
+    let world = World::default();
+    let channel = settleable(&world);
+    for person in [&world.funder, &world.stranger] {
+        let settle = instructions::settle(
+            &channel.keys(),
+            &person.pubkey(),
+            &world.recipient_token,
+            Amount::new(1_000),
+        );
+        let outcome = world.chain.execute(&[channel.proof(10), settle], &[person]);
+        assert_refused(outcome, Rejection::WrongRecipient);
+    }
+    let mut unsigned = channel.settle_instruction(1_000);
+    unsigned.accounts[0].is_signer = false;
+    assert_foreign(
+        world.chain.execute(&[channel.proof(10), unsigned], &[&world.stranger]),
+        foreign::NOT_SIGNER,
+    );
+}
+
+#[test]
+fn a_payout_to_an_account_that_is_not_the_recipients_is_refused() {
+    let world = World::default();
+    let channel = settleable(&world);
+    for (account, rejection) in [
+        (world.stranger_token, Rejection::WrongPayoutOwner),
+        (world.funder_token, Rejection::WrongPayoutOwner),
+        (channel.at.vault, Rejection::WrongPayoutOwner),
+        (world.mint.address, Rejection::NotATokenAccount),
+        (world.recipient.pubkey(), Rejection::NotATokenAccount),
+    ] {
+        let settle =
+            instructions::settle(&channel.keys(), &world.recipient.pubkey(), &account, Amount::new(1_000));
+        assert_refused(world.chain.execute(&[channel.proof(10), settle], &[&world.recipient]), rejection);
+    }
+}
+
+#[test]
+fn a_settlement_out_of_another_channels_vault_is_refused() {
+    let world = World::default();
+    let (channel, other) = (settleable(&world), world.open_with(1, DEPOSIT, TERMS));
+    let mut keys = channel.keys();
+    keys.vault = other.at.vault;
+    let settle =
+        instructions::settle(&keys, &world.recipient.pubkey(), &world.recipient_token, Amount::new(1_000));
+    let outcome = world.chain.execute(&[channel.proof(10), settle], &[&world.recipient]);
+    assert_refused(outcome, Rejection::WrongVault);
+}
+
+#[test]
+fn a_channel_of_a_version_the_program_does_not_know_is_refused() {
+    let world = World::default();
+    let channel = settleable(&world);
+    let mut account = world.chain.snapshot(&channel.at.channel).unwrap();
+    account.data[8] = 2;
+    world.chain.overwrite(&channel.at.channel, account).unwrap();
+    assert_refused(channel.settle(10, 1_000), Rejection::UnknownVersion);
+}
+
+#[test]
+fn an_account_that_only_looks_like_a_channel_is_refused() {
+    let world = World::default();
+    let channel = settleable(&world);
+    let mut account = world.chain.snapshot(&channel.at.channel).unwrap();
+    account.owner = world.stranger.pubkey();
+    world.chain.overwrite(&channel.at.channel, account).unwrap();
+    assert_foreign(channel.settle(10, 1_000), foreign::OWNED_BY_WRONG_PROGRAM);
+}
+
+#[test]
+fn the_credential_is_the_one_the_sdk_signs() {
+    let message = Credential { channel: [1; 32], epoch: 2, seq: Seq::new(3) }.to_bytes();
+    assert_eq!(&message[..4], b"AMP\x01");
+}
