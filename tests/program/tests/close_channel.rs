@@ -1,6 +1,8 @@
 //! `close_channel`: who may, what it pays, where everything goes.
 
-use amp_program_tests::{Balances, DEPOSIT, FUNDER_TOKENS, GRACE, TERMS, World, assert_foreign, assert_refused, foreign, signed};
+use amp_program_tests::{
+    Balances, DEPOSIT, FUNDER_TOKENS, GRACE, TERMS, World, assert_foreign, assert_refused, foreign, signed,
+};
 use amp_protocol::message::MeteringProof;
 use amp_protocol::money::{Amount, Seq};
 use amp_protocol::rejection::Rejection;
