@@ -4,14 +4,16 @@ use amp_protocol::account::{TokenHolding, mint_decimals};
 use amp_protocol::money::Amount;
 use amp_protocol::rejection::Rejection;
 use anchor_lang::prelude::*;
+use anchor_lang::system_program::{self, CreateAccountAllowPrefund};
 use anchor_spl::token_2022::spl_token_2022::extension::{
     BaseStateWithExtensions, ExtensionType, StateWithExtensions,
 };
 use anchor_spl::token_2022::spl_token_2022::state::Mint;
-use anchor_spl::token_interface::{self, CloseAccount, TransferChecked};
+use anchor_spl::token_interface::{self, CloseAccount, InitializeAccount3, TransferChecked};
 
-use crate::constants::CHANNEL_SEED;
+use crate::constants::{ASSOCIATED_TOKEN_PROGRAM, CHANNEL_SEED, VAULT_SEED};
 use crate::error::{OrRefuse, refuse};
+use crate::instructions::OpenChannel;
 use crate::state::Channel;
 
 const MINT_WITHOUT_EXTENSIONS: usize = 82;
@@ -43,7 +45,35 @@ pub fn check_mint(mint: &AccountInfo, token_program: &Pubkey) -> Result<()> {
     }
 }
 
-/// Base units held by `account`, which must be a token account of `mint` and, where given, of `owner`.
+/// Length of a token account without extensions: none of the mints that are allowed asks for one.
+const VAULT_SPACE: u16 = 165;
+
+/// Creates the vault at its derived address, lamports sent there ahead or not, owned by the channel.
+pub fn create_vault(accounts: &OpenChannel, bump: u8) -> Result<()> {
+    let channel = accounts.channel.key();
+    let seeds: [&[u8]; 3] = [VAULT_SEED, channel.as_ref(), &[bump]];
+    let signer = [&seeds[..]];
+    let missing = Rent::get()?.minimum_balance(VAULT_SPACE.into()).saturating_sub(accounts.vault.lamports());
+    let create = CreateAccountAllowPrefund {
+        from: accounts.rent_payer.to_account_info(),
+        to: accounts.vault.to_account_info(),
+    };
+    let context = CpiContext::new_with_signer(*accounts.system_program.key, create, &signer);
+    system_program::create_account_allow_prefund(
+        context,
+        missing,
+        VAULT_SPACE.into(),
+        accounts.token_program.key,
+    )?;
+    let initialize = InitializeAccount3 {
+        account: accounts.vault.to_account_info(),
+        mint: accounts.mint.to_account_info(),
+        authority: accounts.channel.to_account_info(),
+    };
+    token_interface::initialize_account3(CpiContext::new(*accounts.token_program.key, initialize))
+}
+
+/// Base units held by a token account.
 pub fn balance(account: &AccountInfo) -> Result<Amount> {
     let data = account.try_borrow_data()?;
     Ok(TokenHolding::parse(&data).map_err(|_| Rejection::NotATokenAccount).or_refuse()?.amount)
@@ -63,6 +93,20 @@ pub fn check_owner(
     let data = account.try_borrow_data()?;
     let holding = TokenHolding::parse(&data).map_err(|_| Rejection::NotATokenAccount).or_refuse()?;
     if *holding.owner != owner.to_bytes() { refuse(otherwise) } else { Ok(()) }
+}
+
+/// Refuses a refund account that is not the funder's associated one. For closes by anyone else: any
+/// account that the funder owns keeps its tokens safe, but a funder that is a program finds them only
+/// where it looks, and a stranger could make one anywhere.
+pub fn check_associated(
+    account: &Pubkey,
+    owner: &Pubkey,
+    mint: &Pubkey,
+    token_program: &Pubkey,
+) -> Result<()> {
+    let seeds = [owner.as_ref(), token_program.as_ref(), mint.as_ref()];
+    let (associated, _) = Pubkey::find_program_address(&seeds, &ASSOCIATED_TOKEN_PROGRAM);
+    if *account == associated { Ok(()) } else { refuse(Rejection::RefundNotAssociated) }
 }
 
 /// The vault holds what is deposited and not claimed, or more (donations). Run after each movement.

@@ -26,7 +26,8 @@ impl Clock {
     pub(crate) fn start(mode: ClockMode, svm: &mut LiteSVM) -> Self {
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
         // slot 0 and 1 are special to some sysvars: begin where nothing is
-        let base = ChainClock { slot: 1_000, unix_timestamp: i64::try_from(unix.as_secs()).unwrap_or(i64::MAX) };
+        let base =
+            ChainClock { slot: 1_000, unix_timestamp: i64::try_from(unix.as_secs()).unwrap_or(i64::MAX) };
         let clock = Self { mode, started: Instant::now(), base };
         clock.write(svm, base);
         clock
@@ -55,6 +56,11 @@ impl Clock {
 
     pub(crate) fn advance_slots(&mut self, svm: &mut LiteSVM, slots: u64) {
         self.base.slot = self.base.slot.saturating_add(slots);
+        self.now(svm);
+    }
+
+    pub(crate) fn set(&mut self, svm: &mut LiteSVM, unix_timestamp: i64) {
+        self.base.unix_timestamp = unix_timestamp;
         self.now(svm);
     }
 

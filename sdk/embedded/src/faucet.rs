@@ -50,13 +50,15 @@ impl EmbeddedChain {
         let mint = Keypair::new();
         let address = mint.pubkey();
         let failed = |error: &dyn std::fmt::Display| ChainError::Compile(error.to_string());
-        let space = ExtensionType::try_calculate_account_len::<Mint>(extensions).map_err(|error| failed(&error))?;
+        let space =
+            ExtensionType::try_calculate_account_len::<Mint>(extensions).map_err(|error| failed(&error))?;
         let rent = self.lock().svm.minimum_balance_for_rent_exemption(space);
         let bytes = u64::try_from(space).unwrap_or(u64::MAX);
         let bank = self.lock().bank.pubkey();
         let start = token::initialize_mint2(token_program, &address, &bank, Some(&bank), DECIMALS)
             .map_err(|error| failed(&error))?;
-        let create = solana_system_interface::instruction::create_account(&bank, &address, rent, bytes, token_program);
+        let create =
+            solana_system_interface::instruction::create_account(&bank, &address, rent, bytes, token_program);
         let mut instructions = vec![create];
         instructions.extend(initialize(&address, &bank));
         instructions.push(start);
@@ -67,9 +69,37 @@ impl EmbeddedChain {
     /// Creates the owner's associated token account where it is missing, and mints into it.
     pub fn mint_to(&self, mint: &TestMint, owner: &Address, amount: Amount) -> Result<Address, ChainError> {
         let account = mint.account_of(owner);
-        self.as_bank(|bank| vec![create_token_account(bank, owner, &mint.address, &mint.token_program)], &[])?;
+        self.as_bank(
+            |bank| vec![create_token_account(bank, owner, &mint.address, &mint.token_program)],
+            &[],
+        )?;
         self.mint_into(mint, &account, amount)?;
         Ok(account)
+    }
+
+    /// Creates a token account of `owner` at the address of `account`, not the associated one.
+    pub fn create_token_account_at(
+        &self,
+        mint: &TestMint,
+        owner: &Address,
+        account: &Keypair,
+    ) -> Result<Address, ChainError> {
+        const SPACE: u64 = 165;
+        let address = account.pubkey();
+        let rent = self.lock().svm.minimum_balance_for_rent_exemption(165);
+        let initialize = token::initialize_account3(&mint.token_program, &address, &mint.address, owner)
+            .map_err(|error| ChainError::Compile(error.to_string()))?;
+        let create = |bank: &Address| {
+            solana_system_interface::instruction::create_account(
+                bank,
+                &address,
+                rent,
+                SPACE,
+                &mint.token_program,
+            )
+        };
+        self.as_bank(|bank| vec![create(bank), initialize], &[account])?;
+        Ok(address)
     }
 
     /// Mints into any token account: a donation, where it is somebody's.

@@ -89,12 +89,23 @@ impl EmbeddedChain {
         state.clock.advance_slots(&mut state.svm, slots);
     }
 
+    /// Sets the time, for clocks no cluster has.
+    pub fn set_unix_timestamp(&self, unix_timestamp: i64) {
+        let state = &mut *self.lock();
+        state.clock.set(&mut state.svm, unix_timestamp);
+    }
+
     /// Executes `instructions` at once, signed by `signers`, the first of whom pays.
-    pub fn execute(&self, instructions: &[Instruction], signers: &[&Keypair]) -> Result<Executed, ChainError> {
+    pub fn execute(
+        &self,
+        instructions: &[Instruction],
+        signers: &[&Keypair],
+    ) -> Result<Executed, ChainError> {
         let state = &mut *self.lock();
         state.svm.expire_blockhash();
         let payer = signers.first().map(|signer| signer.pubkey());
-        let message = Message::new_with_blockhash(instructions, payer.as_ref(), &state.svm.latest_blockhash());
+        let message =
+            Message::new_with_blockhash(instructions, payer.as_ref(), &state.svm.latest_blockhash());
         let transaction = VersionedTransaction::try_new(VersionedMessage::Legacy(message), signers)
             .map_err(|error| ChainError::Compile(error.to_string()))?;
         state.execute(&transaction)

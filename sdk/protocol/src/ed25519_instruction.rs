@@ -153,8 +153,24 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_make_it_panic(data: Vec<u8>) {
+        fn no_bytes_make_it_panic(mut data in proptest::collection::vec(any::<u8>(), 0..200), whole_header: bool) {
+            if whole_header && data.len() >= HEADER {
+                data[..HEADER].copy_from_slice(&instruction()[..HEADER]);
+            }
             let _ = parse::<52>(&data);
+        }
+
+        #[test]
+        fn what_is_accepted_is_byte_for_byte_what_would_be_built(at in 0..164_usize, value: u8, grow in 0..3_usize) {
+            let mut data = instruction().to_vec();
+            data[at] = value;
+            data.resize(164 + grow, 0);
+            if let Ok(read) = parse::<52>(&data) {
+                let signature: [u8; 64] = data[48..112].try_into().unwrap();
+                prop_assert_eq!(build::<52, 164>(read.signer, &signature, read.message).to_vec(), data);
+            } else {
+                prop_assert!(at < HEADER || grow > 0);
+            }
         }
     }
 }

@@ -56,6 +56,7 @@ macro_rules! rejections {
             StatementAboveDeposit = 40, "the close statement is above the deposit";
             VaultShort = 41, "the vault holds less than the channel has booked";
             ClockOutOfRange = 42, "a time is out of range";
+            RefundNotAssociated = 43, "a close by anyone but the funder must refund to the funder's associated token account";
         }
     };
 }

@@ -26,6 +26,10 @@ pub mod foreign {
     pub const CONSTRAINT_ADDRESS: u32 = 2012;
     /// Anchor: the account belongs to another program.
     pub const OWNED_BY_WRONG_PROGRAM: u32 = 3007;
+    /// Anchor: the account is of another kind.
+    pub const WRONG_DISCRIMINATOR: u32 = 3002;
+    /// Anchor: not the program that is called.
+    pub const WRONG_PROGRAM: u32 = 3008;
     /// Anchor: a signature is missing.
     pub const NOT_SIGNER: u32 = 3010;
 }

@@ -313,3 +313,111 @@ fn nothing_can_be_done_with_a_closed_channel() {
         assert_foreign(outcome, foreign::OWNED_BY_WRONG_PROGRAM);
     }
 }
+
+// -- found by adversarial review -----------------------------------------------------------------
+
+#[test]
+fn naming_the_recipient_or_the_funder_without_its_signature_closes_nothing() {
+    let world = World::default();
+    let channel = world.open();
+    for (closer, payout) in [(&world.recipient, None), (&world.funder, Some(world.recipient_token))] {
+        let mut close = channel.close_instruction(&closer.pubkey(), payout);
+        close.accounts[0].is_signer = false;
+        let outcome = world.chain.execute(&[channel.statement_proof(0), close], &[&world.stranger]);
+        assert_foreign(outcome, foreign::NOT_SIGNER);
+    }
+}
+
+#[test]
+fn a_forged_instructions_sysvar_proves_nothing() {
+    let world = World::default();
+    let channel = world.open();
+    // what the sysvar would hold, had the recipient signed a statement over nothing owed
+    let forged = {
+        let proof = signed(&world.stranger, &channel.statement(0).to_bytes());
+        let mut shown = proof.data;
+        shown[16..48].copy_from_slice(&world.recipient.pubkey().to_bytes());
+        let mut data = vec![1, 0, 4, 0, 0, 0];
+        data.extend(proof.program_id.to_bytes());
+        data.extend(u16::try_from(shown.len()).unwrap().to_le_bytes());
+        data.extend(shown);
+        data.extend(1_u16.to_le_bytes());
+        data
+    };
+    let account = solana_keypair::Keypair::new().pubkey();
+    let owner = solana_system_interface::program::ID;
+    let snapshot = amp_sdk::chain::AccountSnapshot { owner, lamports: 10_000_000, data: forged };
+    world.chain.overwrite(&account, snapshot).unwrap();
+    let mut close = channel.close_instruction(&world.funder.pubkey(), Some(world.recipient_token));
+    close.accounts[8].pubkey = account;
+    assert_foreign(world.chain.execute(&[close], &[&world.funder]), foreign::CONSTRAINT_ADDRESS);
+}
+
+#[test]
+fn a_statement_without_the_sysvar_that_shows_it_is_refused() {
+    let world = World::default();
+    let channel = world.open();
+    let mut close = channel.close_instruction(&world.funder.pubkey(), Some(world.recipient_token));
+    close.accounts[8].pubkey = channel.keys().program_id;
+    let outcome = world.chain.execute(&[channel.statement_proof(0), close], &[&world.funder]);
+    assert_refused(outcome, Rejection::PrecompileMissing);
+}
+
+/// A stranger can make a token account and give it to the funder; a funder that is a program would
+/// never look there.
+#[test]
+fn nobody_but_the_funder_chooses_where_the_refund_goes() {
+    let world = World::default();
+    let channel = world.open();
+    let other = solana_keypair::Keypair::new();
+    let account = world.chain.create_token_account_at(&world.mint, &world.funder.pubkey(), &other).unwrap();
+    channel.request_close().unwrap();
+    world.chain.advance_seconds(GRACE);
+    let close = |person: &solana_keypair::Keypair| {
+        let mut close = channel.close_instruction(&person.pubkey(), None);
+        close.accounts[4].pubkey = account;
+        world.chain.execute(&[close], &[person])
+    };
+    for person in [&world.stranger, &world.recipient] {
+        assert_refused(close(person), Rejection::RefundNotAssociated);
+    }
+    close(&world.funder).unwrap();
+    assert_eq!(world.chain.tokens(&account).get(), DEPOSIT);
+}
+
+/// It can't happen with the token programs there are; if it did, the rest must not be lost too.
+#[test]
+fn a_vault_that_lost_tokens_still_refunds_what_is_left() {
+    let world = World::default();
+    let channel = world.open();
+    let mut vault = world.chain.snapshot(&channel.at.vault).unwrap();
+    vault.data[64..72].copy_from_slice(&(DEPOSIT - 1).to_le_bytes());
+    world.chain.overwrite(&channel.at.vault, vault).unwrap();
+    channel.close_as(&world.recipient).unwrap();
+    assert_eq!(world.chain.tokens(&world.funder_token).get(), FUNDER_TOKENS - 1);
+}
+
+#[test]
+fn a_close_of_another_mint_version_or_token_program_is_refused() {
+    let world = World::default();
+    let channel = world.open();
+    let close = |at: usize, key| {
+        let mut close = channel.close_instruction(&world.recipient.pubkey(), None);
+        close.accounts[at].pubkey = key;
+        world.chain.execute(&[close], &[&world.recipient])
+    };
+    assert_refused(close(3, world.chain.create_mint(&TOKEN_PROGRAM).unwrap().address), Rejection::WrongMint);
+    assert_foreign(close(6, solana_system_interface::program::ID), foreign::WRONG_PROGRAM);
+    channel.set_version(2);
+    assert_refused(channel.close_as(&world.recipient), Rejection::UnknownVersion);
+}
+
+#[test]
+fn a_channel_closed_and_paid_lamports_in_one_transaction_stays_closed() {
+    let world = World::default();
+    let channel = world.open();
+    let fund = |to| solana_system_interface::instruction::transfer(&world.recipient.pubkey(), to, 5_000_000);
+    let close = channel.close_instruction(&world.recipient.pubkey(), None);
+    let again = [close.clone(), fund(&channel.at.channel), close];
+    assert_foreign(world.chain.execute(&again, &[&world.recipient]), foreign::OWNED_BY_WRONG_PROGRAM);
+}

@@ -237,9 +237,27 @@ fn a_mint_with_metadata_only_is_accepted() {
 
 #[test]
 fn a_mint_of_the_other_token_program_is_refused() {
-    let world = World::default();
-    let mut instruction = world.open_instruction(0, DEPOSIT, TERMS);
-    instruction.accounts[8].pubkey = TOKEN_2022_PROGRAM;
-    assert!(world.chain.execute(&[instruction], &[&world.rent_payer, &world.funder]).is_err());
-    assert_eq!(world.chain.tokens(&world.funder_token).get(), FUNDER_TOKENS);
+    for (mint_of, called) in [(TOKEN_PROGRAM, TOKEN_2022_PROGRAM), (TOKEN_2022_PROGRAM, TOKEN_PROGRAM)] {
+        let world = World::new(&mint_of);
+        let mut instruction = world.open_instruction(0, DEPOSIT, TERMS);
+        instruction.accounts[8].pubkey = called;
+        let outcome = world.chain.execute(&[instruction], &[&world.rent_payer, &world.funder]);
+        assert_refused(outcome, Rejection::MintNotOfTokenProgram);
+        assert_eq!(world.chain.tokens(&world.funder_token).get(), FUNDER_TOKENS);
+    }
+}
+
+#[test]
+fn one_key_may_be_funder_rent_payer_and_authorized_signer() {
+    let mut world = World::default();
+    world.rent_payer = world.funder.insecure_clone();
+    world.signer = world.funder.insecure_clone();
+    let lamports = world.chain.lamports(&world.funder.pubkey());
+    let channel = world.open();
+    channel.wait_for_interval();
+    channel.settle(10, 1_000).unwrap();
+    channel.close_by_statement(1_000).unwrap();
+    assert_eq!(world.chain.tokens(&world.funder_token).get(), FUNDER_TOKENS - 1_000);
+    // one signature to open; one, and the statement's, to close
+    assert_eq!(world.chain.lamports(&world.funder.pubkey()), lamports - 15_000);
 }

@@ -1,7 +1,9 @@
 //! `request_close`: the funder's way out when the service does not answer.
 
-use amp_program_tests::{World, assert_refused};
+use amp_program_tests::{World, assert_foreign, assert_refused, foreign};
 use amp_protocol::rejection::Rejection;
+use amp_sdk::chain::{PROGRAM_ID, instructions};
+use solana_signer::Signer;
 
 #[test]
 fn a_close_request_records_the_time_and_changes_nothing_else() {
@@ -32,4 +34,29 @@ fn asking_again_does_not_restart_the_clock() {
     let closing_at = channel.account().closing_at;
     assert_refused(channel.request_close(), Rejection::AlreadyClosing);
     assert_eq!(channel.account().closing_at, closing_at);
+}
+
+#[test]
+fn naming_the_funder_without_its_signature_is_refused() {
+    let world = World::default();
+    let channel = world.open();
+    let mut request = instructions::request_close(&PROGRAM_ID, &channel.at.channel, &world.funder.pubkey());
+    request.accounts[0].is_signer = false;
+    assert_foreign(world.chain.execute(&[request], &[&world.stranger]), foreign::NOT_SIGNER);
+}
+
+#[test]
+fn a_request_on_a_channel_of_an_unknown_version_is_refused() {
+    let world = World::default();
+    let channel = world.open();
+    channel.set_version(2);
+    assert_refused(channel.request_close(), Rejection::UnknownVersion);
+}
+
+#[test]
+fn a_clock_at_zero_can_not_mark_a_channel_as_closing() {
+    let world = World::default();
+    let channel = world.open();
+    world.chain.set_unix_timestamp(0);
+    assert_refused(channel.request_close(), Rejection::ClockOutOfRange);
 }

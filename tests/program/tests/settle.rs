@@ -3,7 +3,7 @@
 use amp_program_tests::{
     Balances, DEPOSIT, INTERVAL, OpenedChannel, TERMS, World, assert_foreign, assert_refused, foreign, signed,
 };
-use amp_protocol::message::{Credential, MeteringProof};
+use amp_protocol::message::MeteringProof;
 use amp_protocol::money::{Amount, Seq};
 use amp_protocol::rejection::Rejection;
 use amp_sdk::chain::{TOKEN_2022_PROGRAM, TOKEN_PROGRAM, instructions};
@@ -372,9 +372,7 @@ fn a_settlement_out_of_another_channels_vault_is_refused() {
 fn a_channel_of_a_version_the_program_does_not_know_is_refused() {
     let world = World::default();
     let channel = settleable(&world);
-    let mut account = world.chain.snapshot(&channel.at.channel).unwrap();
-    account.data[8] = 2;
-    world.chain.overwrite(&channel.at.channel, account).unwrap();
+    channel.set_version(2);
     assert_refused(channel.settle(10, 1_000), Rejection::UnknownVersion);
 }
 
@@ -389,7 +387,85 @@ fn an_account_that_only_looks_like_a_channel_is_refused() {
 }
 
 #[test]
-fn the_credential_is_the_one_the_sdk_signs() {
-    let message = Credential { channel: [1; 32], epoch: 2, seq: Seq::new(3) }.to_bytes();
-    assert_eq!(&message[..4], b"AMP\x01");
+fn an_account_of_the_program_that_is_no_channel_is_refused() {
+    let world = World::default();
+    let channel = settleable(&world);
+    let mut account = world.chain.snapshot(&channel.at.channel).unwrap();
+    account.data[0] ^= 1;
+    world.chain.overwrite(&channel.at.channel, account).unwrap();
+    assert_foreign(channel.settle(10, 1_000), foreign::WRONG_DISCRIMINATOR);
+}
+
+#[test]
+fn another_program_in_place_of_the_token_program_is_refused() {
+    let world = World::default();
+    let channel = settleable(&world);
+    let mut settle = channel.settle_instruction(1_000);
+    settle.accounts[5].pubkey = solana_system_interface::program::ID;
+    let outcome = world.chain.execute(&[channel.proof(10), settle], &[&world.recipient]);
+    assert_foreign(outcome, foreign::WRONG_PROGRAM);
+}
+
+#[test]
+fn bytes_that_only_look_like_the_recipients_token_account_are_refused() {
+    let world = World::default();
+    let channel = settleable(&world);
+    let mut account = world.chain.snapshot(&world.recipient_token).unwrap();
+    account.owner = world.stranger.pubkey();
+    let false_account = solana_keypair::Keypair::new().pubkey();
+    world.chain.overwrite(&false_account, account).unwrap();
+    let mut settle = channel.settle_instruction(1_000);
+    settle.accounts[4].pubkey = false_account;
+    let outcome = world.chain.execute(&[channel.proof(10), settle], &[&world.recipient]);
+    assert_refused(outcome, Rejection::NotATokenAccount);
+}
+
+#[test]
+fn a_settlement_of_another_mint_is_refused() {
+    let world = World::default();
+    let channel = settleable(&world);
+    let mut settle = channel.settle_instruction(1_000);
+    settle.accounts[3].pubkey = world.chain.create_mint(&TOKEN_PROGRAM).unwrap().address;
+    let outcome = world.chain.execute(&[channel.proof(10), settle], &[&world.recipient]);
+    assert_refused(outcome, Rejection::WrongMint);
+}
+
+#[test]
+fn a_vault_that_holds_less_than_is_booked_pays_nothing() {
+    let world = World::default();
+    let channel = settleable(&world);
+    let mut vault = world.chain.snapshot(&channel.at.vault).unwrap();
+    vault.data[64..72].copy_from_slice(&(DEPOSIT - 1).to_le_bytes());
+    world.chain.overwrite(&channel.at.vault, vault).unwrap();
+    assert_refused(channel.settle(10, 1_000), Rejection::VaultShort);
+}
+
+#[test]
+fn books_that_do_not_add_up_are_written_no_further() {
+    let world = World::default();
+    let channel = settleable(&world);
+    let mut account = world.chain.snapshot(&channel.at.channel).unwrap();
+    let at = 8 + amp_protocol::account::offset::SIGNER_CLAIMED;
+    // more claimed by the signer than by all signers
+    account.data[at..at + 8].copy_from_slice(&5_u64.to_le_bytes());
+    world.chain.overwrite(&channel.at.channel, account).unwrap();
+    assert_refused(channel.settle(10, 1_000), Rejection::InvariantBroken);
+}
+
+#[test]
+fn one_credential_pays_one_settlement_in_a_transaction_too() {
+    let world = World::default();
+    let channel = world.open();
+    channel.request_close().unwrap();
+    let twice = |owed| [channel.proof(10), channel.settle_instruction(500), channel.settle_instruction(owed)];
+    let outcome = world.chain.execute(&twice(1_000), &[&world.recipient]);
+    assert_refused(outcome, Rejection::PrecompileOtherProgram);
+    let each = [
+        channel.proof(10),
+        channel.settle_instruction(500),
+        channel.proof(20),
+        channel.settle_instruction(2_000),
+    ];
+    world.chain.execute(&each, &[&world.recipient]).unwrap();
+    assert_eq!(Balances::of(&world, &channel, 0).recipient, 2_000);
 }

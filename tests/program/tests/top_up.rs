@@ -79,3 +79,20 @@ fn tokens_are_not_taken_without_their_owners_signature() {
         instructions::top_up(&channel.keys(), &world.stranger.pubkey(), &world.funder_token, Amount::new(1));
     assert_foreign(world.chain.execute(&[instruction], &[&world.stranger]), foreign::OWNER_MISMATCH);
 }
+
+#[test]
+fn a_channel_of_an_unknown_version_takes_no_top_up() {
+    let world = World::default();
+    let channel = world.open();
+    channel.set_version(2);
+    assert_refused(channel.top_up(1), Rejection::UnknownVersion);
+}
+
+#[test]
+fn another_program_in_place_of_the_token_program_is_refused() {
+    let world = World::default();
+    let mut keys = world.open().keys();
+    keys.token_program = solana_system_interface::program::ID;
+    let top_up = instructions::top_up(&keys, &world.funder.pubkey(), &world.funder_token, Amount::new(1));
+    assert_foreign(world.chain.execute(&[top_up], &[&world.funder]), foreign::WRONG_PROGRAM);
+}

@@ -3,7 +3,7 @@ use amp_protocol::money::Amount;
 use amp_protocol::rejection::Rejection;
 use amp_protocol::rules::Terms;
 use anchor_lang::prelude::*;
-use anchor_spl::token_interface::{TokenAccount, TokenInterface};
+use anchor_spl::token_interface::TokenInterface;
 
 use crate::constants::{CHANNEL_SEED, VAULT_SEED};
 use crate::error::{OrRefuse, refuse};
@@ -31,16 +31,9 @@ pub struct OpenChannel<'info> {
         bump
     )]
     pub channel: AccountLoader<'info, Channel>,
-    #[account(
-        init,
-        payer = rent_payer,
-        token::mint = mint,
-        token::authority = channel,
-        token::token_program = token_program,
-        seeds = [VAULT_SEED, channel.key().as_ref()],
-        bump
-    )]
-    pub vault: Box<InterfaceAccount<'info, TokenAccount>>,
+    /// CHECK: `token::create_vault` makes it, once the mint has been looked at
+    #[account(mut, seeds = [VAULT_SEED, channel.key().as_ref()], bump)]
+    pub vault: UncheckedAccount<'info>,
     /// CHECK: the token program checks it in the transfer that the funder signs
     #[account(mut)]
     pub funder_token: UncheckedAccount<'info>,
@@ -58,6 +51,7 @@ pub(crate) fn handle(ctx: Context<OpenChannel>, nonce: u64, deposit: u64, terms:
         return refuse(Rejection::SelfPayment);
     }
     token::check_mint(&accounts.mint, accounts.token_program.key)?;
+    token::create_vault(accounts, ctx.bumps.vault)?;
 
     let clock = Clock::get()?;
     let mut channel = accounts.channel.load_init()?;
@@ -83,16 +77,15 @@ pub(crate) fn handle(ctx: Context<OpenChannel>, nonce: u64, deposit: u64, terms:
     channel.close_grace = terms.close_grace;
     channel.invariant().or_refuse()?;
 
-    let vault = accounts.vault.to_account_info();
     let movement = Movement {
         token_program: &accounts.token_program,
         mint: &accounts.mint,
         from: &accounts.funder_token,
-        to: &vault,
+        to: &accounts.vault,
         authority: &accounts.funder,
     };
     movement.deposit(Amount::new(deposit))?;
-    token::check_vault_covers(&vault, &channel)?;
+    token::check_vault_covers(&accounts.vault, &channel)?;
 
     emit!(ChannelOpened {
         channel: accounts.channel.key(),

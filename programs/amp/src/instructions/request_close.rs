@@ -19,6 +19,10 @@ pub(crate) fn handle(ctx: Context<RequestClose>) -> Result<()> {
         return refuse(Rejection::AlreadyClosing);
     }
     let now = Clock::get()?.unix_timestamp;
+    // zero means "not closing"
+    if now <= 0 {
+        return refuse(Rejection::ClockOutOfRange);
+    }
     let closable_from =
         now.checked_add(channel.close_grace.into()).ok_or(Rejection::ClockOutOfRange).or_refuse()?;
     channel.closing_at = now;

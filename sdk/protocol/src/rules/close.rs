@@ -8,7 +8,7 @@ pub enum Closer {
     Recipient,
     /// The funder signed and carries the recipient's close statement over this total.
     FunderWithStatement(Amount),
-    /// Anyone; `Some(now - (closing_at + close_grace) >= 0)` is what makes it right.
+    /// Anyone, once `closing_at + close_grace` has passed.
     AfterGrace,
 }
 

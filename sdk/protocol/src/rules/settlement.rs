@@ -122,15 +122,35 @@ mod tests {
     proptest! {
         #[test]
         fn no_settlement_pays_more_than_was_signed_deposited_or_allowed(
-            deposited: u64, claimed: u64, signer_claimed: u64, seq: u64, owed: u64, now: i32,
+            deposited in 0..1_000_u64, claimed in 0..1_000_u64, signer_claimed in 0..1_000_u64,
+            seq in 0..200_u64, above in 0..300_u64, now in 0..200_i64, closing: bool,
         ) {
-            let books = books(deposited, claimed);
-            let Ok(done) = settle(&TERMS, &books, &signer(signer_claimed), Seq::new(seq), Amount::new(owed), now.into())
-            else { return Ok(()) };
-            prop_assert!(done.claimed <= books.deposited);
-            prop_assert!(u128::from(done.signer_claimed.get()) <= u128::from(seq) * 10);
-            prop_assert!(done.payout.get() <= 100 && !done.payout.is_zero());
-            prop_assert_eq!(done.claimed.get() - claimed, done.payout.get());
+            prop_assume!(signer_claimed <= claimed && claimed <= deposited);
+            let books = Books { closing, ..books(deposited, claimed) };
+            let owed = signer_claimed + above;
+            let outcome = settle(&TERMS, &books, &signer(signer_claimed), Seq::new(seq), Amount::new(owed), now);
+            // written apart from the rule, in the words of the protocol page
+            let payable = above > 0
+                && owed <= seq * 10
+                && (closing || now >= 60)
+                && claimed + above <= deposited
+                && above <= 100;
+            prop_assert_eq!(outcome.is_ok(), payable, "{:?}", outcome);
+            if let Ok(done) = outcome {
+                prop_assert_eq!(done.payout.get(), above);
+                prop_assert_eq!(done.claimed.get(), claimed + above);
+                prop_assert_eq!(done.signer_claimed.get(), owed);
+                prop_assert_eq!(done.window.claimed.get(), above);
+            }
+        }
+
+        #[test]
+        fn no_numbers_make_a_settlement_panic(
+            deposited: u64, claimed: u64, signer_claimed: u64, seq: u64, owed: u64, now: i64, started_at: i64,
+        ) {
+            let window = RateWindow { started_at, claimed: Amount::new(claimed) };
+            let books = Books { window, ..books(deposited, claimed) };
+            let _ = settle(&TERMS, &books, &signer(signer_claimed), Seq::new(seq), Amount::new(owed), now);
         }
     }
 }
