@@ -1,0 +1,255 @@
+//! Closing: with the service's close statement at once, or without it after the grace period.
+
+use std::time::Duration;
+
+use amp_protocol::account::ChannelAccount;
+use amp_protocol::json::{CloseResponse, SignedCloseStatement};
+use amp_protocol::money::Amount;
+use amp_protocol::rejection::Rejection;
+use amp_protocol::rules::{self, Closer};
+use amp_protocol::text::path;
+use reqwest::Method;
+use solana_address::Address;
+use solana_instruction::Instruction;
+
+use super::Client;
+use super::error::{ClientError, ProofFailure};
+use super::ledger::Overcharge;
+use super::service::Service;
+use super::store::{ChannelRecord, ChannelState};
+use crate::chain::instructions::{self, CloseParties};
+use crate::chain::{
+    ChainError, ComputeBudget, Confirmation, Plan, associated_token_address, create_token_account,
+};
+use crate::signed::verify_close_statement;
+
+/// How often and how long a close waits for the opening's slot to pass.
+const TRIES: u32 = 8;
+const SLOT: Duration = Duration::from_millis(400);
+
+/// What a close came to.
+#[derive(Debug)]
+pub enum CloseOutcome {
+    /// The channel is closed and the rest of the deposit is back.
+    Closed {
+        /// Base units that came back to the funder.
+        refund: Amount,
+        /// Base units that this close paid to the service.
+        payout: Amount,
+        /// The transaction.
+        confirmation: Confirmation,
+    },
+    /// A close was requested, now or earlier, because the service gave no usable close statement. Call
+    /// `close` again from this time on.
+    Requested {
+        /// Unix seconds from which the channel can be closed.
+        closable_from: i64,
+        /// Why there was no cooperative close.
+        reason: Box<ClientError>,
+    },
+    /// Someone else had closed it: the recipient, or an earlier run. The refund is with the funder.
+    AlreadyClosed,
+    /// The opening never took place.
+    NeverOpened,
+}
+
+impl Client {
+    /// Closes the channel to the service of this URL: with its statement at once; where it gives none,
+    /// by a request, and by a second call after the grace period.
+    pub async fn close(&self, url: &str) -> Result<CloseOutcome, ClientError> {
+        let service = self.service_of(url)?;
+        let all = self.inner.store.all().await?;
+        let mut unfinished = all
+            .into_iter()
+            .filter(|record| record.origin == service.name && record.state != ChannelState::Closed);
+        let record =
+            unfinished.next().ok_or_else(|| ClientError::NoChannel { origin: service.name.clone() })?;
+        self.close_record(&service, record).await
+    }
+
+    /// Closes every channel in the store, those of earlier runs too. Calling it again finishes those
+    /// whose grace period had to pass.
+    pub async fn close_all(
+        &self,
+    ) -> Result<Vec<(ChannelRecord, Result<CloseOutcome, ClientError>)>, ClientError> {
+        let mut outcomes = Vec::new();
+        for record in self.inner.store.all().await? {
+            if record.state == ChannelState::Closed {
+                continue;
+            }
+            let outcome = match self.service_of(&record.origin) {
+                Ok(service) => self.close_record(&service, record.clone()).await,
+                Err(error) => Err(error),
+            };
+            outcomes.push((record, outcome));
+        }
+        Ok(outcomes)
+    }
+
+    async fn close_record(
+        &self,
+        service: &Service,
+        record: ChannelRecord,
+    ) -> Result<CloseOutcome, ClientError> {
+        let _gate = service.gate.lock().await;
+        service.forget(record.id);
+        let record = match record.state {
+            ChannelState::Opening => match self.look_for_opening(&record).await? {
+                Some(record) => record,
+                None => {
+                    self.drop_if_stale(&record).await?;
+                    return Ok(CloseOutcome::NeverOpened);
+                }
+            },
+            _ => record,
+        };
+        let Some(account) = self.incarnation(&record).await? else {
+            self.gone(service, &record).await?;
+            return Ok(CloseOutcome::AlreadyClosed);
+        };
+        // from here on nothing more is signed for, in any process
+        self.inner.store.set_state(record.id, ChannelState::Closing, Amount::ZERO).await?;
+        if account.books.closing && self.chain().clock().await?.unix_timestamp >= closable_from(&account) {
+            return self.finish(&record, &account, None).await;
+        }
+        match self.cooperate(service, &record).await {
+            Ok(statement) => self.finish(&record, &account, Some(&statement)).await,
+            Err(reason) => self.force(&record, &account, reason).await,
+        }
+    }
+
+    /// Asks the service for its close statement and checks it.
+    async fn cooperate(
+        &self,
+        service: &Service,
+        record: &ChannelRecord,
+    ) -> Result<SignedCloseStatement, ClientError> {
+        let seq = self.inner.store.last_or_first(record.id).await?;
+        let answer = self.call(service, record, Method::POST, path::CLOSE, seq).await?;
+        let statement = answer.json::<CloseResponse>()?.close_statement;
+        let origin = || service.name.clone();
+        check_statement(&statement, record).map_err(|reason| ClientError::BadProof {
+            origin: origin(),
+            what: "close statement",
+            reason,
+        })?;
+        // what was agreed to by now: calls that ended while the service finished count
+        let agreed = self.inner.store.load(record.id).await?.ledger.agreed;
+        if statement.owed_total > agreed {
+            let overcharge = Overcharge::Total { total: statement.owed_total, agreed };
+            return Err(ClientError::Overcharged { origin: origin(), overcharge });
+        }
+        Ok(statement)
+    }
+
+    async fn force(
+        &self,
+        record: &ChannelRecord,
+        account: &ChannelAccount,
+        reason: ClientError,
+    ) -> Result<CloseOutcome, ClientError> {
+        let settings = &self.inner.settings;
+        if !account.books.closing {
+            let funder = settings.funder.public_key();
+            let request = instructions::request_close(&settings.options.program_id, &record.channel, &funder);
+            match self.send_close(ComputeBudget::request_close(), vec![request]).await {
+                Ok(_) => {}
+                // another process was faster
+                Err(ChainError::Rejected(Rejection::AlreadyClosing)) => {}
+                Err(error) => return Err(error.into()),
+            }
+            tracing::warn!(channel = %record.channel, origin = %record.origin, %reason, "requested a close without the service");
+        }
+        for _ in 0..TRIES {
+            match self.incarnation(record).await? {
+                Some(account) if account.books.closing => {
+                    let closable_from = closable_from(&account);
+                    return Ok(CloseOutcome::Requested { closable_from, reason: Box::new(reason) });
+                }
+                Some(_) => tokio::time::sleep(SLOT).await,
+                None => return Ok(CloseOutcome::AlreadyClosed),
+            }
+        }
+        Err(ClientError::OpeningPending { channel: record.channel })
+    }
+
+    /// Sends the close itself.
+    async fn finish(
+        &self,
+        record: &ChannelRecord,
+        account: &ChannelAccount,
+        statement: Option<&SignedCloseStatement>,
+    ) -> Result<CloseOutcome, ClientError> {
+        let settings = &self.inner.settings;
+        let (funder, payer) = (settings.funder.public_key(), settings.rent_payer.public_key());
+        let token_account =
+            |owner: &Address| associated_token_address(owner, &record.mint, &record.token_program);
+        let mut before = Vec::new();
+        for owner in [Some(&funder), statement.map(|_| &record.recipient)].into_iter().flatten() {
+            if self.chain().account(&token_account(owner)).await?.is_none() {
+                before.push(create_token_account(&payer, owner, &record.mint, &record.token_program));
+            }
+        }
+        let created = u32::try_from(before.len()).unwrap_or_default();
+        before.extend(statement.map(|signed| instructions::close_statement(&record.recipient, signed)));
+        before.push(instructions::close_channel(
+            &self.keys(record),
+            &CloseParties {
+                closer: funder,
+                refund_token: token_account(&funder),
+                rent_payer: Address::from(account.rent_payer),
+                payout_token: statement.map(|_| token_account(&record.recipient)),
+            },
+        ));
+        let confirmation =
+            self.send_close(ComputeBudget::close().with_token_accounts(created), before).await?;
+        let owed = statement.map_or(account.books.claimed, |statement| statement.owed_total);
+        let books = &account.books;
+        let closer = Closer::FunderWithStatement(owed);
+        let done =
+            rules::close(closer, books.deposited, books.claimed, 0, 0, 0).map_err(ChainError::Rejected)?;
+        let refund = books.deposited.checked_sub(done.claimed).unwrap_or(Amount::ZERO);
+        self.inner.store.set_state(record.id, ChannelState::Closed, refund).await?;
+        tracing::info!(channel = %record.channel, %refund, payout = %done.payout, signature = %confirmation.signature, "closed a channel");
+        Ok(CloseOutcome::Closed { refund, payout: done.payout, confirmation })
+    }
+
+    /// Sends, and again where the channel is still in the slot it was opened in.
+    async fn send_close(
+        &self,
+        budget: ComputeBudget,
+        instructions: Vec<Instruction>,
+    ) -> Result<Confirmation, ChainError> {
+        let settings = &self.inner.settings;
+        let payer = settings.rent_payer.public_key();
+        let plan = Plan::new(payer, budget, settings.options.priority_fee, instructions);
+        let mut tries = 0_u32;
+        loop {
+            tries = tries.saturating_add(1);
+            match plan.send(self.chain(), &[&*settings.funder, &*settings.rent_payer]).await {
+                Err(ChainError::Rejected(Rejection::ClosedInOpeningSlot)) if tries < TRIES => {
+                    tokio::time::sleep(SLOT).await;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn incarnation(&self, record: &ChannelRecord) -> Result<Option<ChannelAccount>, ClientError> {
+        let account = self.account(&record.channel).await?;
+        Ok(account.filter(|account| account.opened_slot == record.opened_slot))
+    }
+}
+
+fn closable_from(account: &ChannelAccount) -> i64 {
+    account.closing_at.saturating_add(i64::from(account.terms.close_grace))
+}
+
+/// Whether the statement is the recipient's, for this channel in this incarnation.
+fn check_statement(statement: &SignedCloseStatement, record: &ChannelRecord) -> Result<(), ProofFailure> {
+    statement.check(&record.channel.to_bytes(), record.opened_slot).map_err(ProofFailure::About)?;
+    if !verify_close_statement(statement, &record.recipient.to_bytes()) {
+        return Err(ProofFailure::Signature);
+    }
+    Ok(())
+}

@@ -1,0 +1,195 @@
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use amp_protocol::money::{Amount, UnitPrice};
+use amp_protocol::text::network;
+use solana_address::Address;
+
+use super::policy::Policy;
+use super::store::{Owner, Store};
+use super::{Client, ClientError};
+use crate::chain::{Chain, PROGRAM_ID, PriorityFee};
+use crate::signer::Signer;
+
+/// How long a connection may take to come about.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// Everything a client is made with.
+pub(super) struct Settings {
+    pub(super) funder: Arc<dyn Signer>,
+    pub(super) authorized: Arc<dyn Signer>,
+    pub(super) rent_payer: Arc<dyn Signer>,
+    pub(super) chain: Arc<dyn Chain>,
+    pub(super) options: Options,
+}
+
+/// The settings that have defaults.
+#[derive(Clone, Debug)]
+pub(super) struct Options {
+    pub(super) program_id: Address,
+    pub(super) network: String,
+    pub(super) policy: Policy,
+    pub(super) unit_price: UnitPrice,
+    pub(super) deposit: Option<Amount>,
+    pub(super) rate_limit: Option<Amount>,
+    pub(super) settle_interval: Option<u32>,
+    pub(super) close_grace: Option<u32>,
+    pub(super) metered_budget: Option<Amount>,
+    pub(super) auto_top_up: bool,
+    pub(super) priority_fee: PriorityFee,
+    pub(super) store: Option<PathBuf>,
+    pub(super) timeout: Duration,
+    pub(super) max_wait: Duration,
+    pub(super) discovery_max_age: Duration,
+    pub(super) in_flight_limit: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            program_id: PROGRAM_ID,
+            network: network::LOCALNET.to_owned(),
+            policy: Policy::default(),
+            unit_price: UnitPrice::ONE,
+            deposit: None,
+            rate_limit: None,
+            settle_interval: None,
+            close_grace: None,
+            metered_budget: None,
+            auto_top_up: true,
+            priority_fee: PriorityFee::default(),
+            store: None,
+            timeout: Duration::from_secs(60),
+            max_wait: Duration::ZERO,
+            discovery_max_age: Duration::from_secs(300),
+            in_flight_limit: 32,
+        }
+    }
+}
+
+/// Makes a [`Client`]: a funder, a chain and a mint are needed, the rest has defaults.
+#[must_use = "a builder does nothing until `build`"]
+#[derive(Default)]
+pub struct ClientBuilder {
+    funder: Option<Arc<dyn Signer>>,
+    authorized: Option<Arc<dyn Signer>>,
+    rent_payer: Option<Arc<dyn Signer>>,
+    chain: Option<Arc<dyn Chain>>,
+    options: Options,
+}
+
+macro_rules! setters {
+    ($($(#[$doc:meta])* $name:ident($value:ident: $type:ty) => $($place:ident).+ = $converted:expr;)*) => {
+        $($(#[$doc])*
+        pub fn $name(mut self, $value: $type) -> Self {
+            self.$($place).+ = $converted;
+            self
+        })*
+    };
+}
+
+impl ClientBuilder {
+    setters! {
+        /// Whose tokens are deposited; refunds go to it. Signs openings, top-ups and closes.
+        funder(signer: impl Signer) => funder = Some(Arc::new(signer));
+        /// The same, for a signer that is shared.
+        funder_arc(signer: Arc<dyn Signer>) => funder = Some(signer);
+        /// The key that signs the credentials. Default: the funder; a hot key of its own keeps the
+        /// funder's off the request path.
+        authorized_signer(signer: impl Signer) => authorized = Some(Arc::new(signer));
+        /// Pays rent and fees in lamports. Default: the funder.
+        rent_payer(signer: impl Signer) => rent_payer = Some(Arc::new(signer));
+        /// The cluster.
+        chain(chain: Arc<dyn Chain>) => chain = Some(chain);
+        /// The AMP program. What a service names is compared with it. Default: [`PROGRAM_ID`].
+        program_id(id: Address) => options.program_id = id;
+        /// The cluster's name, one of [`network`]. Default: [`network::LOCALNET`], so that real money
+        /// is never spent by default.
+        network(name: impl Into<String>) => options.network = name.into();
+        /// All limits at once, in place of what was set before.
+        policy(policy: Policy) => options.policy = policy;
+        /// Most base units that one call may cost.
+        max_price_per_call(amount: Amount) => options.policy.max_price_per_call = amount;
+        /// Most base units that one channel may hold.
+        max_deposit(amount: Amount) => options.policy.max_deposit = amount;
+        /// Most base units that all channels together may take, ever. `None`: unlimited.
+        total_budget(amount: Option<Amount>) => options.policy.total_budget = amount;
+        /// Pays services without TLS that are not on this machine.
+        allow_insecure(allow: bool) => options.policy.allow_insecure = allow;
+        /// Base units that a step of seq authorizes. Default: 1, which makes seq a cumulative amount.
+        unit_price(price: UnitPrice) => options.unit_price = price;
+        /// Base units of an opening, and of each top-up. Default: a thousand calls, at least what the
+        /// service asks for and at most what the policy allows.
+        deposit(amount: Amount) => options.deposit = Some(amount);
+        /// Most base units that may be settled in one settle interval. Default: the deposit.
+        rate_limit(amount: Amount) => options.rate_limit = Some(amount);
+        /// Seconds between settlements. Default: what the service asks for.
+        settle_interval(seconds: u32) => options.settle_interval = Some(seconds);
+        /// Seconds that a service has to settle after a close request. Default: the shortest it serves.
+        close_grace(seconds: u32) => options.close_grace = Some(seconds);
+        /// Most base units that one call may cost where the price depends on seconds, bytes or work.
+        /// Default: the policy's `max_price_per_call`.
+        metered_budget(amount: Amount) => options.metered_budget = Some(amount);
+        /// Whether a used up channel is topped up within the policy. Default: yes.
+        auto_top_up(on: bool) => options.auto_top_up = on;
+        /// On top of the base fee.
+        priority_fee(fee: PriorityFee) => options.priority_fee = fee;
+        /// The database file. Default: `amp/client.db` in the user's data folder.
+        store(path: impl Into<PathBuf>) => options.store = Some(path.into());
+        /// How long an answer may take to begin. Default: 60 s.
+        timeout(duration: Duration) => options.timeout = duration;
+        /// The longest `Retry-After` that is waited for instead of returned. Default: none.
+        max_wait(duration: Duration) => options.max_wait = duration;
+        /// How long a discovery document is good for. Default: 5 minutes.
+        discovery_max_age(duration: Duration) => options.discovery_max_age = duration;
+        /// Most paid calls to one service at a time. Default: 32, and never more than the service
+        /// remembers seqs for.
+        in_flight_limit(limit: u32) => options.in_flight_limit = limit.max(1);
+    }
+
+    /// Allows paying with a mint. At least one is needed.
+    pub fn allow_mint(mut self, mint: Address) -> Self {
+        self.options.policy.allowed_mints.insert(mint);
+        self
+    }
+
+    /// Allows a host. As soon as one is named, no other is paid.
+    pub fn allow_host(mut self, host: impl Into<String>) -> Self {
+        self.options.policy.allowed_hosts.insert(host.into());
+        self
+    }
+
+    /// Opens the store and makes the client. Channels of earlier runs go on where they were.
+    pub async fn build(self) -> Result<Client, ClientError> {
+        let funder = self.funder.ok_or(ClientError::Incomplete("a `funder`: who pays"))?;
+        let chain = self.chain.ok_or(ClientError::Incomplete("a `chain`, for example an RpcChain"))?;
+        if self.options.policy.allowed_mints.is_empty() {
+            return Err(ClientError::Incomplete("a mint it may pay with: `allow_mint`"));
+        }
+        let settings = Settings {
+            authorized: self.authorized.unwrap_or_else(|| funder.clone()),
+            rent_payer: self.rent_payer.unwrap_or_else(|| funder.clone()),
+            funder,
+            chain,
+            options: self.options,
+        };
+        let path = settings.options.store.clone().or_else(default_store);
+        let path = path.ok_or(ClientError::Incomplete("a `store` path, as there is no data folder"))?;
+        let owner = Owner {
+            program_id: settings.options.program_id,
+            funder: settings.funder.public_key(),
+            authorized_signer: settings.authorized.public_key(),
+        };
+        // twice the timeout: a call is not forgotten while it is still waited for
+        let store = Store::open(&path, owner, settings.options.timeout.saturating_mul(2))?;
+        // a redirect would carry the credential, which is money, to whoever it names
+        let redirect = reqwest::redirect::Policy::none();
+        let http = reqwest::Client::builder().redirect(redirect).connect_timeout(CONNECT).build()?;
+        Client::assemble(settings, store, http).await
+    }
+}
+
+fn default_store() -> Option<PathBuf> {
+    directories::ProjectDirs::from("", "", "amp").map(|folders| folders.data_dir().join("client.db"))
+}

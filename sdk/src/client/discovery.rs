@@ -1,0 +1,109 @@
+//! What a service says of itself, compared with what this client trusts.
+
+use amp_protocol::json::DiscoveryDocument;
+use amp_protocol::text::{header, path};
+use reqwest::header::HeaderMap;
+use solana_address::Address;
+use url::Url;
+
+use super::body;
+use super::config::Settings;
+use super::error::{ClientError, DiscoveryFailure};
+
+/// Fetches the discovery document of `origin` and checks program and network.
+pub(super) async fn fetch(
+    settings: &Settings,
+    http: &reqwest::Client,
+    origin: &Url,
+) -> Result<DiscoveryDocument, ClientError> {
+    let url = origin.join(path::DISCOVERY).map_err(|_| ClientError::Url(origin.to_string()))?;
+    let request = reqwest::Request::new(reqwest::Method::GET, url);
+    let answer = body::small(http, request, settings.options.timeout).await?;
+    let failed = |reason| ClientError::Discovery { origin: origin_text(origin), reason };
+    if answer.status != 200 {
+        return Err(failed(DiscoveryFailure::Status(answer.status)));
+    }
+    let document =
+        DiscoveryDocument::parse(&answer.bytes).map_err(|error| failed(DiscoveryFailure::Document(error)))?;
+    check(settings, origin, &document)?;
+    Ok(document)
+}
+
+fn check(settings: &Settings, origin: &Url, document: &DiscoveryDocument) -> Result<(), ClientError> {
+    let pinned = settings.options.program_id;
+    if document.program_id.0 != pinned.to_bytes() {
+        return Err(ClientError::WrongProgram {
+            origin: origin_text(origin),
+            named: document.program_id,
+            pinned,
+        });
+    }
+    network(settings, origin, &document.network)
+}
+
+fn network(settings: &Settings, origin: &Url, named: &str) -> Result<(), ClientError> {
+    let pinned = &settings.options.network;
+    if named == pinned {
+        return Ok(());
+    }
+    let (named, pinned) = (named.to_owned(), pinned.clone());
+    Err(ClientError::WrongNetwork { origin: origin_text(origin), named, pinned })
+}
+
+/// Compares what a 402's headers name with what is pinned, and with the discovery document's
+/// recipient: two recipients at once mean that someone stands between.
+pub(super) fn check_headers(
+    settings: &Settings,
+    origin: &Url,
+    headers: &HeaderMap,
+    document: &DiscoveryDocument,
+) -> Result<(), ClientError> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let pinned = settings.options.program_id;
+    if let Some(named) = text(header::PROGRAM).and_then(|text| text.parse().ok())
+        && document.program_id != named
+    {
+        return Err(ClientError::WrongProgram { origin: origin_text(origin), named, pinned });
+    }
+    if let Some(named) = text(header::NETWORK) {
+        network(settings, origin, named)?;
+    }
+    if let Some(named) = text(header::RECIPIENT).and_then(|text| text.parse().ok())
+        && document.recipient != named
+    {
+        let (known, named) = (Address::from(document.recipient.0), Address::from(named.0));
+        return Err(ClientError::RecipientChanged { origin: origin_text(origin), known, named });
+    }
+    Ok(())
+}
+
+/// Scheme, host and port of a URL: what channels are kept by.
+pub(super) fn origin_of(url: &Url) -> Result<Url, ClientError> {
+    let bad = || ClientError::Url(url.to_string());
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(bad());
+    }
+    // a URL's user and password are not part of its origin
+    Url::parse(&url.origin().ascii_serialization()).map_err(|_| bad())
+}
+
+/// An origin as it is stored and shown: without the slash at its end.
+pub(super) fn origin_text(origin: &Url) -> String {
+    origin.origin().ascii_serialization()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_scheme_host_and_port_alone() {
+        let origin = |text: &str| origin_of(&text.parse().unwrap()).map(|origin| origin_text(&origin)).ok();
+        assert_eq!(
+            origin("https://user:secret@Api.Example:443/v1?x#y").as_deref(),
+            Some("https://api.example")
+        );
+        assert_eq!(origin("http://127.0.0.1:8080/a").as_deref(), Some("http://127.0.0.1:8080"));
+        assert_eq!(origin("file:///etc/passwd"), None);
+    }
+}

@@ -1,0 +1,247 @@
+use amp_protocol::json::{Base58, DiscoveryError, ErrorBody, StatementError};
+use amp_protocol::money::{Amount, Seq};
+use solana_address::Address;
+
+use super::ledger::{LedgerError, Overcharge};
+use super::policy::PolicyError;
+use crate::chain::ChainError;
+use crate::durable::DurableError;
+use crate::signer::SignerError;
+
+/// Why a call, an opening or a close did not work. Match on the variant, never on the text.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The client was not given something it needs.
+    #[error("the client needs {0}")]
+    Incomplete(&'static str),
+    /// Not the URL of a service.
+    #[error("{0:?} is no http or https URL with a host")]
+    Url(String),
+    /// The request failed on the way. If it carried a credential, its price counts as spent until the
+    /// service says otherwise.
+    #[error("the request failed: {0}")]
+    Http(#[from] reqwest::Error),
+    /// No answer in time. What holds for [`ClientError::Http`] holds here.
+    #[error("no answer from {url} within {seconds} s; the call may have been served and charged")]
+    TimedOut {
+        /// What was called.
+        url: String,
+        /// How long was waited.
+        seconds: u64,
+    },
+    /// The answer is larger than anything the protocol sends.
+    #[error("the answer of {url} is larger than {limit} bytes")]
+    TooLarge {
+        /// What was called.
+        url: String,
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// The service asks to be paid, and the request can't be sent a second time.
+    #[error(
+        "{origin} wants to be paid and the body was a stream; call `prepare` for it first, or send bytes"
+    )]
+    BodyNotRepeatable {
+        /// The service.
+        origin: String,
+    },
+    /// The discovery document can't be read or used.
+    #[error("{origin} has no usable discovery document: {reason}")]
+    Discovery {
+        /// The service.
+        origin: String,
+        /// What is wrong with it.
+        reason: DiscoveryFailure,
+    },
+    /// The service settles with another program than the one that is pinned.
+    #[error(
+        "{origin} names program {named}, this client trusts {pinned}; never pay it unless you know that program"
+    )]
+    WrongProgram {
+        /// The service.
+        origin: String,
+        /// What it names.
+        named: Base58<32>,
+        /// What is pinned.
+        pinned: Address,
+    },
+    /// The service settles on another cluster.
+    #[error(
+        "{origin} settles on {named:?}, this client pays on {pinned:?}; set `network` and `chain` to match"
+    )]
+    WrongNetwork {
+        /// The service.
+        origin: String,
+        /// What it names.
+        named: String,
+        /// What is pinned.
+        pinned: String,
+    },
+    /// The service names another recipient than before, or two at once.
+    #[error(
+        "{origin} is paid at {known} and now names {named}; ask its operator, or close the channel to pay the new one"
+    )]
+    RecipientChanged {
+        /// The service.
+        origin: String,
+        /// Who is paid.
+        known: Address,
+        /// Who is named.
+        named: Address,
+    },
+    /// The agent's own limits.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// The funder has too few tokens.
+    #[error("token account {token_account} holds {held} base units of mint {mint}, {needed} are needed; send it {missing} more", missing = .needed.get().saturating_sub(.held.get()))]
+    InsufficientFunds {
+        /// The funder's associated token account.
+        token_account: Address,
+        /// The mint.
+        mint: Address,
+        /// What it holds.
+        held: Amount,
+        /// What it should hold.
+        needed: Amount,
+    },
+    /// The deposit is used up and automatic top-ups are off.
+    #[error("channel {channel} has {deposited} base units deposited, {needed} are needed; call `top_up`")]
+    NeedsTopUp {
+        /// The channel.
+        channel: Address,
+        /// What is deposited.
+        deposited: Amount,
+        /// What should be.
+        needed: Amount,
+    },
+    /// The channel on chain is not what was asked for; nothing was paid on it.
+    #[error(
+        "channel {channel} on chain differs from what was asked for in its {field}; don't use this RPC node, or close the channel"
+    )]
+    ChannelDiffers {
+        /// The channel.
+        channel: Address,
+        /// The field.
+        field: &'static str,
+    },
+    /// An opening was sent, and the chain does not show it yet.
+    #[error("the opening of channel {channel} is not confirmed yet; try again in a minute")]
+    OpeningPending {
+        /// The channel.
+        channel: Address,
+    },
+    /// The service charged what nobody agreed to. It gets no more credentials.
+    #[error(
+        "{origin} overcharged: {overcharge}; nothing more is paid to it, call `close` for the rest of the deposit"
+    )]
+    Overcharged {
+        /// The service.
+        origin: String,
+        /// How.
+        overcharge: Overcharge,
+    },
+    /// The service overcharged before, and its channel is not closed yet.
+    #[error("{origin} overcharged before on channel {channel}; call `close` for the rest of the deposit")]
+    Disputed {
+        /// The service.
+        origin: String,
+        /// The channel.
+        channel: Address,
+    },
+    /// The service wants a credential that no call explains.
+    #[error("{origin}: {reason}; don't pay it more than that, `status` shows what it says it charged")]
+    Unjustified {
+        /// The service.
+        origin: String,
+        /// What it asked for.
+        reason: LedgerError,
+    },
+    /// The service has seen a seq that this store never signed.
+    #[error(
+        "{origin} has accepted seq {theirs}, this store signed up to {ours}; another store uses the same key, or this one is an old copy: close the channel"
+    )]
+    UnknownSeq {
+        /// The service.
+        origin: String,
+        /// What it says it accepted.
+        theirs: Seq,
+        /// The highest this store signed.
+        ours: Seq,
+    },
+    /// A metering proof or close statement is not what it should be.
+    #[error("{origin} sent a {what} that is no proof: {reason}")]
+    BadProof {
+        /// The service.
+        origin: String,
+        /// What it should be.
+        what: &'static str,
+        /// What is wrong with it.
+        reason: ProofFailure,
+    },
+    /// The service says that the channel is closed, and the chain says that it is open.
+    #[error(
+        "{origin} serves channel {channel} no more, though it is open; call `close` to get the deposit back, then pay again"
+    )]
+    ClosedByService {
+        /// The service.
+        origin: String,
+        /// The channel.
+        channel: Address,
+    },
+    /// There is no channel to this service.
+    #[error("there is no channel to {origin}; call it, or `prepare` it, first")]
+    NoChannel {
+        /// The service.
+        origin: String,
+    },
+    /// The service refused, with an AMP error. Nothing was charged.
+    #[error("the service refused with {status} {}: {}", .body.error, .body.message)]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// The error body; `retry_after` holds the header's seconds where the body has none.
+        body: Box<ErrorBody>,
+    },
+    /// The body of an answer is not what it should be.
+    #[error("{url} answered with status {status} and a body that can't be read as what it should be")]
+    Protocol {
+        /// What was called.
+        url: String,
+        /// The HTTP status.
+        status: u16,
+    },
+    /// The chain.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+    /// A signer.
+    #[error(transparent)]
+    Signer(#[from] SignerError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] DurableError),
+}
+
+/// Why a discovery document can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DiscoveryFailure {
+    /// It was not served.
+    #[error("status {0}")]
+    Status(u16),
+    /// It does not parse.
+    #[error("{0}")]
+    Document(DiscoveryError),
+}
+
+/// Why a signed message of the service's is no proof.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProofFailure {
+    /// It is for something else.
+    #[error("{0}")]
+    About(StatementError),
+    /// The signature is not the recipient's.
+    #[error("the signature is not the recipient's")]
+    Signature,
+    /// The numbers contradict those beside it.
+    #[error("its numbers contradict the answer it came with")]
+    Numbers,
+}

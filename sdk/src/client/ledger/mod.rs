@@ -1,0 +1,189 @@
+//! One channel's books as the client keeps them. Pure: what may be signed next, and whether what a
+//! service says it charged is what was agreed.
+
+use amp_protocol::money::{Amount, Seq, UnitPrice};
+
+/// The books of one signer on one channel.
+///
+/// Every call whose credential was sent is in exactly one of three places: its price is in `in_flight`
+/// until it is answered; its cost is in `acknowledged` once the service has said so; a call that got
+/// lost on the way is in neither, and its price stays in `agreed`, since the service may have served it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ledger {
+    /// Base units that a step of seq authorizes.
+    pub unit_price: UnitPrice,
+    /// Deposited so far.
+    pub deposited: Amount,
+    /// The highest seq that was ever signed.
+    pub last_signed: Seq,
+    /// The highest total that the service has said it charged.
+    pub acknowledged: Amount,
+    /// The most it may have charged: costs of answered calls, prices of all others.
+    pub agreed: Amount,
+    /// Prices of the calls that are on their way.
+    pub in_flight: Amount,
+}
+
+/// What a call asks of the ledger.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ask {
+    /// The call's price.
+    pub price: Amount,
+    /// Signed on top, where the deposit has room.
+    pub prepay: Amount,
+    /// The seq that the service asked for; honoured only as far as calls that were agreed to need it.
+    pub at_least: Seq,
+}
+
+/// Why nothing was signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LedgerError {
+    /// The deposit does not cover it: top up to at least `needed`.
+    #[error("the call needs a deposit of {needed} base units, the channel has {deposited}")]
+    DepositTooSmall {
+        /// The ceiling that would have been signed.
+        needed: Amount,
+        /// What was deposited.
+        deposited: Amount,
+    },
+    /// The service wants a higher seq than all calls that were agreed to can need.
+    #[error("the service asks for seq {required}, the calls that were agreed to need at most {justified}")]
+    Unjustified {
+        /// What it asks for.
+        required: Seq,
+        /// What the client's own books justify.
+        justified: Seq,
+    },
+}
+
+/// A charge that nobody agreed to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Overcharge {
+    /// A call cost more than its price.
+    #[error("the call cost {cost} base units, its price is {price}")]
+    Cost {
+        /// What was charged.
+        cost: Amount,
+        /// What was agreed to.
+        price: Amount,
+    },
+    /// All calls together cost more than was agreed to.
+    #[error("{total} base units are charged in all, at most {agreed} were agreed to")]
+    Total {
+        /// What the service says.
+        total: Amount,
+        /// What was agreed to.
+        agreed: Amount,
+    },
+    /// More was charged than was ever signed for.
+    #[error("{total} base units are charged in all, seq {last_signed} authorizes less")]
+    Unsigned {
+        /// What the service says.
+        total: Amount,
+        /// The highest seq that was signed.
+        last_signed: Seq,
+    },
+}
+
+impl Ledger {
+    /// The books of a channel that nothing was paid on.
+    pub const fn new(unit_price: UnitPrice, deposited: Amount) -> Self {
+        let zero = Amount::ZERO;
+        Self {
+            unit_price,
+            deposited,
+            last_signed: Seq::ZERO,
+            acknowledged: zero,
+            agreed: zero,
+            in_flight: zero,
+        }
+    }
+
+    /// The seq to sign for a call, and the books once it is signed.
+    ///
+    /// Its ceiling is at most what is acknowledged and in flight, this call included, rounded up to a
+    /// unit, plus the prepay; or one unit above the last, where a call that got lost has raised that
+    /// already: so a lost call leaves one unit of exposure, whatever its price.
+    pub fn reserve(&self, ask: Ask) -> Result<(Seq, Self), LedgerError> {
+        let seq = self.next_seq(ask)?;
+        let too_small = LedgerError::DepositTooSmall { needed: Amount::MAX, deposited: self.deposited };
+        let agreed = self.agreed.checked_add(ask.price).ok_or(too_small)?;
+        let in_flight = self.in_flight.checked_add(ask.price).ok_or(too_small)?;
+        Ok((seq, Self { last_signed: seq, agreed, in_flight, ..*self }))
+    }
+
+    fn next_seq(&self, ask: Ask) -> Result<Seq, LedgerError> {
+        let too_small = |needed| LedgerError::DepositTooSmall { needed, deposited: self.deposited };
+        let overflow = too_small(Amount::MAX);
+        let step = self.last_signed.checked_add(Seq::new(1)).ok_or(overflow)?;
+        // calls in flight may be acknowledged already, through an answer to a later one: never count
+        // them twice
+        let expected = self.acknowledged.checked_add(self.in_flight).ok_or(overflow)?.min(self.agreed);
+        let needed = expected.checked_add(ask.price).ok_or(overflow)?;
+        let justified = self.agreed.checked_add(ask.price).ok_or(overflow)?;
+        let justified = self.unit_price.seq_covering(justified).max(step);
+        if ask.at_least > justified {
+            return Err(LedgerError::Unjustified { required: ask.at_least, justified });
+        }
+        let least = step.max(ask.at_least).max(self.unit_price.seq_covering(needed));
+        let ahead = needed.checked_add(ask.prepay).map(|sum| self.unit_price.seq_covering(sum));
+        let ahead = ahead.unwrap_or(least).max(least);
+        [ahead, least]
+            .into_iter()
+            .find(|seq| {
+                self.unit_price.ceiling(*seq).amount().is_some_and(|ceiling| ceiling <= self.deposited)
+            })
+            .ok_or_else(|| too_small(self.unit_price.ceiling(least).amount().unwrap_or(Amount::MAX)))
+    }
+
+    /// The books after an answer. `cost`: what the call was charged, where that is final.
+    ///
+    /// Answers come in any order, so `spent` may be older than what is acknowledged.
+    pub fn answered(
+        &self,
+        price: Amount,
+        cost: Option<Amount>,
+        spent: Option<Amount>,
+    ) -> Result<Self, Overcharge> {
+        let cost = cost.unwrap_or(price);
+        let unused = price.checked_sub(cost).ok_or(Overcharge::Cost { cost, price })?;
+        let settled = self.lost(price).no_longer_agreed(unused);
+        spent.map_or(Ok(settled), |spent| settled.acknowledge(spent))
+    }
+
+    /// The books after the service said what it charged in all.
+    pub fn acknowledge(&self, total: Amount) -> Result<Self, Overcharge> {
+        if !self.unit_price.ceiling(self.last_signed).covers(total) {
+            return Err(Overcharge::Unsigned { total, last_signed: self.last_signed });
+        }
+        if total > self.agreed {
+            return Err(Overcharge::Total { total, agreed: self.agreed });
+        }
+        Ok(Self { acknowledged: self.acknowledged.max(total), ..*self })
+    }
+
+    /// The books after a call was refused: nothing was charged.
+    pub fn refused(&self, price: Amount) -> Self {
+        self.lost(price).no_longer_agreed(price)
+    }
+
+    /// The books after a call whose outcome nobody knows.
+    pub fn lost(&self, price: Amount) -> Self {
+        Self { in_flight: self.in_flight.checked_sub(price).unwrap_or(Amount::ZERO), ..*self }
+    }
+
+    /// What is left of the deposit when everything in flight is charged at its price.
+    pub fn available(&self) -> Amount {
+        let expected = self.acknowledged.checked_add(self.in_flight).unwrap_or(Amount::MAX).min(self.agreed);
+        self.deposited.checked_sub(expected).unwrap_or(Amount::ZERO)
+    }
+
+    fn no_longer_agreed(&self, amount: Amount) -> Self {
+        // never below what is acknowledged: that much was charged
+        let agreed = self.agreed.checked_sub(amount).unwrap_or(Amount::ZERO).max(self.acknowledged);
+        Self { agreed, ..*self }
+    }
+}
+
+#[cfg(test)]
+mod tests;

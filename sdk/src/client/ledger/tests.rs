@@ -1,0 +1,208 @@
+#![allow(clippy::arithmetic_side_effects, reason = "an overflow fails the test, as it should")]
+
+use super::*;
+use proptest::prelude::*;
+
+fn ledger(unit_price: u64, deposited: u64) -> Ledger {
+    Ledger::new(UnitPrice::new(unit_price).unwrap(), Amount::new(deposited))
+}
+
+fn ask(price: u64) -> Ask {
+    Ask { price: Amount::new(price), ..Ask::default() }
+}
+
+fn pay(ledger: Ledger, price: u64) -> (u64, Ledger) {
+    let (seq, ledger) = ledger.reserve(ask(price)).unwrap();
+    (seq.get(), ledger)
+}
+
+fn answered(ledger: Ledger, price: u64, cost: u64, spent: u64) -> Result<Ledger, Overcharge> {
+    ledger.answered(Amount::new(price), Some(Amount::new(cost)), Some(Amount::new(spent)))
+}
+
+#[test]
+fn with_a_unit_price_of_one_seq_is_a_cumulative_amount() {
+    let (seq, books) = pay(ledger(1, 1_000), 100);
+    assert_eq!(seq, 100);
+    let books = answered(books, 100, 100, 100).unwrap();
+    assert_eq!(pay(books, 250).0, 350);
+}
+
+#[test]
+fn with_the_price_as_unit_seq_counts_calls() {
+    let (seq, books) = pay(ledger(100, 1_000), 100);
+    assert_eq!(seq, 1);
+    let books = answered(books, 100, 100, 100).unwrap();
+    assert_eq!(pay(books, 100).0, 2);
+    assert_eq!(pay(books, 250).0, 4);
+}
+
+#[test]
+fn parallel_calls_are_each_covered_in_any_order_of_their_answers() {
+    let (first, books) = pay(ledger(1, 1_000), 10);
+    let (second, books) = pay(books, 10);
+    assert_eq!((first, second), (10, 20));
+    // the later answer first: it counts the earlier call too, which must not be counted twice
+    let books = answered(books, 10, 10, 20).unwrap();
+    let (third, books) = pay(books, 10);
+    assert_eq!(third, 30);
+    let books = answered(books, 10, 10, 10).unwrap();
+    assert_eq!(books.acknowledged, Amount::new(20));
+}
+
+#[test]
+fn lost_calls_leave_one_unit_of_exposure_each() {
+    let mut books = ledger(1, 10_000);
+    for _ in 0..5 {
+        books = pay(books, 1_000).1.lost(Amount::new(1_000));
+    }
+    assert_eq!(books.last_signed, Seq::new(1_004));
+}
+
+#[test]
+fn what_the_deposit_does_not_cover_is_not_signed() {
+    let books = ledger(1, 100);
+    assert_eq!(pay(books, 100).0, 100);
+    let refused = LedgerError::DepositTooSmall { needed: Amount::new(101), deposited: Amount::new(100) };
+    assert_eq!(books.reserve(ask(101)), Err(refused));
+    // rounded up to a unit: two units of 60 are more than 100
+    assert!(matches!(ledger(60, 100).reserve(ask(61)), Err(LedgerError::DepositTooSmall { .. })));
+}
+
+#[test]
+fn prepay_is_signed_where_the_deposit_has_room_and_left_out_where_not() {
+    let ahead = Ask { prepay: Amount::new(50), ..ask(100) };
+    assert_eq!(ledger(1, 150).reserve(ahead).unwrap().0, Seq::new(150));
+    assert_eq!(ledger(1, 149).reserve(ahead).unwrap().0, Seq::new(100));
+}
+
+#[test]
+fn a_seq_the_service_asks_for_is_signed_only_as_far_as_lost_calls_justify_it() {
+    let books = pay(ledger(1, 1_000), 100).1.lost(Amount::new(100));
+    let at_least = |seq| Ask { at_least: Seq::new(seq), ..ask(100) };
+    assert_eq!(books.reserve(at_least(200)).unwrap().0, Seq::new(200));
+    let justified = Seq::new(200);
+    let refused = LedgerError::Unjustified { required: Seq::new(201), justified };
+    assert_eq!(books.reserve(at_least(201)), Err(refused));
+}
+
+#[test]
+fn charges_above_price_agreement_or_signature_are_told_apart() {
+    let books = pay(ledger(1, 1_000), 100).1;
+    let (cost, price) = (Amount::new(101), Amount::new(100));
+    assert_eq!(answered(books, 100, 101, 101), Err(Overcharge::Cost { cost, price }));
+    let unsigned = Overcharge::Unsigned { total: Amount::new(101), last_signed: Seq::new(100) };
+    assert_eq!(answered(books, 100, 100, 101), Err(unsigned));
+    // signed for 100, but this call cost only 40: 41 is nobody's
+    let total = Overcharge::Total { total: Amount::new(41), agreed: Amount::new(40) };
+    assert_eq!(answered(books, 100, 40, 41), Err(total));
+    assert!(answered(books, 100, 40, 40).is_ok());
+}
+
+#[test]
+fn a_refused_call_may_not_be_charged_later() {
+    let books = pay(ledger(1, 1_000), 100).1.refused(Amount::new(100));
+    assert!(matches!(books.acknowledge(Amount::new(1)), Err(Overcharge::Total { .. })));
+}
+
+/// An honest service behind a network that loses and reorders.
+#[derive(Default)]
+struct Service {
+    highest: u64,
+    spent: u64,
+}
+
+impl Service {
+    /// The total after the call, or the seq it would need.
+    fn serve(&mut self, unit: u64, seq: u64, price: u64, cost: u64) -> Result<u64, u64> {
+        let highest = self.highest.max(seq);
+        if self.spent + price > highest * unit {
+            return Err((self.spent + price).div_ceil(unit));
+        }
+        self.highest = highest;
+        self.spent += cost;
+        Ok(self.spent)
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Call {
+    seq: u64,
+    price: u64,
+    cost: u64,
+    outcome: Option<Result<u64, u64>>,
+}
+
+proptest! {
+    /// Steps: (which, price, cost share, call index). 0-2 start, 3-5 deliver, 6-8 answer, 9 lose.
+    #[test]
+    fn exposure_stays_bounded_and_an_honest_service_is_never_accused(
+        unit in 1..50u64,
+        steps in proptest::collection::vec((0..10u8, 1..500u64, 0..=100u64, any::<usize>()), 1..120),
+    ) {
+        let mut books = ledger(unit, 10_000_000);
+        let mut service = Service::default();
+        let mut calls: Vec<Call> = Vec::new();
+        for (kind, price, share, index) in steps {
+            let at = index % calls.len().max(1);
+            match kind {
+                0..=2 => {
+                    let before = books;
+                    let (seq, after) = pay(books, price);
+                    let in_flight: u64 = calls.iter().map(|call| call.price).sum();
+                    prop_assert_eq!(before.in_flight.get(), in_flight);
+                    let needed = (before.acknowledged.get() + in_flight + price).div_ceil(unit);
+                    prop_assert!(seq > before.last_signed.get());
+                    prop_assert!(seq <= needed.max(before.last_signed.get() + 1));
+                    books = after;
+                    calls.push(Call { seq, price, cost: price * share / 100, outcome: None });
+                }
+                3..=5 if !calls.is_empty() && calls[at].outcome.is_none() => {
+                    let Call { seq, price, cost, .. } = calls[at];
+                    calls[at].outcome = Some(service.serve(unit, seq, price, cost));
+                }
+                6..=8 if !calls.is_empty() => match calls[at].outcome {
+                    Some(Ok(spent)) => {
+                        let Call { price, cost, .. } = calls.swap_remove(at);
+                        books = answered(books, price, cost, spent).unwrap();
+                    }
+                    Some(Err(required)) => {
+                        let Call { price, .. } = calls.swap_remove(at);
+                        books = books.refused(Amount::new(price));
+                        let again = books.reserve(Ask { at_least: Seq::new(required), ..ask(price) });
+                        prop_assert!(again.is_ok(), "{:?} for {}", again, required);
+                    }
+                    None => {}
+                },
+                _ if !calls.is_empty() => {
+                    let Call { price, .. } = calls.swap_remove(at);
+                    books = books.lost(Amount::new(price));
+                }
+                _ => {}
+            }
+            prop_assert!(books.acknowledged.get() <= service.spent);
+            prop_assert!(service.spent <= books.agreed.get());
+        }
+    }
+
+    #[test]
+    fn no_numbers_make_it_panic(
+        numbers in proptest::array::uniform9(any::<u64>()), unit in 1..=u64::MAX,
+    ) {
+        let [deposited, last, acknowledged, agreed, in_flight, price, prepay, at_least, spent] = numbers;
+        let books = Ledger {
+            unit_price: UnitPrice::new(unit).unwrap(),
+            deposited: Amount::new(deposited),
+            last_signed: Seq::new(last),
+            acknowledged: Amount::new(acknowledged),
+            agreed: Amount::new(agreed),
+            in_flight: Amount::new(in_flight),
+        };
+        let (price, prepay) = (Amount::new(price), Amount::new(prepay));
+        if let Ok((seq, _)) = books.reserve(Ask { price, prepay, at_least: Seq::new(at_least) }) {
+            prop_assert!(u128::from(seq.get()) * u128::from(unit) <= u128::from(deposited));
+            prop_assert!(seq.get() > last);
+        }
+        let _ = books.answered(price, Some(prepay), Some(Amount::new(spent)));
+    }
+}

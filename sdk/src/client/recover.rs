@@ -1,0 +1,106 @@
+//! Finding channels again after the store was lost.
+
+use amp_protocol::account::ChannelAccount;
+use amp_protocol::json::DiscoveryDocument;
+use amp_protocol::money::{Amount, Seq, UnitPrice};
+use solana_address::Address;
+
+use super::Client;
+use super::error::ClientError;
+use super::ledger::Ledger;
+use super::open::mint_of;
+use super::service::Service;
+use super::store::{ChannelRecord, ChannelState, Intent};
+use crate::chain::{self, ChannelAddress};
+
+/// How many unused nonces in a row end the search. Nonces are counted up, so a gap is closed channels.
+const GAP: u64 = 16;
+
+impl Client {
+    /// Looks on chain for channels to the service of this URL that the store does not know, and takes
+    /// them in, with what the service says it charged as the starting point. The service is believed
+    /// only as far as the policy would let it be owed anyway; a channel beyond that stays out, and its
+    /// error is returned. Don't call this while another store uses the same keys.
+    pub async fn recover(&self, url: &str) -> Result<Vec<ChannelRecord>, ClientError> {
+        let service = self.service_of(url)?;
+        let document = self.document(&service, false).await?;
+        let settings = &self.inner.settings;
+        settings.options.policy.check(&document, &service.origin, Amount::ZERO)?;
+        let (program_id, funder) = (settings.options.program_id, settings.funder.public_key());
+        let recipient = Address::from(document.recipient.0);
+        let known: Vec<Address> =
+            self.inner.store.all().await?.into_iter().map(|record| record.channel).collect();
+        let (mut found, mut nonce, mut missed) = (Vec::new(), 0_u64, 0_u64);
+        while missed < GAP {
+            let at = ChannelAddress::derive(&program_id, &funder, &recipient, nonce);
+            match self.account(&at.channel).await? {
+                Some(account) => {
+                    missed = 0;
+                    if !known.contains(&at.channel) && self.is_ours(&account, &document) {
+                        found.push(self.take_in(&service, &account, &at).await?);
+                    }
+                }
+                None => missed = missed.saturating_add(1),
+            }
+            nonce = nonce.wrapping_add(1);
+        }
+        Ok(found)
+    }
+
+    fn is_ours(&self, account: &ChannelAccount, document: &DiscoveryDocument) -> bool {
+        account.authorized_signer == self.inner.settings.authorized.public_key().to_bytes()
+            && account.mint == mint_of(document).to_bytes()
+            && !account.books.closing
+    }
+
+    async fn take_in(
+        &self,
+        service: &Service,
+        account: &ChannelAccount,
+        at: &ChannelAddress,
+    ) -> Result<ChannelRecord, ClientError> {
+        let (mint, recipient) = (Address::from(account.mint), Address::from(account.recipient));
+        let token_program = chain::mint(self.chain(), &mint).await?.token_program;
+        let unit_price = UnitPrice::new(account.terms.unit_price).unwrap_or(UnitPrice::ONE);
+        let intent = Intent {
+            origin: service.name.clone(),
+            recipient,
+            mint,
+            token_program,
+            rent_payer: Address::from(account.rent_payer),
+            unit_price,
+            deposit: account.books.deposited,
+            nonce: account.nonce,
+        };
+        let unknown = ChannelRecord {
+            id: 0,
+            origin: service.name.clone(),
+            state: ChannelState::Open,
+            channel: at.channel,
+            vault: at.vault,
+            recipient,
+            mint,
+            token_program,
+            rent_payer: intent.rent_payer,
+            nonce: account.nonce,
+            opened_slot: account.opened_slot,
+            refunded: Amount::ZERO,
+            topping_up: Amount::ZERO,
+            created_at: 0,
+            ledger: Ledger::new(unit_price, account.books.deposited),
+        };
+        // seq 0 authorizes nothing, and any seq with a good signature may ask
+        let status = self.ask_status(service, &unknown, Seq::ZERO).await?;
+        let options = &self.inner.settings.options;
+        let calls = u64::from(options.in_flight_limit);
+        let slack = options.policy.max_price_per_call.checked_mul(calls).unwrap_or(Amount::MAX);
+        let believable = status.spent.checked_add(slack).unwrap_or(Amount::MAX);
+        // a seq far above what was charged would be a blank cheque: the next one is above it
+        if status.spent > account.books.deposited || status.last_seq > unit_price.seq_covering(believable) {
+            let (origin, theirs) = (service.name.clone(), status.last_seq);
+            return Err(ClientError::UnknownSeq { origin, theirs, ours: Seq::ZERO });
+        }
+        let store = &self.inner.store;
+        Ok(store.adopt(intent, account.opened_slot, status.spent, status.last_seq).await?)
+    }
+}

@@ -1,0 +1,115 @@
+use amp_protocol::code::Code;
+use amp_protocol::json::ErrorBody;
+use amp_protocol::money::{Amount, Seq};
+use amp_protocol::text::header;
+use reqwest::StatusCode;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use serde::de::DeserializeOwned;
+use solana_address::Address;
+
+use super::body::{LIMIT, read_up_to};
+use super::error::ClientError;
+
+/// What a call was paid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Payment {
+    /// The channel.
+    pub channel: Address,
+    /// The seq that paid for it.
+    pub seq: Seq,
+    /// What it cost, as the service says. `None`: not known yet, as of a stream.
+    pub cost: Option<Amount>,
+    /// What all calls on the channel have cost so far, as the service says.
+    pub spent: Option<Amount>,
+    /// What is left of the deposit, as the service says.
+    pub balance: Option<Amount>,
+}
+
+/// An answer: status, headers, body, and what was paid for it.
+#[derive(Debug)]
+pub struct Response {
+    inner: reqwest::Response,
+    /// Bytes of the body that were read already.
+    begun: Vec<u8>,
+    payment: Option<Payment>,
+}
+
+impl Response {
+    pub(super) fn new(inner: reqwest::Response, payment: Option<Payment>) -> Self {
+        Self { inner, begun: Vec::new(), payment }
+    }
+
+    pub(super) fn paid(self, payment: Payment) -> Self {
+        Self { payment: Some(payment), ..self }
+    }
+
+    /// The status. One that says failure can have been paid for too: the handler ran.
+    pub fn status(&self) -> StatusCode {
+        self.inner.status()
+    }
+
+    /// The headers.
+    pub fn headers(&self) -> &HeaderMap {
+        self.inner.headers()
+    }
+
+    /// What was paid, or `None` where the call was free.
+    pub fn payment(&self) -> Option<&Payment> {
+        self.payment.as_ref()
+    }
+
+    /// The next piece of the body, or `None` at its end.
+    pub async fn chunk(&mut self) -> Result<Option<Vec<u8>>, ClientError> {
+        if !self.begun.is_empty() {
+            return Ok(Some(std::mem::take(&mut self.begun)));
+        }
+        Ok(self.inner.chunk().await?.map(|chunk| chunk.to_vec()))
+    }
+
+    /// The whole body.
+    pub async fn bytes(self) -> Result<Vec<u8>, ClientError> {
+        let mut bytes = self.begun;
+        bytes.extend_from_slice(&self.inner.bytes().await?);
+        Ok(bytes)
+    }
+
+    /// The whole body as text. What is no UTF-8 becomes U+FFFD.
+    pub async fn text(self) -> Result<String, ClientError> {
+        Ok(String::from_utf8_lossy(&self.bytes().await?).into_owned())
+    }
+
+    /// The whole body as JSON.
+    pub async fn json<T: DeserializeOwned>(self) -> Result<T, ClientError> {
+        let (url, status) = (self.inner.url().to_string(), self.status().as_u16());
+        serde_json::from_slice(&self.bytes().await?).map_err(|_| ClientError::Protocol { url, status })
+    }
+
+    /// An amount in a header. One that does not parse counts as missing.
+    pub(super) fn amount(&self, name: &str) -> Option<Amount> {
+        self.headers().get(name)?.to_str().ok()?.parse().ok()
+    }
+
+    /// Whether this is the 402 of a service that takes AMP.
+    pub(super) fn asks_for_payment(&self) -> bool {
+        self.status() == StatusCode::PAYMENT_REQUIRED && self.headers().contains_key(header::VERSION)
+    }
+
+    /// The AMP error in the body, if it is one. The body stays readable.
+    pub(super) async fn refusal(&mut self) -> Result<Option<ErrorBody>, ClientError> {
+        let status = self.status().as_u16();
+        let json = |value: &reqwest::header::HeaderValue| value.as_bytes().starts_with(b"application/json");
+        if !Code::ALL.iter().any(|code| code.http_status() == status)
+            || !self.headers().get(CONTENT_TYPE).is_some_and(json)
+            || self.headers().contains_key(header::SPENT)
+        {
+            return Ok(None);
+        }
+        self.begun = read_up_to(&mut self.inner, LIMIT).await?;
+        let body: Option<ErrorBody> = serde_json::from_slice(&self.begun).ok();
+        let seconds = || self.headers().get(RETRY_AFTER)?.to_str().ok()?.parse().ok();
+        Ok(body.filter(|body| body.error.http_status() == status).map(|mut body| {
+            body.retry_after = body.retry_after.or_else(seconds);
+            body
+        }))
+    }
+}

@@ -1,0 +1,320 @@
+//! What an agent must not forget: its channels, the seqs it signed, the openings it began.
+//!
+//! The order is the contract. A seq is on disk before it is sent, so that no process signs it again;
+//! an opening is on disk before its transaction is sent, so that no crash loses a deposit. Several
+//! processes of one agent may share the file: each change reads and writes in one transaction.
+
+mod opening;
+mod schema;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+use std::pin::pin;
+use std::time::{Duration, SystemTime};
+
+use amp_protocol::account::ChannelAccount;
+use amp_protocol::money::{Amount, Seq};
+use futures::FutureExt as _;
+use futures::future::{Either, select};
+use rusqlite::{Connection, params};
+use solana_address::Address;
+use tokio::sync::oneshot;
+
+use super::ledger::{Ask, Ledger, LedgerError, Overcharge};
+use crate::durable::{Database, DurableError, Sharing};
+
+pub(super) use opening::Intent;
+pub use schema::{ChannelRecord, ChannelState};
+use schema::{first, load, save};
+
+/// Whose channels: a store may hold those of several keys and programs.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Owner {
+    pub(super) program_id: Address,
+    pub(super) funder: Address,
+    pub(super) authorized_signer: Address,
+}
+
+impl Owner {
+    const MATCHES: &'static str = "program_id = ?1 AND funder = ?2 AND authorized_signer = ?3";
+
+    fn keys(&self) -> [[u8; 32]; 3] {
+        [self.program_id, self.funder, self.authorized_signer].map(|key| key.to_bytes())
+    }
+}
+
+/// A seq that is on disk and may be signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Reservation {
+    id: i64,
+    channel_id: i64,
+    price: Amount,
+    pub(super) seq: Seq,
+}
+
+/// Why no seq was reserved.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum ReserveError {
+    /// The books don't allow it.
+    Ledger(LedgerError),
+    /// The channel does not pay any more.
+    State(ChannelState),
+}
+
+/// How a call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// The service answered, and said this of cost and total.
+    Answered { cost: Option<Amount>, spent: Option<Amount> },
+    /// It refused, so nothing was charged.
+    Refused,
+    /// Nobody knows.
+    Lost,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Store {
+    database: Database,
+    owner: Owner,
+    /// How long a call without an outcome counts as in flight.
+    in_flight_for: Duration,
+}
+
+impl Store {
+    pub(super) fn open(path: &Path, owner: Owner, in_flight_for: Duration) -> Result<Self, DurableError> {
+        let database = Database::open(path, Sharing::Shared, schema::MIGRATIONS)?;
+        Ok(Self { database, owner, in_flight_for })
+    }
+
+    /// All channels of this owner, the newest first.
+    pub(super) async fn all(&self) -> Result<Vec<ChannelRecord>, DurableError> {
+        let (owner, horizon) = (self.owner, self.horizon());
+        self.database
+            .write(move |connection| {
+                let sql = format!("SELECT id FROM channels WHERE {} ORDER BY id DESC", Owner::MATCHES);
+                let mut statement = connection.prepare_cached(&sql)?;
+                let ids = statement.query_map(owner.keys(), |row| row.get(0))?;
+                ids.map(|id| load(connection, id?, horizon)).collect()
+            })
+            .await
+    }
+
+    /// The channel to this service that is opening, open or disputed.
+    pub(super) async fn current(&self, origin: &str) -> Result<Option<ChannelRecord>, DurableError> {
+        let (owner, origin) = (self.owner, origin.to_owned());
+        self.database.write(move |connection| current(connection, &owner, &origin)).await
+    }
+
+    /// One channel, as it is now.
+    pub(super) async fn load(&self, id: i64) -> Result<ChannelRecord, DurableError> {
+        let horizon = self.horizon();
+        self.database.write(move |connection| load(connection, id, horizon)).await
+    }
+
+    /// Reserves the next seq for a call. It is on disk when this returns.
+    pub(super) async fn reserve(
+        &self,
+        id: i64,
+        ask: Ask,
+    ) -> Result<Result<Reservation, ReserveError>, DurableError> {
+        let (horizon, now) = (self.horizon(), unix_millis());
+        self.database
+            .write(move |connection| {
+                let record = load(connection, id, horizon)?;
+                if record.state != ChannelState::Open {
+                    return Ok(Err(ReserveError::State(record.state)));
+                }
+                let (seq, ledger) = match record.ledger.reserve(ask) {
+                    Ok(reserved) => reserved,
+                    Err(error) => return Ok(Err(ReserveError::Ledger(error))),
+                };
+                save(connection, id, &ledger)?;
+                let sql = "DELETE FROM in_flight WHERE channel_id = ?1 AND sent_at <= ?2";
+                connection.prepare_cached(sql)?.execute([id, horizon])?;
+                let sql = "INSERT INTO in_flight (channel_id, price, sent_at) VALUES (?1, ?2, ?3)";
+                connection.prepare_cached(sql)?.execute([id, ask.price.get().cast_signed(), now])?;
+                Ok(Ok(Reservation {
+                    id: connection.last_insert_rowid(),
+                    channel_id: id,
+                    price: ask.price,
+                    seq,
+                }))
+            })
+            .await
+    }
+
+    /// A seq for a message that pays nothing but must be as new as the newest: the last one signed, or
+    /// 1 where none was.
+    pub(super) async fn last_or_first(&self, id: i64) -> Result<Seq, DurableError> {
+        self.database
+            .write(move |connection| {
+                let mut ledger = load(connection, id, i64::MAX)?.ledger;
+                ledger.last_signed = ledger.last_signed.max(Seq::new(1));
+                save(connection, id, &ledger)?;
+                Ok(ledger.last_signed)
+            })
+            .await
+    }
+
+    /// Books how a call ended. A charge that nobody agreed to ends all payments on the channel.
+    ///
+    /// Returns before it is on disk: after a crash the call counts as lost, which errs on the safe side.
+    pub(super) async fn resolve(
+        &self,
+        reservation: Reservation,
+        outcome: Outcome,
+    ) -> Result<Result<Ledger, Overcharge>, DurableError> {
+        let horizon = self.horizon();
+        let Reservation { id, channel_id, price, .. } = reservation;
+        self.soon(move |connection| {
+            let ledger = load(connection, channel_id, horizon)?.ledger;
+            let after = match outcome {
+                Outcome::Answered { cost, spent } => ledger.answered(price, cost, spent),
+                Outcome::Refused => Ok(ledger.refused(price)),
+                Outcome::Lost => Ok(ledger.lost(price)),
+            };
+            connection.prepare_cached("DELETE FROM in_flight WHERE id = ?1")?.execute([id])?;
+            book(connection, channel_id, after)
+        })
+        .await
+    }
+
+    /// Books that a call was lost, without waiting: for `drop`.
+    pub(super) fn abandon(&self, reservation: Reservation) {
+        // one poll hands the job to the writer
+        let _ = self.resolve(reservation, Outcome::Lost).now_or_never();
+    }
+
+    /// Books what the service says it charged in all.
+    pub(super) async fn acknowledge(
+        &self,
+        id: i64,
+        total: Amount,
+    ) -> Result<Result<Ledger, Overcharge>, DurableError> {
+        let horizon = self.horizon();
+        self.soon(move |connection| {
+            let after = load(connection, id, horizon)?.ledger.acknowledge(total);
+            book(connection, id, after)
+        })
+        .await
+    }
+
+    /// Begins a top-up: it counts toward the budget from now on.
+    pub(super) async fn begin_top_up(
+        &self,
+        id: i64,
+        amount: Amount,
+        check: impl FnOnce(Amount) -> Result<(), super::PolicyError> + Send + 'static,
+    ) -> Result<Result<(), super::PolicyError>, DurableError> {
+        let owner = self.owner;
+        self.database
+            .write(move |connection| {
+                if let Err(error) = check(opening::committed(connection, &owner, None)?) {
+                    return Ok(Err(error));
+                }
+                set_topping_up(connection, id, amount)?;
+                Ok(Ok(()))
+            })
+            .await
+    }
+
+    /// A top-up that can't have happened.
+    pub(super) async fn cancel_top_up(&self, id: i64) -> Result<(), DurableError> {
+        self.database.write(move |connection| set_topping_up(connection, id, Amount::ZERO)).await
+    }
+
+    /// Takes over what the chain says of the deposit.
+    pub(super) async fn deposited(
+        &self,
+        id: i64,
+        account: &ChannelAccount,
+    ) -> Result<ChannelRecord, DurableError> {
+        let (deposited, horizon) = (account.books.deposited, self.horizon());
+        self.database
+            .write(move |connection| {
+                let mut ledger = load(connection, id, horizon)?.ledger;
+                // never down: nodes lag behind each other
+                ledger.deposited = ledger.deposited.max(deposited);
+                save(connection, id, &ledger)?;
+                set_topping_up(connection, id, Amount::ZERO)?;
+                load(connection, id, horizon)
+            })
+            .await
+    }
+
+    /// Moves a channel on in its life; `refunded` is what came back.
+    pub(super) async fn set_state(
+        &self,
+        id: i64,
+        state: ChannelState,
+        refunded: Amount,
+    ) -> Result<(), DurableError> {
+        let refunded = refunded.get().cast_signed();
+        let sql = "UPDATE channels SET state = ?2, refunded = ?3 WHERE id = ?1";
+        self.database
+            .write(move |connection| connection.execute(sql, params![id, state.number(), refunded]).map(drop))
+            .await
+    }
+
+    /// Runs a job and returns its result as soon as it ran, without waiting for the disk.
+    async fn soon<T, F>(&self, job: F) -> Result<T, DurableError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let (sender, done) = oneshot::channel();
+        let write = self.database.write(move |connection| {
+            // a caller that has gone away needs no result
+            let _ = sender.send(job(connection)?);
+            Ok(())
+        });
+        match select(done, pin!(write)).await {
+            Either::Left((Ok(value), _)) => Ok(value),
+            Either::Left((Err(_), write)) => Err(write.await.err().unwrap_or(DurableError::Closed)),
+            Either::Right((written, done)) => {
+                written?;
+                done.await.map_err(|_| DurableError::Closed)
+            }
+        }
+    }
+
+    fn horizon(&self) -> i64 {
+        unix_millis().saturating_sub(i64::try_from(self.in_flight_for.as_millis()).unwrap_or(i64::MAX))
+    }
+}
+
+/// Saves the books, or ends all payments on the channel.
+fn book(
+    connection: &Connection,
+    id: i64,
+    after: Result<Ledger, Overcharge>,
+) -> rusqlite::Result<Result<Ledger, Overcharge>> {
+    match &after {
+        Ok(ledger) => save(connection, id, ledger)?,
+        Err(_) => {
+            let sql = "UPDATE channels SET state = ?2 WHERE id = ?1 AND state = ?3";
+            let states = (ChannelState::Disputed.number(), ChannelState::Open.number());
+            connection.execute(sql, params![id, states.0, states.1])?;
+        }
+    }
+    Ok(after)
+}
+
+fn set_topping_up(connection: &Connection, id: i64, amount: Amount) -> rusqlite::Result<()> {
+    let sql = "UPDATE channels SET topping_up = ?2 WHERE id = ?1";
+    connection.execute(sql, params![id, amount.get().cast_signed()]).map(drop)
+}
+
+fn current(connection: &Connection, owner: &Owner, origin: &str) -> rusqlite::Result<Option<ChannelRecord>> {
+    let condition =
+        format!("{} AND origin = ?4 AND state < {}", Owner::MATCHES, ChannelState::Closing.number());
+    let [program_id, funder, authorized_signer] = owner.keys();
+    first(connection, &condition, params![program_id, funder, authorized_signer, origin])
+}
+
+/// Unix milliseconds. A clock before 1970 counts as 1970.
+pub(super) fn unix_millis() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

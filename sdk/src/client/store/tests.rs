@@ -1,0 +1,121 @@
+use amp_protocol::money::UnitPrice;
+use tempfile::TempDir;
+
+use super::*;
+
+const OWNER: Owner = Owner {
+    program_id: Address::new_from_array([1; 32]),
+    funder: Address::new_from_array([2; 32]),
+    authorized_signer: Address::new_from_array([3; 32]),
+};
+const HOUR: Duration = Duration::from_secs(3_600);
+
+fn open(folder: &TempDir, in_flight_for: Duration) -> Store {
+    Store::open(&folder.path().join("client.db"), OWNER, in_flight_for).unwrap()
+}
+
+fn intent(deposit: u64) -> Intent {
+    Intent {
+        origin: "https://a.example".to_owned(),
+        recipient: Address::from([5; 32]),
+        mint: Address::from([6; 32]),
+        token_program: Address::from([7; 32]),
+        rent_payer: Address::from([2; 32]),
+        unit_price: UnitPrice::ONE,
+        deposit: Amount::new(deposit),
+        nonce: u64::MAX,
+    }
+}
+
+async fn adopted(store: &Store, deposit: u64) -> ChannelRecord {
+    store.adopt(intent(deposit), u64::MAX - 1, Amount::ZERO, Seq::ZERO).await.unwrap()
+}
+
+fn ask(price: u64) -> Ask {
+    Ask { price: Amount::new(price), ..Ask::default() }
+}
+
+#[tokio::test]
+async fn numbers_above_what_sqlite_counts_come_back_as_they_were() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder, HOUR);
+    let record = adopted(&store, u64::MAX).await;
+    store.reserve(record.id, ask(u64::MAX - 7)).await.unwrap().unwrap();
+    let read = open(&folder, HOUR).load(record.id).await.unwrap();
+    assert_eq!((read.nonce, read.opened_slot), (u64::MAX, u64::MAX - 1));
+    assert_eq!(read.ledger.deposited, Amount::MAX);
+    assert_eq!(read.ledger.last_signed, Seq::new(u64::MAX - 7));
+    assert_eq!(read.ledger.in_flight, Amount::new(u64::MAX - 7));
+}
+
+#[tokio::test]
+async fn two_stores_on_one_file_never_hand_out_the_same_seq() {
+    let folder = tempfile::tempdir().unwrap();
+    let stores = [open(&folder, HOUR), open(&folder, HOUR)];
+    let id = adopted(&stores[0], 1_000_000).await.id;
+    let reservations = (0..60).map(|call| stores[call % 2].reserve(id, ask(10)));
+    let mut seqs: Vec<u64> = futures::future::join_all(reservations)
+        .await
+        .into_iter()
+        .map(|reserved| reserved.unwrap().unwrap().seq.get())
+        .collect();
+    seqs.sort_unstable();
+    assert_eq!(seqs, (1..=60).map(|call| call * 10).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn calls_of_a_process_that_died_stop_counting_as_in_flight_but_stay_agreed() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder, HOUR);
+    let id = adopted(&store, 1_000_000).await.id;
+    store.reserve(id, ask(500)).await.unwrap().unwrap();
+    drop(store);
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    let store = open(&folder, Duration::from_millis(1));
+    let reserved = store.reserve(id, ask(500)).await.unwrap().unwrap();
+    // not 1000: the lost call leaves one unit
+    assert_eq!(reserved.seq, Seq::new(501));
+    assert_eq!(store.load(id).await.unwrap().ledger.agreed, Amount::new(1_000));
+}
+
+#[tokio::test]
+async fn a_dropped_call_counts_as_lost_before_the_next_is_signed() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder, HOUR);
+    let id = adopted(&store, 1_000_000).await.id;
+    let reservation = store.reserve(id, ask(500)).await.unwrap().unwrap();
+    store.abandon(reservation);
+    assert_eq!(store.reserve(id, ask(500)).await.unwrap().unwrap().seq, Seq::new(501));
+}
+
+#[tokio::test]
+async fn an_opening_is_begun_once_and_keeps_its_nonce() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder, HOUR);
+    let first = store.begin_open(Intent { nonce: 4, ..intent(100) }, |_| Ok(())).await.unwrap().unwrap();
+    let again = open(&folder, HOUR).begin_open(Intent { nonce: 5, ..intent(200) }, |_| Ok(())).await;
+    let again = again.unwrap().unwrap();
+    assert_eq!((again.id, again.nonce, again.channel), (first.id, 4, first.channel));
+    assert_eq!(again.ledger.deposited, Amount::new(200));
+    assert_eq!(store.next_nonce(&first.recipient).await.unwrap(), 5);
+}
+
+#[tokio::test]
+async fn an_opening_over_budget_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder, HOUR);
+    let policy = super::super::Policy { total_budget: Some(Amount::new(99)), ..Default::default() };
+    let check = move |committed| policy.check_budget(committed, Amount::new(100));
+    assert!(store.begin_open(intent(100), check).await.unwrap().is_err());
+    assert_eq!(store.all().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn another_funders_channels_are_not_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    adopted(&open(&folder, HOUR), 100).await;
+    let other = Owner { funder: Address::from([9; 32]), ..OWNER };
+    let store = Store::open(&folder.path().join("client.db"), other, HOUR).unwrap();
+    assert_eq!(store.all().await.unwrap(), []);
+    assert_eq!(store.current("https://a.example").await.unwrap(), None);
+}

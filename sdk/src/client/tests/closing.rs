@@ -1,0 +1,134 @@
+use amp_protocol::money::Amount;
+
+use super::*;
+use crate::client::{CloseOutcome, ProofFailure};
+
+const START: u64 = 1_000_000;
+
+async fn paid_twice(world: &World) -> Client {
+    let client = world.client().await;
+    world.seq(&client).await;
+    world.seq(&client).await;
+    client
+}
+
+#[tokio::test]
+async fn a_cooperative_close_pays_what_was_used_and_refunds_the_rest_at_once() {
+    let world = World::new().await;
+    let client = paid_twice(&world).await;
+    let outcome = client.close(&world.service.origin).await.unwrap();
+    let CloseOutcome::Closed { refund, payout, .. } = outcome else { panic!("{outcome:?}") };
+    assert_eq!((refund, payout), (Amount::new(10_000 - 2 * PRICE), Amount::new(2 * PRICE)));
+    assert_eq!(world.chain.tokens(&world.funder.public_key()), START - 2 * PRICE);
+    assert_eq!(world.chain.tokens(&world.service.recipient.public_key()), 2 * PRICE);
+    assert_eq!(world.states(&client).await, [ChannelState::Closed]);
+    assert!(matches!(client.close(&world.service.origin).await, Err(ClientError::NoChannel { .. })));
+}
+
+#[tokio::test]
+async fn a_channel_in_which_nothing_was_paid_closes_with_a_full_refund() {
+    let world = World::new().await;
+    let client = world.client().await;
+    client.prepare(&world.url("/paid")).await.unwrap();
+    let outcome = client.close(&world.service.origin).await.unwrap();
+    assert!(matches!(outcome, CloseOutcome::Closed { payout: Amount::ZERO, .. }), "{outcome:?}");
+    assert_eq!(world.chain.tokens(&world.funder.public_key()), START);
+}
+
+#[tokio::test]
+async fn a_close_in_the_opening_slot_waits_for_the_next() {
+    let world = World::new().await;
+    let client = world.client().await;
+    client.prepare(&world.url("/paid")).await.unwrap();
+    world.chain.state().slot = 1;
+    let outcome = client.close(&world.service.origin).await.unwrap();
+    assert!(matches!(outcome, CloseOutcome::Closed { .. }), "{outcome:?}");
+}
+
+/// Closes against a lying service: no statement of its may be used.
+async fn forced(world: &World, client: &Client) -> Box<ClientError> {
+    let outcome = client.close(&world.service.origin).await.unwrap();
+    let CloseOutcome::Requested { closable_from, reason } = outcome else { panic!("{outcome:?}") };
+    assert_eq!(closable_from, world.chain.state().time + 60);
+    assert_eq!(world.chain.count("close_channel"), 0);
+    assert_eq!(world.states(client).await, [ChannelState::Closing]);
+    reason
+}
+
+#[tokio::test]
+async fn a_statement_over_more_than_was_agreed_to_is_not_carried_to_the_chain() {
+    let world = World::new().await;
+    let client = paid_twice(&world).await;
+    world.service.lie(|lies| lies.owed = 1);
+    let reason = forced(&world, &client).await;
+    assert!(matches!(*reason, ClientError::Overcharged { .. }), "{reason}");
+}
+
+#[tokio::test]
+async fn a_statement_of_another_key_or_channel_is_not_carried_to_the_chain() {
+    let world = World::new().await;
+    let client = paid_twice(&world).await;
+    world.service.lie(|lies| lies.other_key = Some(KeypairSigner::generate()));
+    let reason = forced(&world, &client).await;
+    assert!(matches!(*reason, ClientError::BadProof { reason: ProofFailure::Signature, .. }), "{reason}");
+
+    let world = World::new().await;
+    let client = paid_twice(&world).await;
+    world.service.lie(|lies| lies.other_channel = Some([7; 32]));
+    let reason = forced(&world, &client).await;
+    assert!(matches!(*reason, ClientError::BadProof { reason: ProofFailure::About(_), .. }), "{reason}");
+}
+
+#[tokio::test]
+async fn without_the_service_the_refund_comes_after_the_grace_and_not_before() {
+    let world = World::new().await;
+    let client = paid_twice(&world).await;
+    world.service.lie(|lies| lies.no_close = true);
+    forced(&world, &client).await;
+    world.chain.state().time += 59;
+    let outcome = client.close(&world.service.origin).await.unwrap();
+    assert!(matches!(outcome, CloseOutcome::Requested { .. }), "{outcome:?}");
+    assert_eq!(world.chain.count("request_close"), 1, "asked for once");
+    world.chain.state().time += 1;
+    let outcome = client.close(&world.service.origin).await.unwrap();
+    let CloseOutcome::Closed { refund, .. } = outcome else { panic!("{outcome:?}") };
+    assert_eq!(refund, Amount::new(10_000));
+    assert_eq!(world.chain.tokens(&world.funder.public_key()), START);
+}
+
+#[tokio::test]
+async fn close_all_finds_the_channels_of_earlier_runs() {
+    let world = World::new().await;
+    let other = service::FakeService::start(world.chain.clone()).await;
+    let client = world.client().await;
+    world.seq(&client).await;
+    client.get(&format!("{}/paid", other.origin)).await.unwrap();
+    drop(client);
+    let client = world.client().await;
+    let outcomes = client.close_all().await.unwrap();
+    assert_eq!(outcomes.len(), 2);
+    for (_, outcome) in outcomes {
+        assert!(matches!(outcome, Ok(CloseOutcome::Closed { .. })), "{outcome:?}");
+    }
+    assert_eq!(world.chain.tokens(&world.funder.public_key()), START - 2 * PRICE);
+    assert!(client.close_all().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_channel_that_the_recipient_closed_is_found_gone() {
+    let world = World::new().await;
+    let client = paid_twice(&world).await;
+    world.chain.remove(&client.channels().await.unwrap()[0].channel);
+    let outcome = client.close(&world.service.origin).await.unwrap();
+    assert!(matches!(outcome, CloseOutcome::AlreadyClosed), "{outcome:?}");
+    assert_eq!(world.states(&client).await, [ChannelState::Closed]);
+}
+
+#[tokio::test]
+async fn after_a_close_the_next_call_opens_a_new_channel() {
+    let world = World::new().await;
+    let client = paid_twice(&world).await;
+    client.close(&world.service.origin).await.unwrap();
+    assert_eq!(world.seq(&client).await, PRICE);
+    assert_eq!(world.states(&client).await, [ChannelState::Open, ChannelState::Closed]);
+}

@@ -1,0 +1,196 @@
+use amp_protocol::code::Code;
+use amp_protocol::json::{Base58, ErrorBody, Shortage};
+use amp_protocol::money::{Amount, Seq};
+
+use super::*;
+use crate::client::{LedgerError, Overcharge, PolicyError, ProofFailure};
+
+/// Calls once; nothing may reach the chain.
+async fn refused_before_opening(world: &World) -> ClientError {
+    let client = world.client().await;
+    let refused = world.pay(&client).await.unwrap_err();
+    assert_eq!(world.chain.state().done.len(), 0);
+    assert_eq!(world.chain.tokens(&world.funder.public_key()), 1_000_000);
+    refused
+}
+
+#[tokio::test]
+async fn a_service_of_another_program_is_not_paid() {
+    let world = World::new().await;
+    world.service.inner().document.program_id = Base58([9; 32]);
+    let refused = refused_before_opening(&world).await;
+    assert!(
+        matches!(refused, ClientError::WrongProgram { named, .. } if named == Base58([9; 32])),
+        "{refused}"
+    );
+}
+
+#[tokio::test]
+async fn a_service_of_another_network_is_not_paid() {
+    let world = World::new().await;
+    world.service.inner().document.network = "solana:mainnet-beta".to_owned();
+    let refused = refused_before_opening(&world).await;
+    assert!(matches!(refused, ClientError::WrongNetwork { .. }), "{refused}");
+}
+
+#[tokio::test]
+async fn a_service_that_names_two_recipients_is_not_paid() {
+    let world = World::new().await;
+    world.service.lie(|lies| lies.header_recipient = Some([9; 32]));
+    let refused = refused_before_opening(&world).await;
+    assert!(matches!(refused, ClientError::RecipientChanged { .. }), "{refused}");
+}
+
+#[tokio::test]
+async fn a_price_above_the_policy_is_not_paid() {
+    let world = World::new().await;
+    world.service.inner().document.pricing.default.rate = Amount::new(100_001);
+    let refused = refused_before_opening(&world).await;
+    assert!(matches!(refused, ClientError::Policy(PolicyError::Price { .. })), "{refused}");
+}
+
+#[tokio::test]
+async fn a_discovery_document_without_end_is_not_read() {
+    let world = World::new().await;
+    let mut routes = std::mem::take(&mut world.service.inner().document.pricing.routes);
+    let rate = routes.pop_first().unwrap().1;
+    routes.extend((0..20_000).map(|n| (format!("/route/{n}"), rate)));
+    world.service.inner().document.pricing.routes = routes;
+    let refused = refused_before_opening(&world).await;
+    assert!(matches!(refused, ClientError::TooLarge { .. }), "{refused}");
+}
+
+#[tokio::test]
+async fn a_recipient_that_changes_under_an_open_channel_is_not_paid() {
+    let world = World::new().await;
+    let client = world.builder().discovery_max_age(std::time::Duration::ZERO).build().await.unwrap();
+    world.seq(&client).await;
+    world.service.inner().document.recipient = Base58([9; 32]);
+    let refused = world.pay(&client).await.unwrap_err();
+    assert!(matches!(refused, ClientError::RecipientChanged { .. }), "{refused}");
+    // the same after a restart, where the channel comes from the store
+    drop(client);
+    let refused = world.pay(&world.client().await).await.unwrap_err();
+    assert!(matches!(refused, ClientError::RecipientChanged { .. }), "{refused}");
+    assert_eq!(world.service.meter().seen.len(), 1);
+}
+
+#[tokio::test]
+async fn a_service_that_counts_more_than_was_agreed_to_gets_nothing_more() {
+    let world = World::new().await;
+    let client = world.client().await;
+    world.seq(&client).await;
+    world.service.lie(|lies| lies.spent = 1);
+    let overcharged = world.pay(&client).await.unwrap_err();
+    let ClientError::Overcharged { overcharge: Overcharge::Unsigned { total, .. }, .. } = overcharged else {
+        panic!("{overcharged}")
+    };
+    assert_eq!(total, Amount::new(2 * PRICE + 1));
+    world.service.lie(|lies| lies.spent = 0);
+    for _ in 0..2 {
+        let refused = world.pay(&client).await.unwrap_err();
+        assert!(matches!(refused, ClientError::Disputed { .. }), "{refused}");
+    }
+    assert_eq!(world.service.meter().seen.len(), 2, "no credential was sent after the lie");
+    assert_eq!(world.states(&client).await, [ChannelState::Disputed]);
+}
+
+#[tokio::test]
+async fn a_call_that_costs_more_than_its_price_is_an_overcharge() {
+    let world = World::new().await;
+    let client = world.client().await;
+    world.seq(&client).await;
+    let ticket = client.authorize(&world.service.origin, Amount::new(10)).await.unwrap();
+    let bill = ticket.answered(Some(Amount::new(11)), Some(Amount::new(PRICE + 10))).await.unwrap_err();
+    assert!(matches!(bill, ClientError::Overcharged { overcharge: Overcharge::Cost { .. }, .. }), "{bill}");
+}
+
+#[tokio::test]
+async fn a_seq_that_no_call_explains_is_not_signed() {
+    let world = World::new().await;
+    let client = world.client().await;
+    world.service.lie(|lies| {
+        lies.refusals.push_back(ErrorBody {
+            shortage: Some(Shortage::Ceiling),
+            required_seq: Some(Seq::new(9_000)),
+            ..ErrorBody::new(Code::Underfunded, "")
+        });
+    });
+    let refused = world.pay(&client).await.unwrap_err();
+    let ClientError::Unjustified { reason: LedgerError::Unjustified { required, .. }, .. } = refused else {
+        panic!("{refused}")
+    };
+    assert_eq!(required, Seq::new(9_000));
+    assert!(client.channels().await.unwrap()[0].ledger.last_signed <= Seq::new(PRICE));
+}
+
+#[tokio::test]
+async fn a_last_seq_that_was_never_signed_does_not_raise_the_ceiling() {
+    let world = World::new().await;
+    let client = world.client().await;
+    world.seq(&client).await;
+    world.service.lie(|lies| lies.last_seq = 5_000);
+    world.service.refuse(Code::InvalidSeq);
+    let refused = world.pay(&client).await.unwrap_err();
+    assert!(
+        matches!(refused, ClientError::UnknownSeq { theirs, .. } if theirs == Seq::new(5_100)),
+        "{refused}"
+    );
+    assert!(client.channels().await.unwrap()[0].ledger.last_signed <= Seq::new(2 * PRICE));
+}
+
+#[tokio::test]
+async fn a_service_that_calls_an_open_channel_closed_gets_no_second_one() {
+    let world = World::new().await;
+    let client = world.client().await;
+    world.seq(&client).await;
+    world.service.refuse(Code::Closed);
+    let refused = world.pay(&client).await.unwrap_err();
+    assert!(matches!(refused, ClientError::ClosedByService { .. }), "{refused}");
+    assert_eq!(world.chain.count("open_channel"), 1);
+}
+
+#[tokio::test]
+async fn a_metering_proof_is_checked_for_signer_channel_and_amount() {
+    let world = World::new().await;
+    let client = world.client().await;
+    world.seq(&client).await;
+    let status = client.status(&world.service.origin).await.unwrap();
+    assert_eq!((status.spent, status.last_seq), (Amount::new(PRICE), Seq::new(PRICE)));
+
+    world.service.lie(|lies| lies.other_key = Some(KeypairSigner::generate()));
+    let bad = client.status(&world.service.origin).await.unwrap_err();
+    assert!(matches!(bad, ClientError::BadProof { reason: ProofFailure::Signature, .. }), "{bad}");
+
+    world.service.lie(|lies| (lies.other_key, lies.other_channel) = (None, Some([7; 32])));
+    let bad = client.status(&world.service.origin).await.unwrap_err();
+    assert!(matches!(bad, ClientError::BadProof { reason: ProofFailure::About(_), .. }), "{bad}");
+
+    world.service.lie(|lies| (lies.other_channel, lies.owed) = (None, 1));
+    let bad = client.status(&world.service.origin).await.unwrap_err();
+    assert!(matches!(bad, ClientError::Overcharged { .. }), "{bad}");
+}
+
+#[tokio::test]
+async fn a_channel_that_is_not_what_was_asked_for_is_not_paid_on() {
+    for (field, tamper) in [
+        (
+            "terms",
+            (|account| account.terms.unit_price = 1_000) as fn(&mut amp_protocol::account::ChannelAccount),
+        ),
+        ("authorized signer", |account| account.authorized_signer = [9; 32]),
+        ("recipient", |account| account.recipient = [9; 32]),
+        ("deposit", |account| account.books.deposited = Amount::new(1)),
+        ("mint", |account| account.mint = [9; 32]),
+    ] {
+        let world = World::new().await;
+        world.chain.state().tamper = Some(tamper);
+        let client = world.client().await;
+        let refused = world.pay(&client).await.unwrap_err();
+        assert!(
+            matches!(refused, ClientError::ChannelDiffers { field: found, .. } if found == field),
+            "{refused}"
+        );
+        assert_eq!(world.service.inner().meters.len(), 0);
+    }
+}

@@ -1,0 +1,74 @@
+//! The whole client against a service and a chain that can be told to misbehave.
+#![allow(clippy::arithmetic_side_effects, reason = "an overflow fails the test, as it should")]
+
+mod chain;
+mod closing;
+mod liars;
+mod opening;
+mod paying;
+mod service;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use amp_protocol::money::Amount;
+use solana_address::Address;
+use tempfile::TempDir;
+
+use super::{ChannelState, Client, ClientBuilder, ClientError, Response};
+use crate::signer::{KeypairSigner, Signer as _};
+use chain::FakeChain;
+use service::FakeService;
+
+const MINT: Address = Address::new_from_array([4; 32]);
+const PRICE: u64 = 100;
+
+/// One agent with 1,000,000 base units, one service, one chain, one store.
+struct World {
+    chain: Arc<FakeChain>,
+    service: FakeService,
+    funder: KeypairSigner,
+    folder: TempDir,
+}
+
+impl World {
+    async fn new() -> Self {
+        let (chain, funder) = (Arc::new(FakeChain::new()), KeypairSigner::generate());
+        chain.give(&funder.public_key(), 1_000_000);
+        let service = FakeService::start(chain.clone()).await;
+        Self { chain, service, funder, folder: tempfile::tempdir().unwrap() }
+    }
+
+    fn builder(&self) -> ClientBuilder {
+        Client::builder()
+            .funder(self.funder.clone())
+            .chain(self.chain.clone())
+            .allow_mint(MINT)
+            .deposit(Amount::new(10_000))
+            .timeout(Duration::from_secs(5))
+            .store(self.folder.path().join("client.db"))
+    }
+
+    async fn client(&self) -> Client {
+        self.builder().build().await.unwrap()
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.service.origin)
+    }
+
+    async fn pay(&self, client: &Client) -> Result<Response, ClientError> {
+        client.get(&self.url("/paid")).await
+    }
+
+    /// Pays once and returns the seq.
+    async fn seq(&self, client: &Client) -> u64 {
+        let answer = self.pay(client).await.unwrap();
+        assert_eq!(answer.status(), 200);
+        answer.payment().unwrap().seq.get()
+    }
+
+    async fn states(&self, client: &Client) -> Vec<ChannelState> {
+        client.channels().await.unwrap().into_iter().map(|record| record.state).collect()
+    }
+}

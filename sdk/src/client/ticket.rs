@@ -1,0 +1,153 @@
+use std::sync::Arc;
+
+use amp_protocol::json::{CredentialBody, DiscoveryDocument};
+use amp_protocol::money::{Amount, Seq};
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::Client;
+use super::error::ClientError;
+use super::ledger::{Ask, Ledger, LedgerError};
+use super::service::Service;
+use super::store::{ChannelRecord, Outcome, Reservation, ReserveError, Store};
+use super::top_up::Raised;
+use crate::signed::sign_credential;
+
+/// How often a channel that vanished, or was topped up, is looked at again for one call.
+const ROUNDS: u32 = 4;
+
+/// A signed credential for one call, on any transport. Say how the call ended with
+/// [`answered`](Ticket::answered) or [`refused`](Ticket::refused); dropped, it counts as lost: its price
+/// may have been charged, and the next credential exposes one unit more.
+#[must_use = "a dropped ticket counts as a lost call"]
+pub struct Ticket {
+    store: Store,
+    service: Arc<Service>,
+    channel: Arc<ChannelRecord>,
+    credential: CredentialBody,
+    /// Taken when the call's outcome is booked.
+    reservation: Option<Reservation>,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Ticket {
+    /// What travels with the request.
+    pub fn credential(&self) -> &CredentialBody {
+        &self.credential
+    }
+
+    /// The channel that pays.
+    pub fn channel(&self) -> &ChannelRecord {
+        &self.channel
+    }
+
+    /// The service answered. `cost`: what this call was charged, where that is final; `spent`: the total.
+    /// Refuses what was never agreed to, and then nothing more is paid to the service.
+    pub async fn answered(
+        mut self,
+        cost: Option<Amount>,
+        spent: Option<Amount>,
+    ) -> Result<Ledger, ClientError> {
+        self.resolve(Outcome::Answered { cost, spent }).await
+    }
+
+    /// The service refused, or was never reached: nothing was charged.
+    pub async fn refused(mut self) -> Result<Ledger, ClientError> {
+        self.resolve(Outcome::Refused).await
+    }
+
+    async fn resolve(&mut self, outcome: Outcome) -> Result<Ledger, ClientError> {
+        let Some(reservation) = self.reservation.take() else { return Ok(self.channel.ledger) };
+        self.store.resolve(reservation, outcome).await?.map_err(|overcharge| {
+            self.service.forget(self.channel.id);
+            ClientError::Overcharged { origin: self.service.name.clone(), overcharge }
+        })
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if let Some(reservation) = self.reservation.take() {
+            self.store.abandon(reservation);
+        }
+    }
+}
+
+impl Client {
+    /// Signs for a call that costs at most `price`: for transports other than [`Client::execute`].
+    /// Opens the channel, and tops it up, where needed.
+    pub async fn authorize(&self, url: &str, price: Amount) -> Result<Ticket, ClientError> {
+        let service = self.service_of(url)?;
+        let document = self.document(&service, false).await?;
+        self.inner.settings.options.policy.check(&document, &service.origin, price)?;
+        self.ticket(&service, &document, price, Seq::ZERO).await
+    }
+
+    /// Signs at least `at_least`, where the client's own books justify it.
+    pub(super) async fn ticket(
+        &self,
+        service: &Arc<Service>,
+        document: &DiscoveryDocument,
+        price: Amount,
+        at_least: Seq,
+    ) -> Result<Ticket, ClientError> {
+        let options = &self.inner.settings.options;
+        let permit = service.permit(document, options.in_flight_limit).await;
+        let ask = Ask { price, prepay: options.policy.max_prepay, at_least };
+        let usual = self.usual_deposit(document, price);
+        let mut last = ClientError::NoChannel { origin: service.name.clone() };
+        for _ in 0..ROUNDS {
+            let channel = self.channel(service, document, price).await?;
+            let reservation = match self.inner.store.reserve(channel.id, ask).await? {
+                Ok(reservation) => reservation,
+                Err(ReserveError::State(_)) => {
+                    // closed, or in dispute, by another task or process
+                    service.forget(channel.id);
+                    continue;
+                }
+                Err(ReserveError::Ledger(reason @ LedgerError::Unjustified { .. })) => {
+                    return Err(ClientError::Unjustified { origin: service.name.clone(), reason });
+                }
+                Err(ReserveError::Ledger(LedgerError::DepositTooSmall { needed, deposited })) => {
+                    last = ClientError::NeedsTopUp { channel: channel.channel, deposited, needed };
+                    if let Raised::Done(record) =
+                        self.raise_deposit(service, channel.id, needed, usual).await?
+                    {
+                        service.set_channel(*record);
+                    }
+                    continue;
+                }
+            };
+            let (store, service) = (self.inner.store.clone(), service.clone());
+            let signer = &*self.inner.settings.authorized;
+            let signed =
+                sign_credential(signer, &channel.channel, channel.opened_slot, reservation.seq).await;
+            let credential = match signed {
+                Ok(credential) => credential,
+                Err(error) => {
+                    // never signed, so never charged; an overcharge found here comes back at the next call
+                    let _ = store.resolve(reservation, Outcome::Refused).await?;
+                    return Err(error.into());
+                }
+            };
+            let reservation = Some(reservation);
+            return Ok(Ticket { store, service, channel, credential, reservation, _permit: permit });
+        }
+        Err(last)
+    }
+
+    async fn channel(
+        &self,
+        service: &Service,
+        document: &DiscoveryDocument,
+        price: Amount,
+    ) -> Result<Arc<ChannelRecord>, ClientError> {
+        if let Some(channel) = service.channel() {
+            return Ok(channel);
+        }
+        let _gate = service.gate.lock().await;
+        if let Some(channel) = service.channel() {
+            return Ok(channel);
+        }
+        Ok(service.set_channel(self.ensure_open(service, document, price).await?))
+    }
+}

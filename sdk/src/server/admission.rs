@@ -1,0 +1,126 @@
+use std::fmt;
+use std::sync::Arc;
+
+use amp_protocol::account::ChannelAccount;
+use amp_protocol::money::{Amount, Seq};
+use solana_address::Address;
+
+use super::books::Book;
+use super::denial::Denial;
+use super::ledger::Reservation;
+use super::service::Core;
+
+/// Who pays for a request: the inner handler finds it among the request's extensions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Payment {
+    /// The channel.
+    pub channel: Address,
+    /// The signer whose credential it was.
+    pub signer: Address,
+    /// Its seq: unique among the signer's requests.
+    pub seq: Seq,
+    /// The most the request costs, in base units.
+    pub price: Amount,
+}
+
+/// What was charged, once it is on disk. Amounts are base units.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// Deposited - spent, all signers.
+    pub balance: Amount,
+    /// Charged to this signer so far.
+    pub spent: Amount,
+    /// Charged for this request.
+    pub cost: Amount,
+    /// The highest seq accepted from this signer.
+    pub last_seq: Seq,
+}
+
+/// A request that was admitted: its price is set aside. Dropped without a charge (the client went
+/// away, the handler failed), the price is free again; its seq stays used.
+#[must_use = "dropped, it charges nothing"]
+pub struct Admission {
+    core: Arc<Core>,
+    book: Arc<Book>,
+    account: Arc<ChannelAccount>,
+    reservation: Option<Reservation>,
+    payment: Payment,
+}
+
+impl Admission {
+    pub(crate) fn new(
+        core: Arc<Core>,
+        book: Arc<Book>,
+        account: Arc<ChannelAccount>,
+        reservation: Reservation,
+    ) -> Self {
+        let payment = Payment {
+            channel: Address::from(book.incarnation.channel),
+            signer: Address::from(reservation.signer.key),
+            seq: reservation.seq,
+            price: reservation.price,
+        };
+        Self { core, book, account, reservation: Some(reservation), payment }
+    }
+
+    /// Who pays, and how much at most.
+    pub fn payment(&self) -> Payment {
+        self.payment
+    }
+
+    /// Charges `amount` base units, at most the admitted price, and returns once the charge, the
+    /// credential and the used seq are on disk: only then may the answer leave. With zero the request
+    /// costs nothing and its seq is used up for good.
+    ///
+    /// A caller that is dropped while it waits changes nothing: the charge is made all the same.
+    ///
+    /// # Errors
+    /// [`Denial::Unavailable`] where the store failed: the charge is taken back, and the answer must
+    /// not leave. `AMP_CLOSED` where a close did not wait any longer.
+    pub async fn charge(mut self, amount: Amount) -> Result<Receipt, Denial> {
+        let channel = self.book.incarnation.channel;
+        let Some(reservation) = self.reservation.take() else { return Err(Denial::closed(channel)) };
+        let cost = amount.min(reservation.price);
+        let now = self.core.time.now();
+        let (charged, spent_total) = self.book.settle_request(|ledger| {
+            let charged = ledger.charge(&reservation, cost, now);
+            (charged, ledger.spent_total().unwrap_or(Amount::MAX))
+        });
+        let record = charged.map_err(|_| Denial::closed(channel))?;
+        let receipt = Receipt {
+            balance: self.account.books.deposited.checked_sub(spent_total).unwrap_or(Amount::ZERO),
+            spent: record.spent,
+            cost,
+            last_seq: record.seq,
+        };
+        let (store, book) = (self.core.store.clone(), self.book.clone());
+        // its own task: a client that goes away now must not leave a charge half booked
+        let committed = tokio::spawn(async move {
+            let stored = store.commit(book.incarnation, record.clone()).await;
+            book.settle_request(|ledger| match &stored {
+                Ok(()) => ledger.committed_record(&reservation, record),
+                Err(_) => ledger.undo(&reservation, cost),
+            });
+            stored
+        });
+        match committed.await {
+            Ok(Ok(())) => Ok(receipt),
+            Ok(Err(error)) => Err(Denial::store(&error)),
+            Err(error) => Err(Denial::store(&error)),
+        }
+    }
+}
+
+impl fmt::Debug for Admission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Admission").field(&self.payment).finish()
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        if let Some(reservation) = self.reservation.take() {
+            self.book.settle_request(|ledger| ledger.release(&reservation));
+        }
+    }
+}

@@ -1,0 +1,150 @@
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use amp_protocol::message::Key;
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout};
+
+use super::channels::lock;
+use super::ledger::ChannelLedger;
+use super::store::{Incarnation, StoredChannel};
+
+/// How long the books of a channel that is gone still answer "closed" instead of "unknown".
+const MEMORY_OF_ENDED: Duration = Duration::from_secs(3_600);
+
+/// One incarnation's ledger, shared by the requests on it.
+pub(crate) struct Book {
+    pub(crate) incarnation: Incarnation,
+    ledger: Mutex<ChannelLedger>,
+    drained: Notify,
+    /// One close at a time: the second takes the first's statement.
+    pub(crate) closing: tokio::sync::Mutex<()>,
+    /// Since when every look found the channel gone.
+    gone: Mutex<Option<Instant>>,
+    ended: Mutex<Option<Instant>>,
+}
+
+impl Book {
+    fn new(incarnation: Incarnation, ledger: ChannelLedger) -> Self {
+        Self {
+            incarnation,
+            ledger: Mutex::new(ledger),
+            drained: Notify::new(),
+            closing: tokio::sync::Mutex::default(),
+            gone: Mutex::default(),
+            ended: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn ledger(&self) -> MutexGuard<'_, ChannelLedger> {
+        lock(&self.ledger)
+    }
+
+    /// Changes the ledger where that may end a request in flight, and wakes who waits for the last.
+    pub(crate) fn settle_request<T>(&self, change: impl FnOnce(&mut ChannelLedger) -> T) -> T {
+        let outcome = change(&mut self.ledger());
+        self.drained.notify_waiters();
+        outcome
+    }
+
+    /// Waits until no request is in flight, but not for longer than `limit`.
+    pub(crate) async fn drained(&self, limit: Duration) {
+        let none_left = async {
+            loop {
+                let mut notified = std::pin::pin!(self.drained.notified());
+                // listen before looking, or the last one may end in between
+                notified.as_mut().enable();
+                if self.ledger().in_flight() == 0 {
+                    return;
+                }
+                notified.await;
+            }
+        };
+        let _ = timeout(limit, none_left).await;
+    }
+
+    /// Takes note of a look at the chain; whether the channel is gone for good. That takes looks over
+    /// `patience`: one may have been at a node that lags.
+    pub(crate) fn seen(&self, gone: bool, patience: Duration) -> bool {
+        let mut since = lock(&self.gone);
+        if !gone {
+            *since = None;
+        }
+        gone && since.get_or_insert_with(Instant::now).elapsed() >= patience
+    }
+
+    pub(crate) fn end(&self) {
+        lock(&self.ended).get_or_insert_with(Instant::now);
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        lock(&self.ended).is_some()
+    }
+}
+
+/// All ledgers.
+#[derive(Default)]
+pub(crate) struct Books(Mutex<BTreeMap<Incarnation, Arc<Book>>>);
+
+impl Books {
+    pub(crate) fn restore(stored: Vec<StoredChannel>) -> Self {
+        let books = stored.into_iter().map(|found| {
+            let ledger = ChannelLedger::restore(found.signers, found.stopped_at, found.statement);
+            (found.incarnation, Arc::new(Book::new(found.incarnation, ledger)))
+        });
+        Self(Mutex::new(books.collect()))
+    }
+
+    /// The book of an incarnation, new if it was never served.
+    pub(crate) fn open(&self, incarnation: Incarnation) -> Arc<Book> {
+        let new = || Arc::new(Book::new(incarnation, ChannelLedger::default()));
+        lock(&self.0).entry(incarnation).or_insert_with(new).clone()
+    }
+
+    /// The book of an incarnation, if there is one.
+    pub(crate) fn find(&self, incarnation: &Incarnation) -> Option<Arc<Book>> {
+        lock(&self.0).get(incarnation).cloned()
+    }
+
+    /// The books of all incarnations of an address.
+    pub(crate) fn of(&self, channel: Key) -> Vec<Arc<Book>> {
+        let at = |opened_slot| Incarnation { channel, opened_slot };
+        lock(&self.0).range(at(0)..=at(u64::MAX)).map(|(_, book)| book.clone()).collect()
+    }
+
+    /// Every book that has not ended; forgets those that ended long ago.
+    pub(crate) fn active(&self) -> Vec<Arc<Book>> {
+        let mut books = lock(&self.0);
+        books.retain(|_, book| lock(&book.ended).is_none_or(|ended| ended.elapsed() < MEMORY_OF_ENDED));
+        books.values().filter(|book| !book.has_ended()).cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_look_at_a_lagging_node_ends_nothing() {
+        let books = Books::default();
+        let book = books.open(Incarnation { channel: [1; 32], opened_slot: 2 });
+        let patience = Duration::from_secs(10);
+        assert!(!book.seen(true, patience) && !book.seen(true, patience));
+        tokio::time::advance(patience).await;
+        assert!(!book.seen(false, patience) && !book.seen(true, patience));
+        tokio::time::advance(patience).await;
+        assert!(book.seen(true, patience));
+    }
+
+    #[test]
+    fn incarnations_of_an_address_have_their_own_books() {
+        let books = Books::default();
+        let at = |channel, opened_slot| Incarnation { channel: [channel; 32], opened_slot };
+        for incarnation in [at(1, 2), at(1, u64::MAX), at(2, 0)] {
+            books.open(incarnation);
+        }
+        assert_eq!(books.of([1; 32]).len(), 2);
+        assert!(books.find(&at(1, 3)).is_none());
+    }
+}

@@ -1,0 +1,51 @@
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::time::Instant;
+
+use super::channels::lock;
+use crate::chain::{Chain, ChainError};
+
+/// How often at most requests make the service ask for the time.
+const SOON: Duration = Duration::from_secs(1);
+
+/// The chain's time between looks at the chain: rate windows and settle intervals are counted in it,
+/// and a validator's clock is seconds off this machine's.
+#[derive(Debug, Default)]
+pub(crate) struct ChainTime {
+    offset: AtomicI64,
+    asked: Mutex<Option<Instant>>,
+}
+
+impl ChainTime {
+    /// Unix seconds as the chain counts them, as far as is known.
+    pub(crate) fn now(&self) -> i64 {
+        unix_now().saturating_add(self.offset.load(Ordering::Relaxed))
+    }
+
+    /// Asks the chain.
+    pub(crate) async fn sync(&self, chain: &dyn Chain) -> Result<i64, ChainError> {
+        let now = chain.clock().await?.unix_timestamp;
+        self.offset.store(now.saturating_sub(unix_now()), Ordering::Relaxed);
+        Ok(now)
+    }
+
+    /// Asks the chain, unless that was done a moment ago.
+    pub(crate) async fn sync_soon(&self, chain: &dyn Chain) -> Result<(), ChainError> {
+        {
+            let mut asked = lock(&self.asked);
+            if asked.is_some_and(|asked| asked.elapsed() < SOON) {
+                return Ok(());
+            }
+            *asked = Some(Instant::now());
+        }
+        self.sync(chain).await.map(drop)
+    }
+}
+
+/// Unix seconds of this machine.
+pub(crate) fn unix_now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}

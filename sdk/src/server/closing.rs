@@ -1,0 +1,68 @@
+use std::sync::Arc;
+
+use amp_protocol::code::Code;
+use amp_protocol::json::{CloseResponse, CredentialBody, ErrorBody, SignedCloseStatement};
+use amp_protocol::message::CloseStatement;
+use amp_protocol::money::{Amount, Seq};
+
+use super::books::Book;
+use super::clock::unix_now;
+use super::denial::Denial;
+use super::service::{AmpService, Core, signer_failed};
+use crate::signed;
+
+impl AmpService {
+    /// Stops serving a channel for good, waits for its requests in flight, and returns the statement
+    /// of what it owes in all: with that the funder closes at once. Asked again, it returns the same.
+    ///
+    /// The credential's seq must not be below the highest accepted one: who replays an old one can't
+    /// stop service. It is not kept, and authorizes nothing.
+    pub async fn close(&self, credential: &CredentialBody) -> Result<CloseResponse, Denial> {
+        let channel = credential.channel.0;
+        let (account, id) = self.core.identify(credential).await?;
+        let book = self.core.book(channel, &account);
+        let last_seq = book.ledger().signer(&id).map_or(Seq::ZERO, |signer| signer.live.replay.last());
+        if credential.seq < last_seq {
+            let message = format!("a close takes the newest credential; sign seq {last_seq} or higher");
+            return Err(Denial::Refused(Box::new(ErrorBody {
+                channel: Some(credential.channel),
+                last_seq: Some(last_seq),
+                ..ErrorBody::new(Code::InvalidSeq, message)
+            })));
+        }
+        self.core
+            .close(&book, account.books.claimed)
+            .await
+            .map(|close_statement| CloseResponse { close_statement })
+    }
+}
+
+impl Core {
+    async fn close(&self, book: &Arc<Book>, claimed: Amount) -> Result<SignedCloseStatement, Denial> {
+        let incarnation = book.incarnation;
+        let _one_at_a_time = book.closing.lock().await;
+        if let Some(statement) = book.ledger().statement {
+            return Ok(statement);
+        }
+        // from here on nothing is admitted, so the requests in flight only get fewer
+        let stopped_at = *book.ledger().stopped_at.get_or_insert_with(unix_now);
+        self.store.stop(incarnation, stopped_at).await.map_err(|error| Denial::store(&error))?;
+        book.drained(self.config.in_flight_wait).await;
+        let total = {
+            let mut ledger = book.ledger();
+            // what is charged after this is not in the total: it is refused instead
+            ledger.sealed = true;
+            ledger.owed_total(claimed)
+        };
+        let owed_total = total.ok_or(Denial::unavailable("the service's books do not add up"))?;
+        let statement =
+            CloseStatement { channel: incarnation.channel, opened_slot: incarnation.opened_slot, owed_total };
+        let signed = signed::sign_close_statement(&*self.config.recipient, &statement)
+            .await
+            .map_err(|error| signer_failed(&error))?;
+        self.store.keep_statement(signed).await.map_err(|error| Denial::store(&error))?;
+        book.ledger().statement = Some(signed);
+        tracing::info!(channel = %incarnation, %owed_total, "service stopped; close statement given");
+        Ok(signed)
+    }
+}

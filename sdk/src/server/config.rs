@@ -1,0 +1,319 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use amp_protocol::json::{DiscoveryDocument, Pricing, PricingMode, PricingTable, RouteRate};
+use amp_protocol::money::{Amount, UnitPrice};
+use amp_protocol::rules::{MAX_CLOSE_GRACE, MAX_SETTLE_INTERVAL, MIN_SETTLE_INTERVAL};
+use amp_protocol::text::{AMP_VERSION, network};
+use solana_address::Address;
+
+use crate::chain::{PROGRAM_ID, PriorityFee};
+use crate::signer::Signer;
+
+/// Most seqs a window may remember: each takes 8 bytes of every write.
+const MAX_SEQ_WINDOW: u32 = 4_096;
+
+/// What a service charges and whom it serves.
+#[derive(Clone)]
+pub struct ServiceConfig {
+    pub(crate) recipient: Arc<dyn Signer>,
+    pub(crate) program_id: Address,
+    pub(crate) network: String,
+    pub(crate) pricing: PricingTable,
+    pub(crate) unit_price: UnitPrice,
+    pub(crate) seq_window: u32,
+    pub(crate) min_close_grace: u32,
+    pub(crate) channel_max_age: Duration,
+    pub(crate) watch_interval: Duration,
+    pub(crate) settle_every: Option<u32>,
+    pub(crate) close_deadline: Duration,
+    pub(crate) in_flight_wait: Duration,
+    pub(crate) priority_fee: PriorityFee,
+    pub(crate) charge_on: ChargeOn,
+}
+
+/// Which answers are paid for. One that is not still uses up its seq.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ChargeOn {
+    /// Those with a status below 400.
+    #[default]
+    Success,
+    /// All that the handler gave.
+    Always,
+}
+
+/// Why a configuration can't be served.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// A pricing mode that needs a metered stream.
+    #[error("{place} is priced {mode:?}: this release's HTTP layer serves per-call prices only")]
+    Mode {
+        /// The route, tool or default.
+        place: String,
+        /// Its mode.
+        mode: PricingMode,
+    },
+    /// A route that no path can begin with.
+    #[error("the route {0:?} must begin with '/'")]
+    Route(String),
+    /// The settle interval is outside of what the program opens.
+    #[error(
+        "settle_interval is {0} s; the program opens channels with {MIN_SETTLE_INTERVAL} to {MAX_SETTLE_INTERVAL} s"
+    )]
+    SettleInterval(u32),
+    /// No channel could have a grace that long.
+    #[error("min_close_grace is {0} s; the program opens channels with at most {MAX_CLOSE_GRACE} s")]
+    CloseGraceTooLong(u32),
+    /// A funder could be gone with the deposit before the service notices.
+    #[error(
+        "min_close_grace is {grace} s, but a close request may go unnoticed for {blind} s (watch_interval + channel_max_age); raise the one or lower the others"
+    )]
+    CloseGraceTooShort {
+        /// The grace.
+        grace: u32,
+        /// The longest time between a close request and the service's noticing it.
+        blind: u64,
+    },
+    /// The replay window is larger than every write should carry.
+    #[error("seq_window is {0}; at most {MAX_SEQ_WINDOW} seqs are remembered")]
+    SeqWindow(u32),
+    /// A duration that must not be zero.
+    #[error("{0} must be above zero")]
+    Zero(&'static str),
+}
+
+impl ServiceConfig {
+    /// A service that is paid `price_per_call` base units of `mint` for every call, unless
+    /// [`Self::route`] says otherwise. `recipient` signs settlements and pays their fees.
+    ///
+    /// Everything else has a default: local network, the program id of this release, deposits of one
+    /// call or more, settlement every hour, an hour of close grace.
+    pub fn new(recipient: Arc<dyn Signer>, mint: Address, price_per_call: Amount) -> Self {
+        let default = Pricing {
+            mode: PricingMode::PerCall,
+            rate: price_per_call,
+            token: mint.to_bytes().into(),
+            min_deposit: price_per_call,
+            settle_interval: 3_600,
+        };
+        Self {
+            recipient,
+            program_id: PROGRAM_ID,
+            network: network::LOCALNET.to_owned(),
+            pricing: PricingTable { default, routes: BTreeMap::new(), tools: BTreeMap::new() },
+            unit_price: UnitPrice::ONE,
+            seq_window: 64,
+            min_close_grace: 3_600,
+            channel_max_age: Duration::from_secs(15),
+            watch_interval: Duration::from_secs(30),
+            settle_every: None,
+            close_deadline: Duration::from_secs(600),
+            in_flight_wait: Duration::from_secs(30),
+            priority_fee: PriorityFee::default(),
+            charge_on: ChargeOn::Success,
+        }
+    }
+
+    /// The price of a call below `prefix`, in base units; zero is free. The longest prefix wins.
+    pub fn route(mut self, prefix: impl Into<String>, rate: Amount) -> Self {
+        self.pricing.routes.insert(prefix.into(), RouteRate { mode: PricingMode::PerCall, rate });
+        self
+    }
+
+    /// The price of a call of a tool, in base units.
+    pub fn tool(mut self, name: impl Into<String>, rate: Amount) -> Self {
+        self.pricing.tools.insert(name.into(), RouteRate { mode: PricingMode::PerCall, rate });
+        self
+    }
+
+    /// All prices at once; its default's token is the accepted mint.
+    pub fn pricing(self, pricing: PricingTable) -> Self {
+        Self { pricing, ..self }
+    }
+
+    /// The smallest deposit that is served, in base units.
+    pub fn min_deposit(mut self, amount: Amount) -> Self {
+        self.pricing.default.min_deposit = amount;
+        self
+    }
+
+    /// The longest settle interval of a channel that is served, in seconds; also how often the
+    /// service settles, unless [`Self::settle_every`] says otherwise.
+    pub fn settle_interval(mut self, seconds: u32) -> Self {
+        self.pricing.default.settle_interval = seconds;
+        self
+    }
+
+    /// Seconds between settlements of a channel; never less than the channel's own interval.
+    pub fn settle_every(self, seconds: u32) -> Self {
+        Self { settle_every: Some(seconds), ..self }
+    }
+
+    /// One of [`amp_protocol::text::network`].
+    pub fn network(self, name: impl Into<String>) -> Self {
+        Self { network: name.into(), ..self }
+    }
+
+    /// The program that channels belong to.
+    pub fn program_id(self, program_id: Address) -> Self {
+        Self { program_id, ..self }
+    }
+
+    /// The unit price that clients are advised to open channels with.
+    pub fn unit_price(self, unit_price: UnitPrice) -> Self {
+        Self { unit_price, ..self }
+    }
+
+    /// How many accepted seqs are remembered, so that parallel requests may arrive out of order; 0:
+    /// strictly increasing.
+    pub fn seq_window(self, seqs: u32) -> Self {
+        Self { seq_window: seqs, ..self }
+    }
+
+    /// The shortest close grace of a channel that is served, in seconds. With 0 a funder may take
+    /// back what is not settled yet: for tests.
+    pub fn min_close_grace(self, seconds: u32) -> Self {
+        Self { min_close_grace: seconds, ..self }
+    }
+
+    /// How old the service's view of a channel may be when it serves a request.
+    pub fn channel_max_age(self, age: Duration) -> Self {
+        Self { channel_max_age: age, ..self }
+    }
+
+    /// How often the worker looks at every channel: for close requests, and for what is due.
+    pub fn watch_interval(self, interval: Duration) -> Self {
+        Self { watch_interval: interval, ..self }
+    }
+
+    /// How long a funder has to use a close statement before the service closes the channel itself.
+    pub fn close_deadline(self, deadline: Duration) -> Self {
+        Self { close_deadline: deadline, ..self }
+    }
+
+    /// How long a close waits for requests in flight. What is not done by then is not served.
+    pub fn in_flight_wait(self, wait: Duration) -> Self {
+        Self { in_flight_wait: wait, ..self }
+    }
+
+    /// Priority fee of settlements and closes.
+    pub fn priority_fee(self, fee: PriorityFee) -> Self {
+        Self { priority_fee: fee, ..self }
+    }
+
+    /// Which answers are paid for.
+    pub fn charge_on(self, charge_on: ChargeOn) -> Self {
+        Self { charge_on, ..self }
+    }
+
+    /// Whether this can be served; [`AmpService::start`](super::AmpService::start) asks.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.check_pricing()?;
+        let interval = self.pricing.default.settle_interval;
+        if !(MIN_SETTLE_INTERVAL..=MAX_SETTLE_INTERVAL).contains(&interval) {
+            return Err(ConfigError::SettleInterval(interval));
+        }
+        if self.seq_window > MAX_SEQ_WINDOW {
+            return Err(ConfigError::SeqWindow(self.seq_window));
+        }
+        for (name, duration) in
+            [("watch_interval", self.watch_interval), ("channel_max_age", self.channel_max_age)]
+        {
+            if duration.is_zero() {
+                return Err(ConfigError::Zero(name));
+            }
+        }
+        let grace = self.min_close_grace;
+        if grace > MAX_CLOSE_GRACE {
+            return Err(ConfigError::CloseGraceTooLong(grace));
+        }
+        let blind = self.watch_interval.saturating_add(self.channel_max_age);
+        if grace != 0 && Duration::from_secs(grace.into()) <= blind {
+            return Err(ConfigError::CloseGraceTooShort { grace, blind: blind.as_secs() });
+        }
+        Ok(())
+    }
+
+    fn check_pricing(&self) -> Result<(), ConfigError> {
+        let default = [("the default".to_owned(), self.pricing.default.mode)];
+        let routes = self.pricing.routes.iter().map(|(path, rate)| (format!("the route {path}"), rate.mode));
+        let tools = self.pricing.tools.iter().map(|(name, rate)| (format!("the tool {name}"), rate.mode));
+        for (place, mode) in default.into_iter().chain(routes).chain(tools) {
+            if mode != PricingMode::PerCall {
+                return Err(ConfigError::Mode { place, mode });
+            }
+        }
+        match self.pricing.routes.keys().find(|path| !path.starts_with('/')) {
+            Some(path) => Err(ConfigError::Route(path.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// The accepted mint.
+    pub(crate) fn mint(&self) -> Address {
+        Address::from(self.pricing.default.token.0)
+    }
+
+    /// Seconds between settlements that nobody asked for.
+    pub(crate) fn routine_interval(&self) -> u32 {
+        self.settle_every.unwrap_or(self.pricing.default.settle_interval)
+    }
+
+    /// `GET /.well-known/amp.json`.
+    pub(crate) fn discovery(&self) -> DiscoveryDocument {
+        DiscoveryDocument {
+            amp_version: AMP_VERSION.to_owned(),
+            recipient: self.recipient.public_key().to_bytes().into(),
+            program_id: self.program_id.to_bytes().into(),
+            network: self.network.clone(),
+            pricing: self.pricing.clone(),
+            unit_price: self.unit_price,
+            seq_window: self.seq_window,
+            min_close_grace: self.min_close_grace,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::signer::KeypairSigner;
+
+    fn config() -> ServiceConfig {
+        ServiceConfig::new(Arc::new(KeypairSigner::generate()), Address::from([4; 32]), Amount::new(5))
+    }
+
+    #[test]
+    fn the_defaults_can_be_served() {
+        assert_eq!(config().check(), Ok(()));
+        assert_eq!(config().min_close_grace(0).check(), Ok(()));
+    }
+
+    #[test]
+    fn a_grace_in_which_a_close_goes_unnoticed_is_refused() {
+        let refused = ConfigError::CloseGraceTooShort { grace: 45, blind: 45 };
+        assert_eq!(config().min_close_grace(45).check(), Err(refused));
+        assert_eq!(config().min_close_grace(46).check(), Ok(()));
+    }
+
+    #[test]
+    fn what_this_release_does_not_meter_is_refused_by_name() {
+        let mut metered = config().route("/v1", Amount::new(1));
+        metered.pricing.routes.get_mut("/v1").unwrap().mode = PricingMode::PerSecond;
+        let error = metered.check().unwrap_err().to_string();
+        assert!(error.contains("/v1") && error.contains("per-call prices only"), "{error}");
+    }
+
+    #[test]
+    fn numbers_that_no_channel_could_have_are_refused() {
+        assert_eq!(config().settle_interval(0).check(), Err(ConfigError::SettleInterval(0)));
+        assert_eq!(
+            config().min_close_grace(2_592_001).check(),
+            Err(ConfigError::CloseGraceTooLong(2_592_001))
+        );
+        assert_eq!(config().seq_window(4_097).check(), Err(ConfigError::SeqWindow(4_097)));
+        assert_eq!(config().watch_interval(Duration::ZERO).check(), Err(ConfigError::Zero("watch_interval")));
+        assert_eq!(config().route("v1", Amount::ZERO).check(), Err(ConfigError::Route("v1".into())));
+    }
+}

@@ -1,0 +1,136 @@
+use std::fmt::Display;
+
+use amp_protocol::code::Code;
+use amp_protocol::json::{ErrorBody, Shortage};
+use amp_protocol::message::Key;
+use solana_address::Address;
+
+use super::ledger::Refusal;
+use crate::chain::ChainError;
+
+/// Seconds after which a client may ask again when something the service depends on is down.
+const RETRY_UNAVAILABLE: u64 = 2;
+
+/// Why a request is not served.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Denial {
+    /// One of the nine codes, with what to do about it.
+    #[error("{}: {}", .0.error, .0.message)]
+    Refused(Box<ErrorBody>),
+    /// The chain or the store does not work: nothing is wrong with the request. The details are in
+    /// the log, since they may name hosts and keys of the service.
+    #[error("unavailable: {message}")]
+    Unavailable {
+        /// What does not work.
+        message: &'static str,
+        /// Seconds after which to ask again.
+        retry_after: u64,
+    },
+}
+
+impl Denial {
+    pub(crate) fn new(code: Code, channel: Option<Key>, message: impl Into<String>) -> Self {
+        Self::Refused(Box::new(ErrorBody {
+            channel: channel.map(Into::into),
+            ..ErrorBody::new(code, message)
+        }))
+    }
+
+    pub(crate) fn closed(channel: Key) -> Self {
+        Self::new(Code::Closed, Some(channel), "this channel is no longer served; open a new one")
+    }
+
+    pub(crate) fn invalid_sig(channel: Key) -> Self {
+        let message = "the signature is not the authorized signer's over this channel, its opening slot and this seq; check the key, and that the channel was not reopened";
+        Self::new(Code::InvalidSig, Some(channel), message)
+    }
+
+    pub(crate) fn no_channel(channel: Key) -> Self {
+        let message = format!(
+            "there is no channel {} of this program on this network; open one and use its address",
+            Address::from(channel)
+        );
+        Self::new(Code::NoChannel, Some(channel), message)
+    }
+
+    pub(crate) fn chain(error: &ChainError) -> Self {
+        tracing::warn!(%error, "the chain is not available");
+        Self::unavailable("the service can't reach the chain")
+    }
+
+    pub(crate) fn store(error: &dyn Display) -> Self {
+        tracing::error!(%error, "the store failed: nothing is served that is not on disk");
+        Self::unavailable("the service can't store what it serves")
+    }
+
+    pub(crate) fn unavailable(message: &'static str) -> Self {
+        Self::Unavailable { message, retry_after: RETRY_UNAVAILABLE }
+    }
+
+    /// The code, if it is one of the nine.
+    pub fn code(&self) -> Option<Code> {
+        match self {
+            Self::Refused(body) => Some(body.error),
+            Self::Unavailable { .. } => None,
+        }
+    }
+
+    /// The ledger's refusal as the body that travels.
+    pub(crate) fn from_refusal(refusal: &Refusal, channel: Key) -> Self {
+        let body =
+            |code, message| ErrorBody { channel: Some(channel.into()), ..ErrorBody::new(code, message) };
+        let body = match *refusal {
+            Refusal::Stopped => return Self::closed(channel),
+            Refusal::SeqUsed { last_seq } => ErrorBody {
+                last_seq: Some(last_seq),
+                ..body(
+                    Code::InvalidSeq,
+                    format!("this seq was used or is too old; sign one above {last_seq}"),
+                )
+            },
+            Refusal::CeilingAboveDeposit { balance, highest_seq } => ErrorBody {
+                shortage: Some(Shortage::Balance),
+                balance: Some(balance),
+                ..body(
+                    Code::Underfunded,
+                    format!(
+                        "this seq authorizes more than the deposit; sign at most {highest_seq}, or top up"
+                    ),
+                )
+            },
+            Refusal::Balance { price, balance, required_seq } => ErrorBody {
+                shortage: Some(Shortage::Balance),
+                price: Some(price),
+                balance: Some(balance),
+                required_seq: Some(required_seq),
+                ..body(
+                    Code::Underfunded,
+                    format!("the price is {price}, what is left of the deposit is {balance}; top up"),
+                )
+            },
+            Refusal::Ceiling { price, required_seq } => ErrorBody {
+                shortage: Some(Shortage::Ceiling),
+                price: Some(price),
+                required_seq: Some(required_seq),
+                ..body(
+                    Code::Underfunded,
+                    format!("the price is {price}; sign seq {required_seq} or higher to authorize it"),
+                )
+            },
+            Refusal::Rate { price, retry_after, fits } => ErrorBody {
+                price: Some(price),
+                retry_after: Some(retry_after),
+                ..body(Code::RateExceeded, rate_message(fits).to_owned())
+            },
+        };
+        Self::Refused(Box::new(body))
+    }
+}
+
+fn rate_message(fits: bool) -> &'static str {
+    if fits {
+        "the channel's rate limit leaves no room for this price before the next window; wait, or open a channel with a higher rate_limit"
+    } else {
+        "the price is above the channel's rate_limit, so it can never be settled; open a channel with a higher one"
+    }
+}

@@ -1,0 +1,156 @@
+use amp_protocol::money::Amount;
+
+use super::account::{ChannelLedger, SignerRecord};
+use super::admit::Reservation;
+
+/// The total of the close statement is fixed: nothing more can be charged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Sealed;
+
+impl ChannelLedger {
+    /// Turns a reservation into a charge of `used`, at most its price. Returns the record that must
+    /// be on disk before the answer leaves; [`Self::committed_record`] or [`Self::undo`] follows.
+    pub(crate) fn charge(
+        &mut self,
+        reservation: &Reservation,
+        used: Amount,
+        now: i64,
+    ) -> Result<SignerRecord, Sealed> {
+        if self.sealed {
+            self.release(reservation);
+            return Err(Sealed);
+        }
+        let Some(signer) = self.signers.get_mut(&reservation.signer) else { return Err(Sealed) };
+        let used = used.min(reservation.price);
+        // admission holds spent + reserved within the deposit, so neither of these can fail
+        signer.reserved = signer.reserved.checked_sub(reservation.price).unwrap_or(Amount::ZERO);
+        signer.live.spent = signer.live.spent.checked_add(used).unwrap_or(Amount::MAX);
+        if !used.is_zero() {
+            if signer.live.calls == 0 {
+                signer.live.period_start = now;
+            }
+            signer.live.calls = signer.live.calls.saturating_add(1);
+            signer.live.period_end = now.max(signer.live.period_start);
+        }
+        signer.live.revision = signer.live.revision.saturating_add(1);
+        Ok(signer.live.clone())
+    }
+
+    /// Gives a reservation back: its request was not served. Its seq stays used.
+    pub(crate) fn release(&mut self, reservation: &Reservation) {
+        if let Some(signer) = self.signers.get_mut(&reservation.signer) {
+            signer.reserved = signer.reserved.checked_sub(reservation.price).unwrap_or(Amount::ZERO);
+        }
+        self.done();
+    }
+
+    /// The charge is on disk.
+    pub(crate) fn committed_record(&mut self, reservation: &Reservation, record: SignerRecord) {
+        if let Some(signer) = self.signers.get_mut(&reservation.signer) {
+            // commits of parallel requests may be noticed out of order
+            let newer = signer.committed.as_ref().is_none_or(|known| known.revision < record.revision);
+            if newer {
+                signer.committed = Some(record);
+            }
+        }
+        self.done();
+    }
+
+    /// The charge did not reach the disk, so its answer does not leave: it is taken back.
+    pub(crate) fn undo(&mut self, reservation: &Reservation, used: Amount) {
+        if let Some(signer) = self.signers.get_mut(&reservation.signer) {
+            let used = used.min(reservation.price);
+            signer.live.spent = signer.live.spent.checked_sub(used).unwrap_or(Amount::ZERO);
+            if !used.is_zero() {
+                signer.live.calls = signer.live.calls.saturating_sub(1);
+            }
+            signer.live.revision = signer.live.revision.saturating_add(1);
+        }
+        self.done();
+    }
+
+    fn done(&mut self) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::ledger::Request;
+    use crate::server::testing::{channel_account, signer_id};
+    use amp_protocol::money::Seq;
+
+    fn admitted(ledger: &mut ChannelLedger, seq: u64, price: u64) -> Reservation {
+        let request =
+            Request { signer: signer_id(), seq: Seq::new(seq), sig: [1; 64], price: Amount::new(price) };
+        ledger.admit(&channel_account(), &request, 64, 1_000).unwrap()
+    }
+
+    fn spent_and_reserved(ledger: &ChannelLedger) -> (u64, u64) {
+        let signer = ledger.signer(&signer_id()).unwrap();
+        (signer.live.spent.get(), signer.reserved.get())
+    }
+
+    #[test]
+    fn a_charge_takes_what_was_used_and_gives_the_rest_back() {
+        let mut ledger = ChannelLedger::default();
+        let reservation = admitted(&mut ledger, 100, 60);
+        assert_eq!(spent_and_reserved(&ledger), (0, 60));
+        let record = ledger.charge(&reservation, Amount::new(40), 7).unwrap();
+        assert_eq!(spent_and_reserved(&ledger), (40, 0));
+        assert_eq!((record.calls, record.period_start, record.period_end), (1, 7, 7));
+        assert_eq!(ledger.in_flight(), 1, "until it is on disk");
+        ledger.committed_record(&reservation, record);
+        assert_eq!(ledger.in_flight(), 0);
+    }
+
+    #[test]
+    fn never_more_than_the_price_is_charged() {
+        let mut ledger = ChannelLedger::default();
+        let reservation = admitted(&mut ledger, 100, 60);
+        ledger.charge(&reservation, Amount::new(61), 7).unwrap();
+        assert_eq!(spent_and_reserved(&ledger), (60, 0));
+    }
+
+    #[test]
+    fn a_charge_that_is_not_on_disk_is_not_claimed_and_can_be_taken_back() {
+        let mut ledger = ChannelLedger::default();
+        let reservation = admitted(&mut ledger, 100, 60);
+        ledger.charge(&reservation, Amount::new(60), 7).unwrap();
+        assert_eq!(ledger.owed_total(Amount::ZERO), Some(Amount::ZERO));
+        ledger.undo(&reservation, Amount::new(60));
+        assert_eq!(spent_and_reserved(&ledger), (0, 0));
+        assert_eq!((ledger.in_flight(), ledger.signer(&signer_id()).unwrap().live.calls), (0, 0));
+    }
+
+    #[test]
+    fn commits_seen_out_of_order_keep_the_newest_record() {
+        let mut ledger = ChannelLedger::default();
+        let reservations = [admitted(&mut ledger, 100, 10), admitted(&mut ledger, 99, 10)];
+        let records = reservations
+            .map(|reservation| (reservation, ledger.charge(&reservation, Amount::new(10), 7).unwrap()));
+        for (reservation, record) in records.into_iter().rev() {
+            ledger.committed_record(&reservation, record);
+        }
+        assert_eq!(ledger.owed_total(Amount::ZERO), Some(Amount::new(20)));
+    }
+
+    #[test]
+    fn a_released_request_costs_nothing_and_its_seq_stays_used() {
+        let mut ledger = ChannelLedger::default();
+        let reservation = admitted(&mut ledger, 100, 60);
+        ledger.release(&reservation);
+        assert_eq!((spent_and_reserved(&ledger), ledger.in_flight()), ((0, 0), 0));
+        assert!(!ledger.signer(&signer_id()).unwrap().live.replay.is_fresh(Seq::new(100)));
+    }
+
+    #[test]
+    fn a_sealed_ledger_charges_nothing() {
+        let mut ledger = ChannelLedger::default();
+        let reservation = admitted(&mut ledger, 100, 60);
+        ledger.sealed = true;
+        assert_eq!(ledger.charge(&reservation, Amount::new(60), 7), Err(Sealed));
+        assert_eq!((spent_and_reserved(&ledger), ledger.in_flight()), ((0, 0), 0));
+    }
+}

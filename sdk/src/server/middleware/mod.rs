@@ -1,0 +1,19 @@
+//! AMP over HTTP as a tower layer.
+//!
+//! It answers the discovery document and `/.well-known/amp/*` itself, lets free routes through, and
+//! asks every other request for a credential: no credential, 402 with the price; a good one, the
+//! inner service runs and its answer leaves once the charge is on disk.
+//!
+//! A handler that wants to know who pays takes the request's [`Payment`](super::Payment) extension.
+
+mod credential;
+mod endpoints;
+mod layer;
+mod price;
+mod respond;
+mod service;
+
+pub use layer::AmpLayer;
+#[cfg(test)]
+pub(crate) use respond::denied as response_of;
+pub use service::AmpMiddleware;

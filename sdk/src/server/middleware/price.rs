@@ -1,0 +1,67 @@
+use amp_protocol::json::Pricing;
+use percent_encoding::percent_decode_str;
+
+use crate::server::service::AmpService;
+
+/// The price of a path: the highest of the readings that a service behind the layer may give it.
+/// Priced by its raw bytes alone, `/v1/%63hat` or `/free/../v1` would reach a priced route unpaid.
+pub(super) fn of_path(service: &AmpService, path: &str) -> Pricing {
+    let decoded = percent_decode_str(path).decode_utf8_lossy();
+    let plain = without_dots(&decoded);
+    let [raw, decoded, plain] = [path, &*decoded, &*plain].map(|reading| service.pricing(reading));
+    let highest = if decoded.rate > raw.rate { decoded } else { raw };
+    if plain.rate > highest.rate { plain } else { highest }
+}
+
+/// The path with `.`, `..` and empty segments resolved.
+fn without_dots(path: &str) -> String {
+    let mut segments = Vec::new();
+    for segment in path.split('/') {
+        match segment {
+            "" | "." => {}
+            ".." => {
+                segments.pop();
+            }
+            name => segments.push(name),
+        }
+    }
+    let slash = if path.ends_with('/') && !segments.is_empty() { "/" } else { "" };
+    format!("/{}{slash}", segments.join("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::testing::Bench;
+    use amp_protocol::money::Amount;
+
+    #[test]
+    fn dots_and_doubled_slashes_are_resolved() {
+        for (path, plain) in [("/a/./b", "/a/b"), ("//a//b/", "/a/b/"), ("/a/../../b", "/b"), ("", "/")] {
+            assert_eq!(without_dots(path), plain);
+        }
+    }
+
+    #[tokio::test]
+    async fn no_spelling_of_a_path_is_cheaper_than_another() {
+        let bench = Bench::new();
+        let config = bench.config().route("/", Amount::ZERO).route("/v1", Amount::new(7));
+        let service = bench.service_with(config).await;
+        let rate = |path: &str| of_path(&service, path).rate.get();
+        assert_eq!(rate("/free"), 0);
+        for path in [
+            "/v1",
+            "/v1/",
+            "/%76%31",
+            "/v%31/x",
+            "//v1",
+            "/./v1",
+            "/free/../v1",
+            "/free/%2e%2e/v1",
+            "/free%2f..%2fv1",
+        ] {
+            assert_eq!(rate(path), 7, "{path}");
+        }
+        assert_eq!(rate("/v1/%2e%2e/free"), 7, "the raw reading counts too");
+    }
+}

@@ -1,0 +1,62 @@
+//! The side that is paid: admit, meter, settle.
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//!
+//! use amp_sdk::protocol::money::Amount;
+//! use amp_sdk::server::{AmpLayer, AmpService, ServiceConfig, SqliteStore};
+//! use axum::{Router, routing::get};
+//! # use amp_sdk::{chain::Chain, signer::Signer};
+//! # use solana_address::Address;
+//!
+//! # async fn run(signer: Arc<dyn Signer>, mint: Address, chain: Arc<dyn Chain>) -> Result<(), Box<dyn std::error::Error>> {
+//! let config = ServiceConfig::new(signer, mint, Amount::new(100))
+//!     .route("/health", Amount::ZERO)
+//!     .min_deposit(Amount::new(10_000));
+//! let service = AmpService::start(config, chain, SqliteStore::open("service.db")?).await?;
+//! let app: Router = Router::new()
+//!     .route("/quote", get(|| async { "42" }))
+//!     .route("/health", get(|| async { "ok" }))
+//!     .layer(AmpLayer::new(service.clone()));
+//! // axum::serve(listener, app).await?;
+//! service.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | piece | what it does |
+//! | --- | --- |
+//! | [`ServiceConfig`] | prices, whom to serve, how long things may take |
+//! | [`AmpService`] | the engine, for any transport: authorize, charge, status, close, settle |
+//! | [`AmpLayer`] | the engine in front of an HTTP service |
+//! | [`Store`], [`SqliteStore`] | what must survive a crash, and in which order |
+//!
+//! A settlement worker runs beside it: it collects what is owed before the funder can take it back,
+//! and closes channels whose funder asked for a close statement and did not use it.
+
+mod admission;
+mod books;
+mod channels;
+mod clock;
+mod closing;
+mod config;
+mod denial;
+mod ledger;
+mod middleware;
+mod policy;
+mod service;
+mod settlement;
+mod store;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+pub use admission::{Admission, Payment, Receipt};
+pub use config::{ChargeOn, ConfigError, ServiceConfig};
+pub use denial::Denial;
+pub use ledger::{ReplayWindow, SignerRecord};
+pub use middleware::{AmpLayer, AmpMiddleware};
+pub use service::{AmpService, StartError};
+pub use settlement::Settled;
+pub use store::{Incarnation, SqliteStore, Store, StoreError, StoreIdentity, StoredChannel};

@@ -1,0 +1,92 @@
+use amp_protocol::account::ChannelAccount;
+use amp_protocol::code::Code;
+use amp_protocol::json::ErrorBody;
+use amp_protocol::message::Key;
+use solana_address::Address;
+
+use super::config::ServiceConfig;
+use super::denial::Denial;
+
+/// Whether the channel pays this service, in the token it takes. All of it is public on chain.
+pub(crate) fn check_payee(
+    config: &ServiceConfig,
+    channel: Key,
+    account: &ChannelAccount,
+) -> Result<(), Denial> {
+    let refuse = |message: String| Err(Denial::new(Code::NoChannel, Some(channel), message));
+    let recipient = config.recipient.public_key();
+    if account.recipient != recipient.to_bytes() {
+        return refuse(format!("the channel pays another service; open one with recipient {recipient}"));
+    }
+    let mint = config.mint();
+    if account.mint != mint.to_bytes() {
+        let other = Address::from(account.mint);
+        return refuse(format!("the channel pays in {other}; open one with mint {mint}"));
+    }
+    Ok(())
+}
+
+/// Whether the channel, as it is on chain, is one that is served.
+pub(crate) fn check(config: &ServiceConfig, channel: Key, account: &ChannelAccount) -> Result<(), Denial> {
+    check_payee(config, channel, account)?;
+    if account.books.closing {
+        return Err(Denial::new(Code::Closed, Some(channel), "the channel is closing; open a new one"));
+    }
+    let pricing = &config.pricing.default;
+    if account.books.deposited < pricing.min_deposit {
+        let message = format!("the deposit is below {}; top the channel up", pricing.min_deposit);
+        return Err(Denial::Refused(Box::new(ErrorBody {
+            channel: Some(channel.into()),
+            min_deposit: Some(pricing.min_deposit),
+            ..ErrorBody::new(Code::DepositLow, message)
+        })));
+    }
+    let refuse = |message: String| Err(Denial::new(Code::NoChannel, Some(channel), message));
+    let (grace, least) = (account.terms.close_grace, config.min_close_grace);
+    if grace < least {
+        return refuse(format!("the channel's close_grace is {grace} s; open one with at least {least}"));
+    }
+    let (interval, most) = (account.terms.settle_interval, pricing.settle_interval);
+    if interval > most {
+        return refuse(format!(
+            "the channel's settle_interval is {interval} s; open one with at most {most}"
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::testing::{Bench, CHANNEL};
+    use amp_protocol::money::Amount;
+
+    fn refusal(change: impl FnOnce(&mut ChannelAccount)) -> Option<(Code, String)> {
+        let bench = Bench::new();
+        let mut account = bench.account();
+        change(&mut account);
+        match check(&bench.config(), CHANNEL, &account) {
+            Err(Denial::Refused(body)) => Some((body.error, body.message)),
+            Err(other) => panic!("{other}"),
+            Ok(()) => None,
+        }
+    }
+
+    #[test]
+    fn each_rule_of_the_policy_refuses_with_its_code_and_says_what_to_open() {
+        assert_eq!(refusal(|_| ()), None);
+        type Change = fn(&mut ChannelAccount);
+        let cases: [(Change, Code, &str); 6] = [
+            (|account| account.recipient = [9; 32], Code::NoChannel, "open one with recipient"),
+            (|account| account.mint = [9; 32], Code::NoChannel, "open one with mint"),
+            (|account| account.books.closing = true, Code::Closed, "open a new one"),
+            (|account| account.books.deposited = Amount::new(9), Code::DepositLow, "below 10"),
+            (|account| account.terms.close_grace = 3_599, Code::NoChannel, "at least 3600"),
+            (|account| account.terms.settle_interval = 3_601, Code::NoChannel, "at most 3600"),
+        ];
+        for (change, code, hint) in cases {
+            let (found, message) = refusal(change).unwrap();
+            assert!(found == code && message.contains(hint), "{found}: {message}");
+        }
+    }
+}

@@ -1,0 +1,140 @@
+use amp_protocol::account::ChannelAccount;
+use amp_protocol::code::Code;
+use amp_protocol::money::{Amount, Seq};
+use amp_protocol::rules::{self, SignerBooks, settleable_from};
+
+/// How soon a settlement is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Urgency {
+    /// This many seconds after the last one.
+    Routine(u32),
+    /// As soon as the program allows.
+    Demanded,
+}
+
+/// What to do about one signer now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Decision {
+    /// It owes nothing that could be claimed.
+    Nothing,
+    /// Claim up to `owed` (cumulative).
+    Settle { owed: Amount },
+    /// Look again at `until` (Unix seconds): `code` says what stands against it before.
+    Wait { until: i64, code: Code },
+}
+
+/// Decides for the signer with these books on chain, whose committed credential has `seq`, and who
+/// owes `owed` in all. What would pass the window's rate is left for a later window.
+pub(crate) fn decide(
+    account: &ChannelAccount,
+    signer: &SignerBooks,
+    seq: Seq,
+    owed: Amount,
+    urgency: Urgency,
+    now: i64,
+) -> Decision {
+    if owed <= signer.claimed {
+        return Decision::Nothing;
+    }
+    let interval = account.terms.settle_interval;
+    let from = match urgency {
+        Urgency::Demanded => settleable_from(signer, interval),
+        Urgency::Routine(every) => settleable_from(signer, interval.max(every)),
+    };
+    if !account.books.closing && now < from {
+        return Decision::Wait { until: from, code: Code::SettleEarly };
+    }
+    let Ok(window) = account.books.window.at(now, interval) else {
+        // a clock out of range will come back; "nothing" might close the channel unpaid
+        return Decision::Wait { until: now.saturating_add(60), code: Code::RateExceeded };
+    };
+    let Ok(balance) = account.books.balance() else { return Decision::Nothing };
+    let claimable = window.allowance(account.terms.rate_limit()).min(balance);
+    let Some(most) = signer.claimed.checked_add(claimable) else { return Decision::Nothing };
+    let owed = owed.min(most);
+    if owed == signer.claimed && !balance.is_zero() {
+        return Decision::Wait { until: window.ends_at(interval), code: Code::RateExceeded };
+    }
+    match rules::settle(&account.terms, &account.books, signer, seq, owed, now) {
+        Ok(_) => Decision::Settle { owed },
+        Err(_) => Decision::Nothing,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::testing::channel_account;
+    use proptest::prelude::*;
+
+    /// Opened at 0, settled at 100 (40 claimed, all in its window), interval 60, rate 50, deposit 500.
+    fn account() -> ChannelAccount {
+        let mut account = channel_account();
+        account.terms.settle_interval = 60;
+        account.terms.rate_limit = 50;
+        account.books.deposited = Amount::new(500);
+        account.books.claimed = Amount::new(40);
+        account.books.window = rules::RateWindow { started_at: 60, claimed: Amount::new(40) };
+        account.signer = SignerBooks { claimed: Amount::new(40), last_settled_at: 100 };
+        account
+    }
+
+    fn decision(account: &ChannelAccount, owed: u64, urgency: Urgency, now: i64) -> Decision {
+        decide(account, &account.signer, Seq::new(owed), Amount::new(owed), urgency, now)
+    }
+
+    #[test]
+    fn a_demanded_settlement_waits_for_the_interval_of_the_program() {
+        let at = |now| decision(&account(), 50, Urgency::Demanded, now);
+        assert_eq!(at(159), Decision::Wait { until: 160, code: Code::SettleEarly });
+        assert_eq!(at(160), Decision::Settle { owed: Amount::new(50) });
+    }
+
+    #[test]
+    fn a_routine_settlement_waits_for_its_own_interval_and_never_less() {
+        let at = |every, now| decision(&account(), 50, Urgency::Routine(every), now);
+        assert_eq!(at(3_600, 160), Decision::Wait { until: 3_700, code: Code::SettleEarly });
+        assert_eq!(at(1, 159), Decision::Wait { until: 160, code: Code::SettleEarly });
+    }
+
+    #[test]
+    fn nothing_owed_is_nothing_to_do() {
+        assert_eq!(decision(&account(), 40, Urgency::Demanded, 1_000), Decision::Nothing);
+        assert_eq!(decision(&account(), 39, Urgency::Demanded, 1_000), Decision::Nothing);
+    }
+
+    #[test]
+    fn what_passes_the_rate_is_left_for_the_next_window() {
+        assert_eq!(
+            decision(&account(), 120, Urgency::Demanded, 160),
+            Decision::Settle { owed: Amount::new(90) }
+        );
+        let mut closing = account();
+        closing.books.closing = true;
+        let at = |now| decision(&closing, 120, Urgency::Routine(3_600), now);
+        assert_eq!(at(101), Decision::Settle { owed: Amount::new(50) });
+        closing.books.window.claimed = Amount::new(50);
+        let at = |now| decision(&closing, 120, Urgency::Routine(3_600), now);
+        assert_eq!(at(101), Decision::Wait { until: 120, code: Code::RateExceeded });
+        assert_eq!(at(120), Decision::Settle { owed: Amount::new(90) });
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_decided_is_what_the_program_accepts(
+            owed: u64, seq: u64, now in 0..400i64, closing: bool, window in 0..=50u64, deposited in 40..600u64,
+        ) {
+            let mut account = account();
+            account.books.closing = closing;
+            account.books.window.claimed = Amount::new(window);
+            account.books.deposited = Amount::new(deposited);
+            let (seq, owed) = (Seq::new(seq), Amount::new(owed));
+            let run = |owed| rules::settle(&account.terms, &account.books, &account.signer, seq, owed, now);
+            match decide(&account, &account.signer, seq, owed, Urgency::Demanded, now) {
+                Decision::Settle { owed: claimed } => prop_assert!(claimed <= owed && run(claimed).is_ok()),
+                Decision::Wait { until, .. } => prop_assert!(until > now && run(owed).is_err()),
+                Decision::Nothing => prop_assert!(run(owed).is_err()),
+            }
+        }
+    }
+}

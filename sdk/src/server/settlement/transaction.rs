@@ -1,0 +1,75 @@
+use amp_protocol::account::ChannelAccount;
+use amp_protocol::json::CredentialBody;
+use amp_protocol::message::Key;
+use amp_protocol::money::Amount;
+use solana_address::Address;
+
+use crate::chain::instructions::{self, ChannelKeys, CloseParties};
+use crate::chain::{ComputeBudget, Plan, PriorityFee, associated_token_address, create_token_account};
+use crate::server::ledger::SignerRecord;
+
+/// The service's part in the transactions it sends: it signs and pays for them.
+pub(super) struct Sender {
+    pub(super) program_id: Address,
+    pub(super) recipient: Address,
+    pub(super) token_program: Address,
+    pub(super) priority_fee: PriorityFee,
+}
+
+impl Sender {
+    fn keys(&self, channel: Key, account: &ChannelAccount) -> ChannelKeys {
+        ChannelKeys {
+            program_id: self.program_id,
+            channel: Address::from(channel),
+            vault: Address::from(account.vault),
+            mint: Address::from(account.mint),
+            token_program: self.token_program,
+        }
+    }
+
+    /// Where settlements are paid to.
+    pub(super) fn payout_account(&self, mint: Key) -> Address {
+        associated_token_address(&self.recipient, &Address::from(mint), &self.token_program)
+    }
+
+    /// Claims `owed` (cumulative) with the signer's highest credential.
+    pub(super) fn settle(
+        &self,
+        channel: Key,
+        account: &ChannelAccount,
+        record: &SignerRecord,
+        owed: Amount,
+        create_payout: bool,
+    ) -> Plan {
+        let keys = self.keys(channel, account);
+        let payout = self.payout_account(account.mint);
+        let signed = CredentialBody { channel: channel.into(), seq: record.seq, sig: record.sig.into() };
+        let mut budget = ComputeBudget::settle();
+        let mut all = Vec::with_capacity(3);
+        if create_payout {
+            budget = budget.with_token_accounts(1);
+            all.push(create_token_account(&self.recipient, &self.recipient, &keys.mint, &self.token_program));
+        }
+        // the program reads the instruction just before its own: these two stay together
+        all.push(instructions::credential(&Address::from(record.signer), record.epoch, &signed));
+        all.push(instructions::settle(&keys, &self.recipient, &payout, owed));
+        Plan::new(self.recipient, budget, self.priority_fee, all)
+    }
+
+    /// Closes the channel as its recipient: what is left goes to the funder's associated account,
+    /// which the service creates where it is missing.
+    pub(super) fn close(&self, channel: Key, account: &ChannelAccount) -> Plan {
+        let keys = self.keys(channel, account);
+        let funder = Address::from(account.funder);
+        let parties = CloseParties {
+            closer: self.recipient,
+            refund_token: associated_token_address(&funder, &keys.mint, &self.token_program),
+            rent_payer: Address::from(account.rent_payer),
+            payout_token: None,
+        };
+        let budget = ComputeBudget::close().with_token_accounts(1);
+        let create = create_token_account(&self.recipient, &funder, &keys.mint, &self.token_program);
+        let close = instructions::close_channel(&keys, &parties);
+        Plan::new(self.recipient, budget, self.priority_fee, vec![create, close])
+    }
+}

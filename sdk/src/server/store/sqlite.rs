@@ -1,0 +1,232 @@
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use amp_protocol::json::SignedCloseStatement;
+use amp_protocol::money::{Amount, Seq};
+use async_trait::async_trait;
+use rusqlite::types::Type;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::{Incarnation, Store, StoreError, StoreIdentity, StoredChannel};
+use crate::durable::{Database, DurableError, Sharing};
+use crate::server::ledger::{ReplayWindow, SignerRecord};
+
+// 64-bit numbers are 8 bytes big-endian: SQLite's integers have a sign, and these compare as bytes
+const SCHEMA: &[&str] = &["
+CREATE TABLE service (
+    only_one INTEGER PRIMARY KEY CHECK (only_one = 1),
+    recipient BLOB NOT NULL, program_id BLOB NOT NULL, network TEXT NOT NULL
+) STRICT;
+CREATE TABLE channels (
+    channel BLOB NOT NULL, opened_slot BLOB NOT NULL,
+    claimed BLOB NOT NULL DEFAULT x'0000000000000000',
+    stopped_at INTEGER, owed_total BLOB, statement_sig BLOB,
+    ended INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (channel, opened_slot)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE signers (
+    channel BLOB NOT NULL, opened_slot BLOB NOT NULL,
+    signer BLOB NOT NULL, epoch BLOB NOT NULL, revision BLOB NOT NULL,
+    seq BLOB NOT NULL, sig BLOB NOT NULL, seq_start BLOB NOT NULL,
+    spent BLOB NOT NULL, calls BLOB NOT NULL,
+    period_start INTEGER NOT NULL, period_end INTEGER NOT NULL, replay BLOB NOT NULL,
+    PRIMARY KEY (channel, opened_slot, signer, epoch),
+    FOREIGN KEY (channel, opened_slot) REFERENCES channels
+) STRICT, WITHOUT ROWID;
+"];
+
+const KNOW: &str = "INSERT INTO channels (channel, opened_slot) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+const COMMIT: &str = "
+INSERT INTO signers VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+ON CONFLICT DO UPDATE SET revision = excluded.revision, seq = excluded.seq, sig = excluded.sig,
+    seq_start = excluded.seq_start, spent = excluded.spent, calls = excluded.calls,
+    period_start = excluded.period_start, period_end = excluded.period_end, replay = excluded.replay
+WHERE excluded.revision > signers.revision";
+
+/// A service's store in one SQLite file, which this process alone may open.
+#[derive(Clone, Debug)]
+pub struct SqliteStore {
+    database: Database,
+}
+
+impl SqliteStore {
+    /// Opens or creates the file.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, DurableError> {
+        Ok(Self { database: Database::open(path.as_ref(), Sharing::Exclusive, SCHEMA)? })
+    }
+
+    async fn write<T, F>(&self, job: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        self.database.write(job).await.map_err(|error| StoreError(Box::new(error)))
+    }
+
+    /// Runs `sql` on a channel that is known from then on; `?1` and `?2` are its key.
+    async fn update<P>(&self, incarnation: Incarnation, sql: &'static str, third: P) -> Result<(), StoreError>
+    where
+        P: rusqlite::ToSql + Send + 'static,
+    {
+        let slot = incarnation.opened_slot.to_be_bytes();
+        self.write(move |connection| {
+            connection.prepare_cached(KNOW)?.execute(params![incarnation.channel, slot])?;
+            connection.prepare_cached(sql)?.execute(params![incarnation.channel, slot, third]).map(drop)
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn load(
+        &self,
+        identity: &StoreIdentity,
+        seq_window: u32,
+    ) -> Result<Vec<StoredChannel>, StoreError> {
+        let wanted = identity.clone();
+        let bound = self.write(move |connection| bind(connection, &wanted)).await?;
+        if bound != *identity {
+            return Err(StoreError(foreign(&bound, identity).into()));
+        }
+        self.write(move |connection| load(connection, seq_window)).await
+    }
+
+    async fn commit(&self, incarnation: Incarnation, record: SignerRecord) -> Result<(), StoreError> {
+        let slot = incarnation.opened_slot.to_be_bytes();
+        self.write(move |connection| {
+            connection.prepare_cached(KNOW)?.execute(params![incarnation.channel, slot])?;
+            let row = params![
+                incarnation.channel,
+                slot,
+                record.signer,
+                record.epoch.to_be_bytes(),
+                record.revision.to_be_bytes(),
+                record.seq.get().to_be_bytes(),
+                record.sig,
+                record.seq_start.get().to_be_bytes(),
+                record.spent.get().to_be_bytes(),
+                record.calls.to_be_bytes(),
+                record.period_start,
+                record.period_end,
+                record.replay.to_bytes(),
+            ];
+            connection.prepare_cached(COMMIT)?.execute(row).map(drop)
+        })
+        .await
+    }
+
+    async fn stop(&self, incarnation: Incarnation, at: i64) -> Result<(), StoreError> {
+        let sql = "UPDATE channels SET stopped_at = coalesce(stopped_at, ?3) WHERE channel = ?1 AND opened_slot = ?2";
+        self.update(incarnation, sql, at).await
+    }
+
+    async fn keep_statement(&self, statement: SignedCloseStatement) -> Result<(), StoreError> {
+        let (channel, slot) = (statement.channel.0, statement.opened_slot.to_be_bytes());
+        let sql =
+            "UPDATE channels SET owed_total = ?3, statement_sig = ?4 WHERE channel = ?1 AND opened_slot = ?2";
+        self.write(move |connection| {
+            let total = statement.owed_total.get().to_be_bytes();
+            let changed = connection.execute(sql, params![channel, slot, total, statement.sig.0])?;
+            // stop() came first, so the row is there
+            if changed == 1 { Ok(()) } else { Err(rusqlite::Error::StatementChangedRows(changed)) }
+        })
+        .await
+    }
+
+    async fn book_claimed(&self, incarnation: Incarnation, claimed: Amount) -> Result<(), StoreError> {
+        let sql = "UPDATE channels SET claimed = max(claimed, ?3) WHERE channel = ?1 AND opened_slot = ?2";
+        self.update(incarnation, sql, claimed.get().to_be_bytes()).await
+    }
+
+    async fn end(&self, incarnation: Incarnation) -> Result<(), StoreError> {
+        let sql = "UPDATE channels SET ended = ?3 WHERE channel = ?1 AND opened_slot = ?2";
+        self.update(incarnation, sql, 1).await
+    }
+}
+
+fn foreign(bound: &StoreIdentity, wanted: &StoreIdentity) -> String {
+    let describe = |identity: &StoreIdentity| {
+        let key = amp_protocol::json::Base58(identity.recipient);
+        let program = amp_protocol::json::Base58(identity.program_id);
+        format!("recipient {key}, program {program}, network {}", identity.network)
+    };
+    format!("it belongs to {}; this service is {}; use another file", describe(bound), describe(wanted))
+}
+
+/// Writes the identity into an empty store, and returns the one that is there.
+fn bind(connection: &Connection, wanted: &StoreIdentity) -> rusqlite::Result<StoreIdentity> {
+    let found = connection
+        .query_row("SELECT recipient, program_id, network FROM service", [], |row| {
+            Ok(StoreIdentity { recipient: row.get(0)?, program_id: row.get(1)?, network: row.get(2)? })
+        })
+        .optional()?;
+    if let Some(found) = found {
+        return Ok(found);
+    }
+    let row = params![wanted.recipient, wanted.program_id, wanted.network];
+    connection.execute("INSERT INTO service VALUES (1, ?1, ?2, ?3)", row)?;
+    Ok(wanted.clone())
+}
+
+fn load(connection: &Connection, seq_window: u32) -> rusqlite::Result<Vec<StoredChannel>> {
+    let mut statement = connection.prepare(
+        "SELECT channel, opened_slot, claimed, stopped_at, owed_total, statement_sig FROM channels WHERE ended = 0",
+    )?;
+    let channels = statement.query_map([], channel)?.map(|row| row.map(|found| (found.incarnation, found)));
+    let mut channels: BTreeMap<Incarnation, StoredChannel> = channels.collect::<rusqlite::Result<_>>()?;
+    let mut statement = connection.prepare("SELECT * FROM signers")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let incarnation = Incarnation { channel: row.get(0)?, opened_slot: number(row, 1)? };
+        if let Some(found) = channels.get_mut(&incarnation) {
+            found.signers.push(signer(row, seq_window)?);
+        }
+    }
+    Ok(channels.into_values().collect())
+}
+
+fn channel(row: &Row<'_>) -> rusqlite::Result<StoredChannel> {
+    let incarnation = Incarnation { channel: row.get(0)?, opened_slot: number(row, 1)? };
+    let sig: Option<[u8; 64]> = row.get(5)?;
+    let statement = sig.map(|sig| {
+        Ok::<_, rusqlite::Error>(SignedCloseStatement {
+            channel: incarnation.channel.into(),
+            opened_slot: incarnation.opened_slot,
+            owed_total: Amount::new(number(row, 4)?),
+            sig: sig.into(),
+        })
+    });
+    Ok(StoredChannel {
+        incarnation,
+        signers: Vec::new(),
+        stopped_at: row.get(3)?,
+        statement: statement.transpose()?,
+        claimed: Amount::new(number(row, 2)?),
+    })
+}
+
+fn signer(row: &Row<'_>, seq_window: u32) -> rusqlite::Result<SignerRecord> {
+    let replay: Vec<u8> = row.get(12)?;
+    // a history that can't be read must not become an empty one: seqs would be accepted twice
+    let replay = ReplayWindow::from_bytes(&replay, seq_window).ok_or_else(|| {
+        rusqlite::Error::FromSqlConversionFailure(12, Type::Blob, "not a replay window".into())
+    })?;
+    Ok(SignerRecord {
+        signer: row.get(2)?,
+        epoch: number(row, 3)?,
+        revision: number(row, 4)?,
+        seq: Seq::new(number(row, 5)?),
+        sig: row.get(6)?,
+        seq_start: Seq::new(number(row, 7)?),
+        spent: Amount::new(number(row, 8)?),
+        calls: number(row, 9)?,
+        period_start: row.get(10)?,
+        period_end: row.get(11)?,
+        replay,
+    })
+}
+
+fn number(row: &Row<'_>, at: usize) -> rusqlite::Result<u64> {
+    row.get(at).map(u64::from_be_bytes)
+}
