@@ -1,10 +1,22 @@
 # The recipes are in the scripts that they call.
 
 .DEFAULT_GOAL := help
-.PHONY: help program toolchain-check clean-program
+.PHONY: help demo test check bless program toolchain-check clean-program
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
+
+demo: program ## the whole life of a channel on an embedded chain (ARGS="--calls 1000 --json")
+	@cargo run --locked --quiet --package amp-demo -- $(ARGS)
+
+test: program ## every test that takes seconds
+	@cargo test --locked --workspace
+
+check: ## what a landing must pass
+	@.ci/run
+
+bless: program ## measure compute units anew and write docs/compute-units.md
+	@AMP_BLESS=1 cargo test --locked --package amp-program-tests --test compute_units
 
 program: ## build the program: target/deploy/amp.so and target/idl/amp.json
 	@toolchain/build-program.sh

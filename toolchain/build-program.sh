@@ -27,7 +27,7 @@ if [[ -f $program && -f $idl && -f $stamp && $(<"$stamp") == "$before $(outputs_
 fi
 echo "building $program (a minute or two from clean)" >&2
 toolchain/build-sbf.sh --manifest-path programs/amp/Cargo.toml --sbf-out-dir "$target/deploy"
-echo "building $idl" >&2
+echo "building $idl (compiles the program for this machine: from clean another minute or two)" >&2
 cargo run --package amp-idl -- programs/amp "$idl"
 # the hash from before: an edit during the build must lead to another one
 echo "$before $(outputs_hash)" >"$stamp"

@@ -11,7 +11,11 @@ use commands::{call, channels, discover, keygen};
 
 /// Pay services through one persistent channel on Solana.
 #[derive(Parser)]
-#[command(name = "amp", version, after_help = "All amounts are integers in the mint's base units: 1 USDC = 1000000.")]
+#[command(
+    name = "amp",
+    version,
+    after_help = "All amounts are integers in the mint's base units: 1 USDC = 1000000."
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

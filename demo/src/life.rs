@@ -99,14 +99,21 @@ async fn client(stage: &Stage, calls: u64, first: u64, parallel: u32) -> anyhow:
 
 async fn refused_without_a_credential(stage: &Stage) -> anyhow::Result<()> {
     let answer = reqwest::get(&stage.url).await?;
-    let pricing = answer.headers().get(header::PRICING).and_then(|value| value.to_str().ok()).unwrap_or("none");
+    let pricing =
+        answer.headers().get(header::PRICING).and_then(|value| value.to_str().ok()).unwrap_or("none");
     let text = format!("a call without credentials: {}, {pricing}", answer.status());
     ensure!(answer.status() == 402, "expected 402: {text}");
     step(&text);
     Ok(())
 }
 
-async fn pay(stage: &Stage, client: &Client, calls: u64, parallel: u32, label: &'static str) -> anyhow::Result<()> {
+async fn pay(
+    stage: &Stage,
+    client: &Client,
+    calls: u64,
+    parallel: u32,
+    label: &'static str,
+) -> anyhow::Result<()> {
     let bar = bar(calls, label);
     let width = usize::try_from(parallel)?;
     let mut answers = stream::iter(0..calls).map(|_| client.get(&stage.url)).buffer_unordered(width);

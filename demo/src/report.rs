@@ -56,7 +56,10 @@ impl Report {
     pub(crate) fn check(&self) -> anyhow::Result<()> {
         let owed = self.calls.saturating_mul(self.price);
         let names: Vec<_> = self.transactions.iter().flat_map(|done| &done.instructions).collect();
-        ensure!(names == ["OpenChannel", "TopUp", "Settle", "CloseChannel"], "transactions on chain: {names:?}");
+        ensure!(
+            names == ["OpenChannel", "TopUp", "Settle", "CloseChannel"],
+            "transactions on chain: {names:?}"
+        );
         ensure!(self.transactions.len() == 4, "{} transactions", self.transactions.len());
         let paid = self.agent_before.tokens.checked_sub(self.agent_after.tokens);
         ensure!(paid == Some(owed), "the agent paid {paid:?} base units, used {owed}");

@@ -59,11 +59,22 @@ impl Stage {
         let store = SqliteStore::open(folder.path().join("service.db"))?;
         let service = AmpService::start(config, Arc::new(chain.clone()), store).await?;
         let app = Router::new().route("/quote", get(|| async { "42" })).layer(AmpLayer::new(service.clone()));
-        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.context("no free port on loopback")?;
+        let listener =
+            tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.context("no free port on loopback")?;
         let origin = format!("http://{}", listener.local_addr()?);
         tokio::spawn(async move { axum::serve(listener, app).await });
         step(&format!("an axum service at {origin}, {PRICE} base units a call"));
-        Ok(Self { chain, mint, agent, hot_key, recipient, service, url: format!("{origin}/quote"), origin, folder })
+        Ok(Self {
+            chain,
+            mint,
+            agent,
+            hot_key,
+            recipient,
+            service,
+            url: format!("{origin}/quote"),
+            origin,
+            folder,
+        })
     }
 
     pub(crate) fn holdings(&self, of: &Address) -> Holdings {

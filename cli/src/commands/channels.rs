@@ -100,7 +100,8 @@ pub(crate) async fn close_all(options: AgentOptions) -> anyhow::Result<()> {
     let outcomes = options.client().await?.close_all().await?;
     if options.json {
         let entry = |(channel, outcome): &(ChannelRecord, Result<CloseOutcome, ClientError>)| {
-            let outcome = outcome.as_ref().map_or_else(|error| json!({"failed": error.to_string()}), outcome_json);
+            let outcome =
+                outcome.as_ref().map_or_else(|error| json!({"failed": error.to_string()}), outcome_json);
             json!({"channel": record(channel), "outcome": outcome})
         };
         output::json(&outcomes.iter().map(entry).collect())?;
@@ -142,7 +143,10 @@ fn record(channel: &ChannelRecord) -> Value {
 fn told(outcome: &CloseOutcome) -> String {
     match outcome {
         CloseOutcome::Closed { refund, payout, confirmation } => {
-            format!("closed: {refund} base units refunded, {payout} paid to the service, {}", confirmation.signature)
+            format!(
+                "closed: {refund} base units refunded, {payout} paid to the service, {}",
+                confirmation.signature
+            )
         }
         CloseOutcome::Requested { closable_from, reason } => {
             format!("a close is requested ({reason}); run this again from unix time {closable_from}")

@@ -20,7 +20,10 @@ impl Discover {
         let url = self.url.join(path::DISCOVERY)?;
         let answer = reqwest::get(url.clone()).await.with_context(|| format!("{url} does not answer"))?;
         let status = answer.status();
-        ensure!(status.is_success(), "{url} answered {status}: this is no AMP service, or its path is another");
+        ensure!(
+            status.is_success(),
+            "{url} answered {status}: this is no AMP service, or its path is another"
+        );
         let document = DiscoveryDocument::parse(&answer.bytes().await?).with_context(|| url.to_string())?;
         if self.json {
             return json(&serde_json::to_value(&document)?);
@@ -38,7 +41,11 @@ impl Discover {
         for (prefix, rate) in &document.pricing.routes {
             prices.add_row([prefix.clone(), mode(rate.mode).unwrap_or_default(), rate.rate.to_string()]);
         }
-        prices.add_row(["all else".to_owned(), mode(default.mode).unwrap_or_default(), default.rate.to_string()]);
+        prices.add_row([
+            "all else".to_owned(),
+            mode(default.mode).unwrap_or_default(),
+            default.rate.to_string(),
+        ]);
         println!("{prices}");
         Ok(())
     }

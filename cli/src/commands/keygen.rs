@@ -26,7 +26,9 @@ impl Keygen {
             options.mode(0o600);
         }
         let path = self.file.display();
-        let mut file = options.open(&self.file).with_context(|| format!("can't create {path}; is there one already?"))?;
+        let mut file = options
+            .open(&self.file)
+            .with_context(|| format!("can't create {path}; is there one already?"))?;
         let bytes = serde_json::to_string(&keypair.to_bytes().to_vec())?;
         file.write_all(bytes.as_bytes()).with_context(|| format!("can't write {path}"))?;
         println!("{}", keypair.pubkey());

@@ -34,6 +34,7 @@ pub mod amp {
     ///
     /// ### Errors
     /// `ZeroAmount`, the terms' bounds, `SelfPayment`, `MintExtensionRefused`.
+    #[allow(clippy::too_many_arguments, reason = "an instruction's arguments; handed on as one struct")]
     pub fn open_channel(
         ctx: Context<OpenChannel>,
         nonce: u64,

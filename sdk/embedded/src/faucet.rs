@@ -47,7 +47,7 @@ impl EmbeddedChain {
         initialize: impl FnOnce(&Address, &Address) -> Vec<Instruction>,
     ) -> Result<TestMint, ChainError> {
         const DECIMALS: u8 = 6;
-        let mint = Keypair::new();
+        let mint = self.next_mint();
         let address = mint.pubkey();
         let failed = |error: &dyn std::fmt::Display| ChainError::Compile(error.to_string());
         let space =
@@ -64,6 +64,16 @@ impl EmbeddedChain {
         instructions.push(start);
         self.as_bank(|_| instructions, &[&mint])?;
         Ok(TestMint { address, token_program: *token_program })
+    }
+
+    /// Numbered keys, not random ones: what a derivation on chain costs depends on the address.
+    fn next_mint(&self) -> Keypair {
+        let mut state = self.lock();
+        state.mints = state.mints.saturating_add(1);
+        let mut seed = *b"the mints of an embedded chain\0\0";
+        let [.., high, low] = &mut seed;
+        [*high, *low] = state.mints.to_be_bytes();
+        Keypair::new_from_array(seed)
     }
 
     /// Creates the owner's associated token account where it is missing, and mints into it.

@@ -56,6 +56,7 @@ struct State {
     bank: Keypair,
     clock: clock::Clock,
     executed: Vec<Executed>,
+    mints: u16,
 }
 
 impl EmbeddedChain {
@@ -70,7 +71,7 @@ impl EmbeddedChain {
         svm.airdrop(&bank.pubkey(), 100_000_000_000_000)
             .map_err(|failed| ProgramMissing::unusable(&failed.err))?;
         let clock = clock::Clock::start(mode, &mut svm);
-        Ok(Self { state: Arc::new(Mutex::new(State { svm, bank, clock, executed: Vec::new() })) })
+        Ok(Self { state: Arc::new(Mutex::new(State { svm, bank, clock, executed: Vec::new(), mints: 0 })) })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

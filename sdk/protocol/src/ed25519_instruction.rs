@@ -100,6 +100,7 @@ const fn header<const N: usize>() -> [u8; HEADER] {
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects)]
 mod tests {
     use super::*;
     use proptest::prelude::*;

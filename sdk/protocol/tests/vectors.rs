@@ -1,6 +1,7 @@
 //! The golden vectors in `vectors/messages.json`, which another implementation made: exact bytes,
 //! strict signatures, the precompile instruction.
 #![cfg(feature = "serde")]
+#![allow(clippy::unwrap_used, clippy::arithmetic_side_effects)]
 
 use amp_protocol::ed25519_instruction::{build, parse};
 use amp_protocol::message::{CloseStatement, Credential, Key, MessageError, MeteringProof};

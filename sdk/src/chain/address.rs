@@ -8,8 +8,10 @@ pub const PROGRAM_ID: Address = Address::from_str_const("AMPchanne11111111111111
 /// SPL Token.
 pub const TOKEN_PROGRAM: Address = Address::from_str_const("TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA");
 /// Token-2022.
-pub const TOKEN_2022_PROGRAM: Address = Address::from_str_const("TokenzQdBNbLqP5VEhdkAS6EPFLC1PHnBqCXEpPxuEb");
-const ASSOCIATED_TOKEN_PROGRAM: Address = Address::from_str_const("ATokenGPvbdGVxr1b2hvZbsiqW5xWH25efTNsLJA8knL");
+pub const TOKEN_2022_PROGRAM: Address =
+    Address::from_str_const("TokenzQdBNbLqP5VEhdkAS6EPFLC1PHnBqCXEpPxuEb");
+const ASSOCIATED_TOKEN_PROGRAM: Address =
+    Address::from_str_const("ATokenGPvbdGVxr1b2hvZbsiqW5xWH25efTNsLJA8knL");
 const SYSTEM_PROGRAM: Address = Address::from_str_const("11111111111111111111111111111111");
 const CREATE_IDEMPOTENT: u8 = 1;
 
@@ -33,13 +35,19 @@ impl ChannelAddress {
         let nonce = nonce.to_le_bytes();
         let channel_seeds: [&[u8]; 4] = [seeds::CHANNEL, funder.as_ref(), recipient.as_ref(), &nonce];
         let (channel, bump) = Address::find_program_address(&channel_seeds, program_id);
-        let (vault, vault_bump) = Address::find_program_address(&[seeds::VAULT, channel.as_ref()], program_id);
+        let (vault, vault_bump) =
+            Address::find_program_address(&[seeds::VAULT, channel.as_ref()], program_id);
         Self { channel, bump, vault, vault_bump }
     }
 
     /// The first nonce from `start` on whose addresses both need no second attempt (about four are
     /// tried), and its addresses: such a channel opens for the fewest compute units.
-    pub fn cheapest_from(program_id: &Address, funder: &Address, recipient: &Address, start: u64) -> (u64, Self) {
+    pub fn cheapest_from(
+        program_id: &Address,
+        funder: &Address,
+        recipient: &Address,
+        start: u64,
+    ) -> (u64, Self) {
         // one in four fits; after 64 tries the last one serves as well, it only costs more
         const TRIES: u64 = 64;
         let candidates = (0..TRIES).map(|step| {
@@ -59,12 +67,26 @@ impl ChannelAddress {
 
 /// The token account that wallets use for `owner`.
 pub fn associated_token_address(owner: &Address, mint: &Address, token_program: &Address) -> Address {
+    find_associated_token_address(owner, mint, token_program).0
+}
+
+/// The same, with its bump.
+pub(super) fn find_associated_token_address(
+    owner: &Address,
+    mint: &Address,
+    token_program: &Address,
+) -> (Address, u8) {
     let seeds = [owner.as_ref(), token_program.as_ref(), mint.as_ref()];
-    Address::find_program_address(&seeds, &ASSOCIATED_TOKEN_PROGRAM).0
+    Address::find_program_address(&seeds, &ASSOCIATED_TOKEN_PROGRAM)
 }
 
 /// Creates `owner`'s associated token account, or does nothing where it exists.
-pub fn create_token_account(payer: &Address, owner: &Address, mint: &Address, token_program: &Address) -> Instruction {
+pub fn create_token_account(
+    payer: &Address,
+    owner: &Address,
+    mint: &Address,
+    token_program: &Address,
+) -> Instruction {
     Instruction {
         program_id: ASSOCIATED_TOKEN_PROGRAM,
         accounts: vec![

@@ -1,10 +1,15 @@
-//! Compute budgets, sized to what each instruction was measured to use (docs/compute-units.md) plus
-//! a margin: the cluster charges priority fees by the limit asked for, and schedules small ones first.
+//! Compute budgets, sized to what each instruction uses in the worst case: the figures of
+//! docs/compute-units.md, with the token program that costs most (SPL Token before p-token: 6,200 a
+//! transfer, 4,500 to create an account, 3,000 to close one). The cluster charges priority fees by the
+//! limit asked for, and schedules small ones first.
 
+#![allow(clippy::arithmetic_side_effects, reason = "sums of small constants, evaluated in const tests")]
+
+use solana_address::Address;
 use solana_compute_budget_interface::ComputeBudgetInstruction;
 use solana_instruction::Instruction;
 
-use super::address::ChannelAddress;
+use super::address::{ChannelAddress, find_associated_token_address};
 
 /// What one more attempt at a derived address costs on chain.
 const DERIVATION: u32 = 1_500;
@@ -12,8 +17,8 @@ const DERIVATION: u32 = 1_500;
 const CREATE_TOKEN_ACCOUNT: u32 = 35_000;
 /// What the budget instructions themselves use.
 const OVERHEAD: u32 = 450;
-/// Token-2022 is not the optimized SPL Token: what it may use on top, per transfer.
-const TOKEN_2022_TRANSFER: u32 = 4_000;
+/// What a token program slower than p-token may use on top, per call.
+const SLOWER_TOKEN: u32 = 4_000;
 
 /// Micro-lamports per compute unit, on top of the base fee.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,17 +32,17 @@ impl ComputeBudget {
     /// `open_channel`: depends on the bumps, which the client knows beforehand.
     pub const fn open(at: &ChannelAddress) -> Self {
         let misses = 2 * u8::MAX as u32 - at.bump as u32 - at.vault_bump as u32;
-        Self(OVERHEAD + 24_000 + TOKEN_2022_TRANSFER + DERIVATION * misses)
+        Self(OVERHEAD + 24_000 + SLOWER_TOKEN + DERIVATION * misses)
     }
 
     /// `top_up`.
     pub const fn top_up() -> Self {
-        Self(OVERHEAD + 10_000 + TOKEN_2022_TRANSFER)
+        Self(OVERHEAD + 10_000 + SLOWER_TOKEN)
     }
 
     /// `settle`.
     pub const fn settle() -> Self {
-        Self(OVERHEAD + 12_000 + TOKEN_2022_TRANSFER)
+        Self(OVERHEAD + 12_000 + SLOWER_TOKEN)
     }
 
     /// `request_close`.
@@ -47,7 +52,14 @@ impl ComputeBudget {
 
     /// `close_channel`.
     pub const fn close() -> Self {
-        Self(OVERHEAD + 18_000 + 3 * TOKEN_2022_TRANSFER)
+        Self(OVERHEAD + 18_000 + 3 * SLOWER_TOKEN)
+    }
+
+    /// `close_channel` by anyone but the funder, who must refund to the funder's associated token account:
+    /// the program derives it, and its bump is whatever it is.
+    pub fn close_by_other(funder: &Address, mint: &Address, token_program: &Address) -> Self {
+        let (_, bump) = find_associated_token_address(funder, mint, token_program);
+        Self(Self::close().0 + DERIVATION * (1 + u32::from(u8::MAX - bump)))
     }
 
     /// And creates up to `count` token accounts.

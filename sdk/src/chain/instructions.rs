@@ -13,7 +13,8 @@ use super::address::ChannelAddress;
 
 const SYSTEM_PROGRAM: Address = Address::from_str_const("11111111111111111111111111111111");
 /// Where the runtime shows a program its neighbours.
-pub const INSTRUCTIONS_SYSVAR: Address = Address::from_str_const("Sysvar1nstructions1111111111111111111111111");
+pub const INSTRUCTIONS_SYSVAR: Address =
+    Address::from_str_const("Sysvar1nstructions1111111111111111111111111");
 
 /// The keys that every movement of a channel's tokens names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +74,12 @@ pub fn open_channel(
 }
 
 /// `top_up`.
-pub fn top_up(keys: &ChannelKeys, token_owner: &Address, source_token: &Address, amount: Amount) -> Instruction {
+pub fn top_up(
+    keys: &ChannelKeys,
+    token_owner: &Address,
+    source_token: &Address,
+    amount: Amount,
+) -> Instruction {
     Instruction {
         program_id: keys.program_id,
         accounts: vec![
@@ -89,7 +95,12 @@ pub fn top_up(keys: &ChannelKeys, token_owner: &Address, source_token: &Address,
 }
 
 /// `settle`. The instruction just before it must be the credential's [`ed25519`].
-pub fn settle(keys: &ChannelKeys, recipient: &Address, recipient_token: &Address, owed: Amount) -> Instruction {
+pub fn settle(
+    keys: &ChannelKeys,
+    recipient: &Address,
+    recipient_token: &Address,
+    owed: Amount,
+) -> Instruction {
     Instruction {
         program_id: keys.program_id,
         accounts: vec![
@@ -133,7 +144,8 @@ pub fn close_channel(keys: &ChannelKeys, parties: &CloseParties) -> Instruction 
     // anchor reads its own program id as "no account"
     let absent = AccountMeta::new_readonly(keys.program_id, false);
     let payout = parties.payout_token.map_or(absent.clone(), |account| AccountMeta::new(account, false));
-    let sysvar = parties.payout_token.map_or(absent, |_| AccountMeta::new_readonly(INSTRUCTIONS_SYSVAR, false));
+    let sysvar =
+        parties.payout_token.map_or(absent, |_| AccountMeta::new_readonly(INSTRUCTIONS_SYSVAR, false));
     Instruction {
         program_id: keys.program_id,
         accounts: vec![

@@ -23,7 +23,8 @@ use amp_protocol::rejection::Rejection;
 use crate::signer::SignerError;
 
 pub use address::{
-    ChannelAddress, PROGRAM_ID, TOKEN_2022_PROGRAM, TOKEN_PROGRAM, associated_token_address, create_token_account,
+    ChannelAddress, PROGRAM_ID, TOKEN_2022_PROGRAM, TOKEN_PROGRAM, associated_token_address,
+    create_token_account,
 };
 pub use budget::{ComputeBudget, PriorityFee};
 pub use read::{MintInfo, channel, mint, token_amount};
@@ -99,7 +100,9 @@ pub enum ChainError {
         logs: Vec<String>,
     },
     /// It was sent, and whether it landed is not known.
-    #[error("transaction {signature} was sent but not seen confirmed: {reason}; look it up before sending again")]
+    #[error(
+        "transaction {signature} was sent but not seen confirmed: {reason}; look it up before sending again"
+    )]
     Unconfirmed {
         /// Its first signature.
         signature: Signature,
@@ -128,7 +131,9 @@ pub enum ChainError {
     #[error("there is no mint {0} on this cluster; check the network")]
     NoMint(Address),
     /// The transaction is larger than a packet.
-    #[error("the transaction has {size} bytes, a packet holds {MAX_TRANSACTION_BYTES}; put fewer instructions in it")]
+    #[error(
+        "the transaction has {size} bytes, a packet holds {MAX_TRANSACTION_BYTES}; put fewer instructions in it"
+    )]
     TooLarge {
         /// Its size in bytes.
         size: usize,
@@ -147,7 +152,10 @@ pub enum ChainError {
 impl ChainError {
     /// The failure of a transaction: the program's own rejection where it is one.
     pub fn from_transaction(error: TransactionError, logs: Vec<String>) -> Self {
-        if let TransactionError::InstructionError(_, solana_instruction::error::InstructionError::Custom(number)) = error
+        if let TransactionError::InstructionError(
+            _,
+            solana_instruction::error::InstructionError::Custom(number),
+        ) = error
             && let Some(rejection) = Rejection::from_error_number(number)
         {
             return Self::Rejected(rejection);

@@ -39,7 +39,8 @@ pub async fn mint(chain: &dyn Chain, address: &Address) -> Result<MintInfo, Chai
         let expected = "a token program".to_owned();
         return Err(ChainError::Owner { address: *address, owner: account.owner, expected });
     }
-    let decimals = mint_decimals(&account.data).map_err(|error| ChainError::Account { address: *address, error })?;
+    let decimals =
+        mint_decimals(&account.data).map_err(|error| ChainError::Account { address: *address, error })?;
     Ok(MintInfo { token_program: account.owner, decimals })
 }
 

@@ -55,7 +55,10 @@ impl Chain for RpcChain {
 
     async fn send(&self, transaction: &VersionedTransaction) -> Result<Confirmation, ChainError> {
         let signature = transaction.signatures.first().copied().unwrap_or_default();
-        self.client.send_and_confirm_transaction(transaction).await.map_err(|error| failure(error, signature))?;
+        self.client
+            .send_and_confirm_transaction(transaction)
+            .await
+            .map_err(|error| failure(error, signature))?;
         let status = self.client.get_signature_statuses(&[signature]).await.map_err(unreachable)?;
         let slot = status.value.into_iter().next().flatten().map(|status| status.slot);
         let (compute_units, fee) = self.cost(&signature).await.unwrap_or_default();

@@ -22,7 +22,12 @@ pub struct Plan {
 impl Plan {
     /// A transaction whose fees `payer` pays. An ed25519 instruction must stay just before the one
     /// that reads it: the budget goes in front of both.
-    pub fn new(payer: Address, budget: ComputeBudget, fee: PriorityFee, instructions: Vec<Instruction>) -> Self {
+    pub fn new(
+        payer: Address,
+        budget: ComputeBudget,
+        fee: PriorityFee,
+        instructions: Vec<Instruction>,
+    ) -> Self {
         let mut all = budget.instructions(fee);
         all.extend(instructions);
         Self { payer, instructions: all }
@@ -34,7 +39,11 @@ impl Plan {
     }
 
     /// Signs for `blockhash`, and holds the result against the packet limit.
-    pub async fn sign(&self, blockhash: Hash, signers: &[&dyn Signer]) -> Result<VersionedTransaction, ChainError> {
+    pub async fn sign(
+        &self,
+        blockhash: Hash,
+        signers: &[&dyn Signer],
+    ) -> Result<VersionedTransaction, ChainError> {
         let message = v0::Message::try_compile(&self.payer, &self.instructions, &[], blockhash)
             .map_err(|error| ChainError::Compile(error.to_string()))?;
         let message = VersionedMessage::V0(message);
@@ -67,7 +76,8 @@ mod tests {
     use crate::signer::KeypairSigner;
 
     fn plan(payer: Address, data: usize) -> Plan {
-        let instruction = Instruction { program_id: Address::from([1; 32]), accounts: vec![], data: vec![0; data] };
+        let instruction =
+            Instruction { program_id: Address::from([1; 32]), accounts: vec![], data: vec![0; data] };
         Plan::new(payer, ComputeBudget::settle(), PriorityFee(1), vec![instruction])
     }
 

@@ -122,7 +122,8 @@ impl ClientBuilder {
         /// Base units of an opening, and of each top-up. Default: a thousand calls, at least what the
         /// service asks for and at most what the policy allows.
         deposit(amount: Amount) => options.deposit = Some(amount);
-        /// Most base units that may be settled in one settle interval. Default: the deposit.
+        /// Most base units that may be settled in one settle interval; fixed when a channel opens. A
+        /// service stops serving at it until the next interval. Default: the policy's `max_deposit`.
         rate_limit(amount: Amount) => options.rate_limit = Some(amount);
         /// Seconds between settlements. Default: what the service asks for.
         settle_interval(seconds: u32) => options.settle_interval = Some(seconds);

@@ -242,7 +242,7 @@ impl Client {
         let offered = document.pricing.default.settle_interval;
         let terms = Terms {
             unit_price: options.unit_price.get(),
-            rate_limit: options.rate_limit.unwrap_or(deposit).get(),
+            rate_limit: options.rate_limit.unwrap_or(options.policy.max_deposit.max(deposit)).get(),
             settle_interval: options.settle_interval.map_or(offered, |own| own.min(offered)),
             close_grace: options.close_grace.unwrap_or_default().max(document.min_close_grace),
             max_chain_depth: 0,
@@ -284,16 +284,15 @@ impl Client {
     async fn free_nonce(&self, recipient: &Address) -> Result<u64, ClientError> {
         let settings = &self.inner.settings;
         let (program_id, funder) = (settings.options.program_id, settings.funder.public_key());
-        let mut nonce = self.inner.store.next_nonce(recipient).await?;
-        // a client that lost its store finds its old channels in the way
-        while self
-            .account(&ChannelAddress::derive(&program_id, &funder, recipient, nonce).channel)
-            .await?
-            .is_some()
-        {
-            nonce = nonce.wrapping_add(1);
+        let mut next = self.inner.store.next_nonce(recipient).await?;
+        loop {
+            let (nonce, at) = ChannelAddress::cheapest_from(&program_id, &funder, recipient, next);
+            // a client that lost its store finds its old channels in the way
+            if self.account(&at.channel).await?.is_none() {
+                return Ok(nonce);
+            }
+            next = nonce.wrapping_add(1);
         }
-        Ok(nonce)
     }
 
     /// The channel account at an address.

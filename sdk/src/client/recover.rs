@@ -30,9 +30,10 @@ impl Client {
         let recipient = Address::from(document.recipient.0);
         let known: Vec<Address> =
             self.inner.store.all().await?.into_iter().map(|record| record.channel).collect();
-        let (mut found, mut nonce, mut missed) = (Vec::new(), 0_u64, 0_u64);
+        let (mut found, mut next, mut missed) = (Vec::new(), 0_u64, 0_u64);
         while missed < GAP {
-            let at = ChannelAddress::derive(&program_id, &funder, &recipient, nonce);
+            // the same nonces that openings take, in the same order
+            let (nonce, at) = ChannelAddress::cheapest_from(&program_id, &funder, &recipient, next);
             match self.account(&at.channel).await? {
                 Some(account) => {
                     missed = 0;
@@ -42,7 +43,7 @@ impl Client {
                 }
                 None => missed = missed.saturating_add(1),
             }
-            nonce = nonce.wrapping_add(1);
+            next = nonce.wrapping_add(1);
         }
         Ok(found)
     }

@@ -1,4 +1,5 @@
 //! `close_channel`: who may, what it pays, where everything goes.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::arithmetic_side_effects)]
 
 use amp_program_tests::{
     Balances, DEPOSIT, FUNDER_TOKENS, GRACE, TERMS, World, assert_foreign, assert_refused, foreign, signed,

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use amp_embedded::Executed;
 use amp_program_tests::{DEPOSIT, GRACE, TERMS, World};
-use amp_sdk::chain::{ChannelAddress, PROGRAM_ID, TOKEN_2022_PROGRAM, TOKEN_PROGRAM};
+use amp_sdk::chain::{ChannelAddress, ComputeBudget, PROGRAM_ID, TOKEN_2022_PROGRAM, TOKEN_PROGRAM};
 use solana_signer::Signer;
 
 /// What the project promises with SPL Token: `(operation, limit)`.
@@ -71,8 +71,10 @@ fn page(figures: &Figures) -> String {
          Written by `make bless` from `tests/program/tests/compute_units.rs`: the real bytecode on LiteSVM, fixed\n\
          keys, the AMP instruction alone with its calls into the token program. A figure that grows by more than\n\
          2 % fails `make test`. SPL Token is today's p-token.\n\n\
-         `open_channel` derives two addresses: each bump below 255 adds 1,500 (both bumps of the measured channel\n\
-         are 255, what the SDK finds by trying nonces).\n\n\
+         Derived addresses: `open_channel` derives two; each bump below 255 adds 1,500. Both are 255 here, and in\n\
+         every channel the SDK opens: it takes the next nonce for which they are. A close by anyone but the funder\n\
+         derives the funder's associated token account, whose bump nobody chooses: it may cost 1,500 more or less\n\
+         a step. The SDK's compute budgets cover the slowest token program (`chain::ComputeBudget`).\n\n\
          | operation | SPL Token | Token-2022 | promised (SPL Token) |\n| --- | ---: | ---: | ---: |\n",
     );
     for (name, [spl, token_2022]) in figures {
@@ -114,5 +116,30 @@ fn no_instruction_costs_more_than_was_promised_or_two_percent_more_than_before()
                 "{name}: {now} compute units, {before} before; bring it down, or `make bless` and say why",
             );
         }
+    }
+}
+
+/// The SDK asks for enough whichever token program it meets, and for no more than that takes.
+#[test]
+fn the_budgets_cover_what_is_measured_and_the_slowest_token_program() {
+    const SLOW_TRANSFER: u64 = 6_200;
+    const SLOW_CREATE: u64 = 4_500;
+    const SLOW_CLOSE: u64 = 3_000;
+    let world = World::default();
+    let (_, at) =
+        ChannelAddress::cheapest_from(&PROGRAM_ID, &world.funder.pubkey(), &world.recipient.pubkey(), 1_000);
+    for (name, budget, slower) in [
+        ("open_channel", ComputeBudget::open(&at), SLOW_TRANSFER + SLOW_CREATE),
+        ("top_up", ComputeBudget::top_up(), SLOW_TRANSFER),
+        ("settle", ComputeBudget::settle(), SLOW_TRANSFER),
+        ("request_close", ComputeBudget::request_close(), 0),
+        ("close_channel by statement", ComputeBudget::close(), 2 * SLOW_TRANSFER + SLOW_CLOSE),
+    ] {
+        let figures = measure();
+        let (_, measured) = figures.iter().find(|(known, _)| *known == name).unwrap();
+        let worst = (measured[0] + slower).max(measured[1]);
+        let units = u64::from(budget.units());
+        assert!(worst <= units, "{name}: {units} asked for, {worst} needed");
+        assert!(units <= 2 * worst + 2_500, "{name}: {units} asked for, only {worst} needed");
     }
 }

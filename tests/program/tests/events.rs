@@ -1,4 +1,5 @@
 //! One event per state change, with every amount as it is afterwards: decoded from the logs.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::arithmetic_side_effects)]
 
 use amp::events::{ChannelClosed, ChannelOpened, CloseRequested, Settled, ToppedUp};
 use amp_embedded::Executed;

@@ -1,4 +1,5 @@
 //! `open_channel`: what it makes, and each rule broken.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::arithmetic_side_effects)]
 
 use amp_program_tests::{
     DEPOSIT, FUNDER_TOKENS, GRACE, INTERVAL, TERMS, World, assert_foreign, assert_refused, chain, foreign,

@@ -1,4 +1,5 @@
 //! `request_close`: the funder's way out when the service does not answer.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::arithmetic_side_effects)]
 
 use amp_program_tests::{World, assert_foreign, assert_refused, foreign};
 use amp_protocol::rejection::Rejection;

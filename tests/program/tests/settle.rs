@@ -1,4 +1,5 @@
 //! `settle`: pays exactly what was signed for, when it may, and to whom.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::arithmetic_side_effects)]
 
 use amp_program_tests::{
     Balances, DEPOSIT, INTERVAL, OpenedChannel, TERMS, World, assert_foreign, assert_refused, foreign, signed,

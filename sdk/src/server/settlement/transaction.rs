@@ -67,7 +67,8 @@ impl Sender {
             rent_payer: Address::from(account.rent_payer),
             payout_token: None,
         };
-        let budget = ComputeBudget::close().with_token_accounts(1);
+        let budget =
+            ComputeBudget::close_by_other(&funder, &keys.mint, &self.token_program).with_token_accounts(1);
         let create = create_token_account(&self.recipient, &funder, &keys.mint, &self.token_program);
         let close = instructions::close_channel(&keys, &parties);
         Plan::new(self.recipient, budget, self.priority_fee, vec![create, close])

@@ -1,4 +1,5 @@
 //! Atomics, calls with many and large arguments, memcpy and its kin, and sha2.
+#![allow(clippy::too_many_arguments)]
 
 use core::{
     hint::black_box,
@@ -51,7 +52,6 @@ struct Wide {
 }
 
 #[inline(never)]
-#[allow(clippy::too_many_arguments)]
 fn thirteen(
     a: u8,
     b: i64,
@@ -83,7 +83,6 @@ fn six(a: u64, b: u64, c: u64, d: u64, e: u64, f: u64) -> (u64, u64) {
 }
 
 #[inline(never)]
-#[allow(clippy::too_many_arguments)]
 fn nine(a: u32, b: u64, c: u16, d: u64, e: u8, f: i64, g: i32, h: i16, i: i8) -> Wide {
     let sum = b.wrapping_add(d) ^ f as u64;
     Wide {
@@ -124,7 +123,7 @@ struct Circle(u32, u8);
 
 impl Shape for Square {
     fn area(&self, scale: u64, more: [u64; 3], a: u64, b: u64, c: u64) -> u128 {
-        u128::from(self.0) * u128::from(scale) ^ u128::from(more[1] ^ a ^ b ^ c)
+        (u128::from(self.0) * u128::from(scale)) ^ u128::from(more[1] ^ a ^ b ^ c)
     }
 }
 
@@ -136,6 +135,8 @@ impl Shape for Circle {
             + u128::from(b ^ c)
     }
 }
+
+type Captured = dyn Fn(u64, &Wide) -> u128;
 
 pub fn calls(data: &mut Data, digest: &mut Digest) {
     while !data.is_empty() {
@@ -173,7 +174,7 @@ pub fn calls(data: &mut Data, digest: &mut Digest) {
         digest.add(depths);
         let shapes: [Box<dyn Shape>; 2] = [Box::new(Square(a)), Box::new(Circle(b as u32, 9))];
         digest.add(black_box(&shapes)[b as usize % 2].area(b, [a, b, 1], 2, a, b));
-        let captured: Box<dyn Fn(u64, &Wide) -> u128> = Box::new(move |x, w| w.b ^ u128::from(x ^ a ^ b));
+        let captured: Box<Captured> = Box::new(move |x, w| w.b ^ u128::from(x ^ a ^ b));
         digest.add(black_box(captured)(7, &wide));
     }
 }
@@ -184,11 +185,11 @@ pub fn functions(data: &mut Data, digest: &mut Digest) {
     let mut buffer: [u8; 640] = core::array::from_fn(|i| (i * 7 + i / 256) as u8);
     while !data.is_empty() {
         let operation = data.byte() % 6;
-        let long = data.byte() % 4 == 0;
+        let long = data.byte().is_multiple_of(4);
         let n = black_box(usize::from(data.byte()) % if long { 256 } else { 100 });
         let (from, to) = (usize::from(data.byte()), usize::from(data.byte()));
         // mostly near each other, so that they overlap
-        let near = if data.byte() % 4 == 0 { 320 + to % 64 } else { from + to % 24 };
+        let near = if data.byte().is_multiple_of(4) { 320 + to % 64 } else { from + to % 24 };
         match operation {
             0 => buffer.copy_within(from..from + n, near),
             1 => buffer.copy_within(near..near + n, from),

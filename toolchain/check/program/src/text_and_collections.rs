@@ -84,7 +84,7 @@ pub fn sorting(data: &mut Data, digest: &mut Digest) {
     let mut rotated = numbers;
     rotated.rotate_right(n / 3);
     rotated.reverse();
-    rotated.retain(|v| v % 2 == 0);
+    rotated.retain(|v| v.is_multiple_of(2));
     rotated.truncate(50);
     rotated.windows(3).for_each(|w| digest.add(w[0] ^ w[2]));
     rotated.chunks(4).map(|c| c.iter().sum::<u64>()).for_each(|v| digest.add(v));
