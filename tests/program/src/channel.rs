@@ -156,6 +156,13 @@ impl<'w> OpenedChannel<'w> {
     }
 }
 
+/// A channel whose first settlement may happen now.
+pub fn settleable(world: &World) -> OpenedChannel<'_> {
+    let channel = world.open();
+    channel.wait_for_interval();
+    channel
+}
+
 /// The precompile instruction of `signer` over `message`.
 pub fn signed(signer: &Keypair, message: &[u8; 52]) -> Instruction {
     let signature = signer.sign_message(message);

@@ -9,6 +9,6 @@ mod refusal;
 mod world;
 
 pub use balances::Balances;
-pub use channel::{OpenedChannel, signed};
+pub use channel::{OpenedChannel, settleable, signed};
 pub use refusal::{assert_foreign, assert_refused, foreign};
 pub use world::{DEPOSIT, FUNDER_TOKENS, GRACE, INTERVAL, TERMS, World, chain};

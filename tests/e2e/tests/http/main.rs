@@ -1,0 +1,4 @@
+//! Everything over real HTTP: one file per subject, see `amp_e2e_tests::Market`.
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::arithmetic_side_effects, missing_docs)]
+
+mod smoke;
