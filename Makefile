@@ -1,7 +1,7 @@
 # The recipes are in the scripts that they call.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bless program toolchain-check clean-program
+.PHONY: help demo test check bless program toolchain-check validator-check clean-program
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -20,6 +20,9 @@ bless: program ## measure compute units anew and write docs/compute-units.md
 
 program: ## build the program: target/deploy/amp.so and target/idl/amp.json
 	@toolchain/build-program.sh
+
+validator-check: program ## the SDK over RPC against a real solana-test-validator
+	@toolchain/validator-check.sh
 
 toolchain-check: ## compare bytecode with the host on random inputs (RUNS=2000, SEED=...)
 	@toolchain/check/run.sh

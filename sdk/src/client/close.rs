@@ -14,7 +14,6 @@ use solana_instruction::Instruction;
 
 use super::Client;
 use super::error::{ClientError, ProofFailure};
-use super::ledger::Overcharge;
 use super::service::Service;
 use super::store::{ChannelRecord, ChannelState};
 use crate::chain::instructions::{self, CloseParties};
@@ -113,7 +112,13 @@ impl Client {
             return self.finish(&record, &account, None).await;
         }
         match self.cooperate(service, &record).await {
-            Ok(statement) => self.finish(&record, &account, Some(&statement)).await,
+            Ok(statement) => match self.finish(&record, &account, Some(&statement)).await {
+                // a payout account that can't be paid must not hold the refund
+                Err(reason @ ClientError::Chain(ChainError::Rejected(_) | ChainError::Failed { .. })) => {
+                    self.force(&record, &account, reason).await
+                }
+                outcome => outcome,
+            },
             Err(reason) => self.force(&record, &account, reason).await,
         }
     }
@@ -133,13 +138,13 @@ impl Client {
             what: "close statement",
             reason,
         })?;
-        // what was agreed to by now: calls that ended while the service finished count
-        let agreed = self.inner.store.load(record.id).await?.ledger.agreed;
-        if statement.owed_total > agreed {
-            let overcharge = Overcharge::Total { total: statement.owed_total, agreed };
-            return Err(ClientError::Overcharged { origin: origin(), overcharge });
+        // the books by now: calls that ended while the service finished count. Lost calls are agreed to
+        // beyond what was signed, and the statement's payout is bound by no credential: so both bounds
+        let ledger = self.inner.store.load(record.id).await?.ledger;
+        match ledger.acknowledge(statement.owed_total) {
+            Ok(_) => Ok(statement),
+            Err(overcharge) => Err(ClientError::Overcharged { origin: origin(), overcharge }),
         }
-        Ok(statement)
     }
 
     async fn force(

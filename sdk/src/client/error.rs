@@ -1,5 +1,7 @@
+use amp_protocol::code::Code;
 use amp_protocol::json::{Base58, DiscoveryError, ErrorBody, StatementError};
 use amp_protocol::money::{Amount, Seq};
+use amp_protocol::rejection::Rejection;
 use solana_address::Address;
 
 use super::ledger::{LedgerError, Overcharge};
@@ -219,6 +221,26 @@ pub enum ClientError {
     /// The store.
     #[error(transparent)]
     Store(#[from] DurableError),
+}
+
+impl ClientError {
+    /// The AMP code that this error has on every transport, whichever side found it: the service's
+    /// refusal, or what this side saw for itself.
+    pub fn code(&self) -> Option<Code> {
+        match self {
+            Self::Refused { body, .. } => Some(body.error),
+            Self::BadProof { .. } => Some(Code::InvalidProof),
+            Self::NoChannel { .. } => Some(Code::NoChannel),
+            Self::ClosedByService { .. } => Some(Code::Closed),
+            Self::NeedsTopUp { .. } | Self::InsufficientFunds { .. } => Some(Code::Underfunded),
+            Self::Chain(error) => match error.rejection()? {
+                Rejection::SettleEarly => Some(Code::SettleEarly),
+                Rejection::RateExceeded => Some(Code::RateExceeded),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
 }
 
 /// Why a discovery document can't be used.

@@ -57,7 +57,7 @@ pub(super) async fn pay(
     loop {
         let copy = request.try_clone();
         let (sent, mut answer) = call.send(request, ticket).await?;
-        let Some(refusal) = refusal(&mut answer).await? else { return call.served(sent, answer).await };
+        let Some(refusal) = call.refusal(&mut answer).await? else { return call.served(sent, answer).await };
         let Some(copy) = copy else {
             sent.refused().await?;
             return Err(refusal.into());
@@ -84,7 +84,7 @@ impl Call<'_> {
 
     async fn free(&self, request: Request) -> Result<Response, ClientError> {
         let mut answer = self.client.send(request).await?;
-        match refusal(&mut answer).await? {
+        match self.refusal(&mut answer).await? {
             // not free after all
             Some(refusal) if refusal.body.error == Code::NoChannel => Err(refusal.into()),
             _ => Ok(answer),
@@ -192,14 +192,18 @@ impl Call<'_> {
         Err(ClientError::ClosedByService { origin: self.service.name.clone(), channel })
     }
 
+    /// The AMP refusal in an answer. Its body is read here, so it must end in time too.
+    async fn refusal(&self, answer: &mut Response) -> Result<Option<Refusal>, ClientError> {
+        let (status, limit) = (answer.status().as_u16(), self.client.inner.settings.options.timeout);
+        let url = self.service.origin.to_string();
+        let read = tokio::time::timeout(limit, answer.refusal()).await;
+        let body = read.map_err(|_| ClientError::TimedOut { url, seconds: limit.as_secs() })??;
+        Ok(body.map(|body| Refusal { status, body: Box::new(body) }))
+    }
+
     /// Gives a refused ticket back and signs another.
     async fn instead(&self, ticket: Ticket) -> Result<Ticket, ClientError> {
         ticket.refused().await?;
         self.ticket(Seq::ZERO).await
     }
-}
-
-async fn refusal(answer: &mut Response) -> Result<Option<Refusal>, ClientError> {
-    let status = answer.status().as_u16();
-    Ok(answer.refusal().await?.map(|body| Refusal { status, body: Box::new(body) }))
 }

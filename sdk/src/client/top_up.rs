@@ -151,7 +151,11 @@ impl Client {
             tokio::time::sleep(BETWEEN_LOOKS).await;
             account = self.account(&record.channel).await?;
         }
-        if account.is_some_and(|account| account.opened_slot == record.opened_slot) {
+        if let Some(account) = account.filter(|account| account.opened_slot == record.opened_slot) {
+            // the first look was at a node that lags: the channel lives
+            if !account.books.closing {
+                return Ok(());
+            }
             return Ok(self.inner.store.set_state(record.id, ChannelState::Closing, Amount::ZERO).await?);
         }
         // nobody could claim more than was signed for: the rest went to the funder

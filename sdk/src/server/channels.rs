@@ -17,7 +17,8 @@ const CAPACITY: usize = 20_000;
 const SHORT: Duration = Duration::from_secs(1);
 /// Reads under way at once: a flood of made-up addresses must not become one at the node.
 const READS: usize = 32;
-/// How long a read may take before its requests are told to come back later.
+/// How long a read may take, the wait for its turn included, before its requests are told to come
+/// back later.
 const READ_WAIT: Duration = Duration::from_secs(10);
 
 /// How new a view of a channel must be.
@@ -54,30 +55,53 @@ pub(crate) struct Channels {
     program_id: Address,
     max_age: Duration,
     entries: Mutex<HashMap<Key, Arc<Entry>>>,
-    reads: Semaphore,
+    /// Reads of addresses that were seen to hold a channel.
+    known: Semaphore,
+    /// Reads of all others: made up ones take no turn away from channels.
+    unknown: Semaphore,
 }
 
 impl Channels {
     pub(crate) fn new(chain: Arc<dyn Chain>, program_id: Address, max_age: Duration) -> Self {
-        let (entries, reads) = (Mutex::default(), Semaphore::new(READS));
-        Self { chain, program_id, max_age, entries, reads }
+        let (known, unknown) = (Semaphore::new(READS), Semaphore::new(READS));
+        Self { chain, program_id, max_age, entries: Mutex::default(), known, unknown }
     }
 
     /// The channel at an address: an account of the program that decodes, or `None`.
     pub(crate) async fn get(&self, channel: Key, freshness: Freshness) -> Result<View, ChainError> {
         let entry = self.entry(channel);
-        if let Some(view) = self.known(&entry, freshness) {
+        if let Some(view) = self.seen(&entry, freshness) {
             return Ok(view);
         }
+        if freshness == Freshness::Now {
+            // the settlement worker: few at a time, and money waits for it, so it takes no place in a
+            // queue that clients can fill
+            return self.read(&entry, channel).await;
+        }
+        let slow = || ChainError::Unreachable("no turn to read in time".to_owned());
+        timeout(READ_WAIT, self.read_in_turn(&entry, channel, freshness)).await.map_err(|_| slow())?
+    }
+
+    async fn read_in_turn(
+        &self,
+        entry: &Entry,
+        channel: Key,
+        freshness: Freshness,
+    ) -> Result<View, ChainError> {
         let _reading = entry.reading.lock().await;
         // another caller's read may have ended while this one waited
-        if let Some(view) = self.known(&entry, freshness) {
+        if let Some(view) = self.seen(entry, freshness) {
             return Ok(view);
         }
         if let Freshness::Since(_) = freshness {
-            self.wait_for_turn(&entry).await;
+            self.wait_for_turn(entry).await;
         }
-        let _permit = self.reads.acquire().await;
+        let is_channel = lock(&entry.seen).as_ref().is_some_and(|seen| seen.view.is_some());
+        let _permit = if is_channel { &self.known } else { &self.unknown }.acquire().await;
+        self.read(entry, channel).await
+    }
+
+    async fn read(&self, entry: &Entry, channel: Key) -> Result<View, ChainError> {
         let at = Instant::now();
         let address = Address::from(channel);
         let read = chain::channel(&*self.chain, &self.program_id, &address);
@@ -92,15 +116,19 @@ impl Channels {
             Err(error) => return Err(error),
         };
         let mut seen = lock(&entry.seen);
-        let account = account.map(|new| match seen.take().and_then(|old| old.view) {
+        let account = account.map(|new| match seen.as_ref().and_then(|old| old.view.clone()) {
             Some(old) if *old == new => old,
             _ => Arc::new(new),
         });
-        *seen = Some(Seen { view: account.clone(), at });
+        // a read beside this one may have begun later and ended sooner
+        if seen.as_ref().is_none_or(|other| other.at <= at) {
+            *seen = Some(Seen { view: account.clone(), at });
+        }
         Ok(account)
     }
 
-    fn known(&self, entry: &Entry, freshness: Freshness) -> Option<View> {
+    /// What was seen before, if it is new enough.
+    fn seen(&self, entry: &Entry, freshness: Freshness) -> Option<View> {
         let seen = lock(&entry.seen).clone()?;
         let new_enough = match freshness {
             Freshness::Cached if seen.view.is_none() => seen.at.elapsed() < SHORT.min(self.max_age),
@@ -228,6 +256,21 @@ mod tests {
         bench.chain.put(CHANNEL, account);
         let error = cache(&bench).get(CHANNEL, Freshness::Now).await.unwrap_err();
         assert!(error.to_string().contains("unknown version 2"), "{error}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flood_of_made_up_addresses_holds_up_neither_channels_nor_the_worker() {
+        let bench = Bench::new();
+        let cache = cache(&bench);
+        cache.get(CHANNEL, Freshness::Cached).await.unwrap();
+        // as many reads as there may be, and none of them ends
+        let _flood = cache.unknown.acquire_many(READS.try_into().unwrap()).await.unwrap();
+        tokio::time::advance(AGE).await;
+        assert!(cache.get(CHANNEL, Freshness::Cached).await.unwrap().is_some());
+        assert_eq!(cache.get([7; 32], Freshness::Now).await.unwrap(), None);
+        let begun = Instant::now();
+        let refused = futures::future::join_all((0..3).map(|_| cache.get([8; 32], Freshness::Cached))).await;
+        assert!(refused.iter().all(Result::is_err) && begun.elapsed() <= READ_WAIT, "none waits for long");
     }
 
     #[test]

@@ -23,7 +23,10 @@ use super::config::ServiceConfig;
 use super::ledger::{SignerId, SignerRecord};
 use super::service::AmpService;
 use super::store::{Incarnation, SqliteStore, Store, StoreError, StoreIdentity, StoredChannel};
-use crate::chain::{AccountSnapshot, Chain, ChainClock, ChainError, Confirmation, PROGRAM_ID, TOKEN_PROGRAM};
+use crate::chain::{
+    AccountSnapshot, Chain, ChainClock, ChainError, Confirmation, PROGRAM_ID, TOKEN_PROGRAM,
+    associated_token_address,
+};
 use crate::signed;
 use crate::signer::{KeypairSigner, Signer};
 
@@ -77,6 +80,7 @@ pub(crate) enum Fate {
     Lands,
     LandsUnseen,
     Lost,
+    Panics,
 }
 
 #[derive(Default)]
@@ -112,6 +116,17 @@ impl FakeChain {
         let mut account = self.channel();
         change(&mut account);
         self.put_channel(CHANNEL, &account);
+    }
+
+    /// The funder has the token account that a close by the recipient refunds to.
+    pub(crate) fn put_refund_account(&self) {
+        let account = channel_account();
+        let (funder, mint) = (Address::from(account.funder), Address::from(account.mint));
+        let address = associated_token_address(&funder, &mint, &TOKEN_PROGRAM);
+        self.put(
+            address.to_bytes(),
+            AccountSnapshot { owner: TOKEN_PROGRAM, lamports: 1, data: vec![0; 165] },
+        );
     }
 
     pub(crate) fn remove(&self, address: Key) {
@@ -225,6 +240,7 @@ impl Chain for FakeChain {
         let unknown = || ChainError::Unconfirmed { signature, reason: "timed out".to_owned() };
         match *lock(&self.fate) {
             Fate::Lost => return Err(unknown()),
+            Fate::Panics => panic!("told to"),
             Fate::LandsUnseen => return self.execute(transaction).and(Err(unknown())),
             Fate::Lands => self.execute(transaction)?,
         }

@@ -81,8 +81,7 @@ impl Market {
             payout_token: None,
         };
         let close = instructions::close_channel(&self.keys(channel, &account), &parties);
-        let budget =
-            ComputeBudget::close_by_other(&funder, &self.mint.address, &self.mint.token_program);
+        let budget = ComputeBudget::close_by_other(&funder, &self.mint.address, &self.mint.token_program);
         self.transact(closer, budget, close).await
     }
 
@@ -122,6 +121,10 @@ impl Market {
         instruction: Instruction,
     ) -> Result<Confirmation, ChainError> {
         let plan = Plan::new(signer.public_key(), budget, PriorityFee::default(), vec![instruction]);
-        plan.send(&self.chain, &[signer]).await
+        let outcome = plan.send(&self.chain, &[signer]).await;
+        if matches!(outcome, Err(ChainError::Rejected(_) | ChainError::Failed { .. })) {
+            self.wallets.lock().expect("wallets").fees_of_failures += 5_000;
+        }
+        outcome
     }
 }

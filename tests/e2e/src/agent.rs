@@ -34,11 +34,15 @@ impl Agent {
 
     /// A new process of the same agent: a new client over the same store.
     pub async fn restart(&mut self, market: &Market) {
-        self.client =
-            build(market, &self.funder, &self.hot_key, self.store.clone(), &*self.configure).await;
+        self.client = build(market, &self.funder, &self.hot_key, self.store.clone(), &*self.configure).await;
     }
 
-    /// The same, with a store that knows nothing.
+    /// Another process of the same agent beside this one, over the same store.
+    pub async fn second_client(&self, market: &Market) -> Client {
+        build(market, &self.funder, &self.hot_key, self.store.clone(), &*self.configure).await
+    }
+
+    /// A new process, with a store that knows nothing.
     pub async fn lose_store(&mut self, market: &Market) {
         self.store.set_extension("new.db");
         self.restart(market).await;

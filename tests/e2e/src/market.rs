@@ -1,12 +1,14 @@
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use amp_embedded::{ClockMode, EmbeddedChain, TestMint};
+use amp_protocol::code::Code;
 use amp_protocol::money::Amount;
 use amp_sdk::chain::{TOKEN_2022_PROGRAM, TOKEN_PROGRAM};
-use amp_sdk::server::{AmpService, ServiceConfig, Settled, SqliteStore};
+use amp_sdk::server::{AmpService, ServiceConfig, SqliteStore};
 use amp_sdk::signer::{KeypairSigner, Signer};
 use solana_address::Address;
 use tempfile::TempDir;
@@ -27,6 +29,7 @@ pub struct Market {
     pub(crate) wallets: Mutex<Wallets>,
     pub(crate) http: reqwest::Client,
     counter: Counter,
+    store: PathBuf,
     configure: Configure,
     origin: String,
     /// Kept over a restart, so that nobody else takes the port.
@@ -48,10 +51,7 @@ impl MarketBuilder {
     }
 
     /// The service's configuration, on top of the market's.
-    pub fn service(
-        self,
-        configure: impl Fn(ServiceConfig) -> ServiceConfig + Send + Sync + 'static,
-    ) -> Self {
+    pub fn service(self, configure: impl Fn(ServiceConfig) -> ServiceConfig + Send + Sync + 'static) -> Self {
         Self { configure: Arc::new(configure), ..self }
     }
 
@@ -59,11 +59,13 @@ impl MarketBuilder {
     pub async fn open(self) -> Market {
         let chain = EmbeddedChain::new(ClockMode::Manual).unwrap_or_else(|missing| panic!("{missing}"));
         let mint = chain.create_mint(&self.token_program).expect("a mint");
+        let folder = tempfile::tempdir().expect("a folder");
         let mut market = Market {
             chain,
             mint,
             recipient: KeypairSigner::generate(),
-            folder: tempfile::tempdir().expect("a folder"),
+            store: folder.path().join("service.db"),
+            folder,
             wallets: Mutex::default(),
             http: reqwest::Client::new(),
             counter: Counter::default(),
@@ -112,7 +114,7 @@ impl Market {
         self.origin = format!("http://{}", listener.local_addr().expect("an address"));
         self.listener = Some(listener.try_clone().expect("a listener"));
         let (config, chain) = (self.config(), self.chain.clone());
-        let path = self.folder.path().join("service.db");
+        let path = self.store.clone();
         let start = async move {
             let mut tries = 0;
             let store = loop {
@@ -147,6 +149,13 @@ impl Market {
         self.start().await;
     }
 
+    /// Restarts it with a store that knows nothing, as after the loss of a disk.
+    pub async fn restart_without_store(&mut self) {
+        self.shop.take().expect("it runs").stop().await;
+        self.store.set_extension("new.db");
+        self.start().await;
+    }
+
     pub fn service(&self) -> &AmpService {
         &self.shop.as_ref().expect("it runs").service
     }
@@ -169,6 +178,11 @@ impl Market {
         self.counter.waiting.load(Ordering::SeqCst)
     }
 
+    /// Calls that have left `/slow`, ever: answered, or dropped.
+    pub fn left_slow(&self) -> u64 {
+        self.counter.left.load(Ordering::SeqCst)
+    }
+
     /// Lets those go that wait at `/slow`.
     pub fn let_slow_go(&self) {
         self.counter.gate.notify_waiters();
@@ -177,11 +191,18 @@ impl Market {
     /// Lets the settle interval pass and settles every channel; what each was paid.
     pub async fn settle_all(&self) -> Vec<(Address, u64)> {
         self.chain.advance_seconds(INTERVAL);
-        let outcomes = self.service().settle_all().await;
-        let paid = |(channel, outcome): (Address, Result<Settled, _>)| {
-            (channel, outcome.unwrap_or_else(|denial| panic!("{channel} was not settled: {denial}")).paid.get())
-        };
-        outcomes.into_iter().map(paid).collect()
+        let mut paid = Vec::new();
+        for (channel, outcome) in self.service().settle_all().await {
+            match outcome {
+                Ok(settled) => paid.push((channel, settled.paid.get())),
+                // closed since the worker looked last: its statement paid for it
+                Err(denial) if denial.code() == Some(Code::Closed) => {
+                    assert_eq!(self.chain.snapshot(&channel), None, "{channel}");
+                }
+                Err(denial) => panic!("{channel} was not settled: {denial}"),
+            }
+        }
+        paid
     }
 
     // -- who takes part --------------------------------------------------------------------------

@@ -88,13 +88,7 @@ impl Market {
     }
 
     /// A credential by any key, for any channel and epoch.
-    pub async fn sign(
-        &self,
-        key: &KeypairSigner,
-        channel: &Address,
-        epoch: u64,
-        seq: Seq,
-    ) -> CredentialBody {
+    pub async fn sign(&self, key: &KeypairSigner, channel: &Address, epoch: u64, seq: Seq) -> CredentialBody {
         sign_credential(key, channel, epoch, seq).await.expect("a signature")
     }
 }

@@ -22,6 +22,8 @@ pub(crate) struct Counter {
     pub(crate) served: Arc<AtomicU64>,
     /// Calls that wait at `/slow`.
     pub(crate) waiting: Arc<AtomicU64>,
+    /// Calls that are not there any more, answered or not.
+    pub(crate) left: Arc<AtomicU64>,
     /// Lets them go.
     pub(crate) gate: Arc<Notify>,
 }
@@ -73,8 +75,18 @@ impl Drop for Shop {
     }
 }
 
+/// Counts even where the client went away and the handler was dropped.
+struct Leaves(Arc<AtomicU64>);
+
+impl Drop for Leaves {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
 fn router(counter: Counter) -> Router {
     let slow = |State(counter): State<Counter>| async move {
+        let _leaves = Leaves(counter.left.clone());
         let gone = counter.gate.notified();
         counter.waiting.fetch_add(1, Ordering::SeqCst);
         gone.await;

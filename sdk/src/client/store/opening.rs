@@ -72,8 +72,10 @@ impl Store {
                 };
                 let fresh = Ledger::new(intent.unit_price, intent.deposit);
                 save(connection, id, &fresh)?;
-                let sql = "UPDATE channels SET unit_price = ?2 WHERE id = ?1";
-                connection.execute(sql, params![id, intent.unit_price.get().cast_signed()])?;
+                // its age counts from the newest transaction: that one can land for a while yet
+                let sql = "UPDATE channels SET unit_price = ?2, created_at = ?3 WHERE id = ?1";
+                let now = unix_millis().wrapping_div(1_000);
+                connection.execute(sql, params![id, intent.unit_price.get().cast_signed(), now])?;
                 load(connection, id, i64::MAX).map(Ok)
             })
             .await

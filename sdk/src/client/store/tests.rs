@@ -119,3 +119,14 @@ async fn another_funders_channels_are_not_seen() {
     assert_eq!(store.all().await.unwrap(), []);
     assert_eq!(store.current("https://a.example").await.unwrap(), None);
 }
+
+#[tokio::test]
+async fn an_opening_begun_again_is_as_young_as_its_newest_transaction() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder, HOUR);
+    store.begin_open(intent(100), |_| Ok(())).await.unwrap().unwrap();
+    let age = "UPDATE channels SET created_at = 1";
+    store.database.write(move |connection| connection.execute(age, []).map(drop)).await.unwrap();
+    let again = store.begin_open(intent(100), |_| Ok(())).await.unwrap().unwrap();
+    assert!(again.created_at > 1, "or it would be dropped while that one can land");
+}

@@ -44,6 +44,10 @@ pub(super) struct State {
     pub(super) done: Vec<&'static str>,
     /// Changes what an opening writes: a node that lies, or a program that is not AMP.
     pub(super) tamper: Option<fn(&mut ChannelAccount)>,
+    /// The service's token account takes nothing: it has another owner, or is frozen.
+    pub(super) payout_fails: bool,
+    /// So many reads of channels are at a node that has not seen them.
+    pub(super) lagging: u32,
     accounts: HashMap<Address, AccountSnapshot>,
     late: Vec<VersionedTransaction>,
 }
@@ -59,6 +63,8 @@ impl FakeChain {
             weather: None,
             done: Vec::new(),
             tamper: None,
+            payout_fails: false,
+            lagging: 0,
             accounts: [(MINT, mint)].into(),
             late: Vec::new(),
         }))
@@ -253,6 +259,9 @@ impl State {
         let done = rules::close(closer, deposited, claimed, channel.closing_at, grace, self.time)?;
         let owner = |key: Key| Address::from(key);
         if !done.payout.is_zero() {
+            if self.payout_fails {
+                return Err(Rejection::WrongPayoutOwner);
+            }
             self.add(all[7], &owner(channel.recipient), done.payout.get());
         }
         let refund = deposited.get() - done.claimed.get();
@@ -266,7 +275,13 @@ impl State {
 #[async_trait]
 impl Chain for FakeChain {
     async fn account(&self, address: &Address) -> Result<Option<AccountSnapshot>, ChainError> {
-        Ok(self.state().accounts.get(address).cloned())
+        let mut state = self.state();
+        let account = state.accounts.get(address).cloned();
+        if state.lagging > 0 && account.as_ref().is_some_and(|account| account.owner == PROGRAM_ID) {
+            state.lagging -= 1;
+            return Ok(None);
+        }
+        Ok(account)
     }
 
     async fn clock(&self) -> Result<ChainClock, ChainError> {

@@ -132,3 +132,31 @@ async fn after_a_close_the_next_call_opens_a_new_channel() {
     assert_eq!(world.seq(&client).await, PRICE);
     assert_eq!(world.states(&client).await, [ChannelState::Open, ChannelState::Closed]);
 }
+
+#[tokio::test]
+async fn a_statement_over_more_than_was_signed_is_not_carried_to_the_chain() {
+    let world = World::new().await;
+    let client = world.builder().timeout(std::time::Duration::from_millis(300)).build().await.unwrap();
+    world.seq(&client).await;
+    // two calls get lost: agreed to are three prices, signed are two and a unit
+    for _ in 0..2 {
+        world.service.lie(|lies| lies.stall_before = true);
+        assert!(matches!(world.pay(&client).await, Err(ClientError::TimedOut { .. })));
+    }
+    world.service.lie(|lies| lies.owed = 2 * PRICE);
+    let reason = forced(&world, &client).await;
+    assert!(matches!(*reason, ClientError::Overcharged { .. }), "{reason}");
+}
+
+#[tokio::test]
+async fn a_service_that_can_not_be_paid_does_not_hold_the_refund() {
+    let world = World::new().await;
+    let client = paid_twice(&world).await;
+    world.chain.state().payout_fails = true;
+    let reason = forced(&world, &client).await;
+    assert!(matches!(*reason, ClientError::Chain(_)), "{reason}");
+    world.chain.state().time += 60;
+    let outcome = client.close(&world.service.origin).await.unwrap();
+    assert!(matches!(outcome, CloseOutcome::Closed { .. }), "{outcome:?}");
+    assert_eq!(world.chain.tokens(&world.funder.public_key()), START);
+}

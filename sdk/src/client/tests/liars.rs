@@ -161,6 +161,7 @@ async fn a_metering_proof_is_checked_for_signer_channel_and_amount() {
     world.service.lie(|lies| lies.other_key = Some(KeypairSigner::generate()));
     let bad = client.status(&world.service.origin).await.unwrap_err();
     assert!(matches!(bad, ClientError::BadProof { reason: ProofFailure::Signature, .. }), "{bad}");
+    assert_eq!(bad.code(), Some(Code::InvalidProof));
 
     world.service.lie(|lies| (lies.other_key, lies.other_channel) = (None, Some([7; 32])));
     let bad = client.status(&world.service.origin).await.unwrap_err();
@@ -193,4 +194,26 @@ async fn a_channel_that_is_not_what_was_asked_for_is_not_paid_on() {
         );
         assert_eq!(world.service.inner().meters.len(), 0);
     }
+}
+
+#[tokio::test]
+async fn a_refusal_without_end_is_not_waited_for() {
+    let world = World::new().await;
+    let client = world.builder().timeout(std::time::Duration::from_millis(500)).build().await.unwrap();
+    world.seq(&client).await;
+    world.service.lie(|lies| lies.endless_refusal = true);
+    let late = tokio::time::timeout(std::time::Duration::from_secs(5), world.pay(&client)).await;
+    assert!(matches!(late, Ok(Err(ClientError::TimedOut { .. }))), "{late:?}");
+}
+
+#[tokio::test]
+async fn a_node_that_lags_when_the_service_speaks_of_a_close_costs_no_second_deposit() {
+    let world = World::new().await;
+    let client = world.client().await;
+    world.seq(&client).await;
+    world.service.refuse(amp_protocol::code::Code::Closed);
+    world.chain.state().lagging = 1;
+    world.seq(&client).await;
+    assert_eq!(world.chain.count("open_channel"), 1);
+    assert_eq!(world.states(&client).await, [ChannelState::Open]);
 }

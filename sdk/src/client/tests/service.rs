@@ -52,6 +52,8 @@ pub(super) struct Lies {
     pub(super) stall_before: bool,
     /// AMP-Recipient in a 402.
     pub(super) header_recipient: Option<[u8; 32]>,
+    /// The next call is refused in a body that never ends.
+    pub(super) endless_refusal: bool,
     /// No answer to closes.
     pub(super) no_close: bool,
 }
@@ -254,6 +256,11 @@ async fn answer(
     }
     let (refusal, stall_before, stall_after) = {
         let lies = &mut service.inner().lies;
+        if std::mem::take(&mut lies.endless_refusal) {
+            let body = futures::stream::pending::<Result<Vec<u8>, std::io::Error>>();
+            let json = [("content-type", "application/json")];
+            return (StatusCode::PAYMENT_REQUIRED, json, axum::body::Body::from_stream(body)).into_response();
+        }
         let stalls = (std::mem::take(&mut lies.stall_before), std::mem::take(&mut lies.stall_after));
         (lies.refusals.pop_front(), stalls.0, stalls.1)
     };

@@ -87,6 +87,10 @@ impl ChannelLedger {
             committed: None,
             reserved: Amount::ZERO,
         });
+        // a store that was set back knows of less than the chain has paid for: that is not served again
+        if request.signer == SignerId::authorized(account) {
+            signer.live.spent = signer.live.spent.max(account.signer.claimed);
+        }
         if !signer.live.replay.is_fresh(request.seq) {
             return Err(Refusal::SeqUsed { last_seq: signer.live.replay.last() });
         }
@@ -290,6 +294,17 @@ mod tests {
         assert_eq!(admit(&mut ledger, &account, 10, 5), Err(Refusal::SeqUsed { last_seq: Seq::new(10) }));
         assert_eq!(admit(&mut ledger, &account, 11, 15), Ok(()));
         assert_eq!(ledger.spent_total(), Some(Amount::new(95)));
+    }
+
+    #[test]
+    fn a_store_that_was_set_back_serves_nothing_twice() {
+        let mut ledger = ChannelLedger::default();
+        assert_eq!(admit(&mut ledger, &account(), 5, 50), Ok(()));
+        let mut settled = account();
+        (settled.signer.claimed, settled.books.claimed) = (Amount::new(200), Amount::new(200));
+        let refused = Refusal::Ceiling { price: Amount::new(10), required_seq: Seq::new(26) };
+        assert_eq!(admit(&mut ledger, &settled, 20, 10), Err(refused), "200, and 50 in flight");
+        assert_eq!(admit(&mut ledger, &settled, 26, 10), Ok(()));
     }
 
     #[test]

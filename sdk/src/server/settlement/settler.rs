@@ -17,6 +17,9 @@ use crate::server::denial::Denial;
 use crate::server::ledger::{SignerId, SignerRecord};
 use crate::server::service::{Core, incarnation};
 
+/// Seconds until a funder without a token account is looked at again.
+const NO_REFUND_ACCOUNT: u64 = 3_600;
+
 /// What a settlement brought, confirmed by the chain. Amounts are base units.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settled {
@@ -180,8 +183,15 @@ fn failed(book: &Book, account: &ChannelAccount, error: &ChainError, now: i64) -
 }
 
 async fn close(core: &Core, book: &Book, account: &ChannelAccount) -> Visit {
-    let channel = book.incarnation.channel;
-    let sent = send(core, &sender(core).close(channel, account)).await;
+    let (channel, sender) = (book.incarnation.channel, sender(core));
+    match core.chain.account(&sender.refund_account(account)).await {
+        Ok(Some(_)) => {}
+        // what is owed is settled, and the rest is the funder's to fetch: paying the rent of its token
+        // account would be a gift that it can ask for again and again
+        Ok(None) => return Visit::Wait { seconds: NO_REFUND_ACCOUNT, code: Code::Closed },
+        Err(error) => return Visit::Failed(Denial::chain(&error)),
+    }
+    let sent = send(core, &sender.close(channel, account)).await;
     match core.channels.get(channel, Freshness::Now).await {
         Ok(None) => {
             tracing::info!(channel = %book.incarnation, "closed; the funder had not done so in time");

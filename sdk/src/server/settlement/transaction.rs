@@ -56,21 +56,24 @@ impl Sender {
         Plan::new(self.recipient, budget, self.priority_fee, all)
     }
 
-    /// Closes the channel as its recipient: what is left goes to the funder's associated account,
-    /// which the service creates where it is missing.
+    /// The funder's associated account: where a close by the recipient refunds to.
+    pub(super) fn refund_account(&self, account: &ChannelAccount) -> Address {
+        let (funder, mint) = (Address::from(account.funder), Address::from(account.mint));
+        associated_token_address(&funder, &mint, &self.token_program)
+    }
+
+    /// Closes the channel as its recipient: what is left goes to the funder's associated account.
     pub(super) fn close(&self, channel: Key, account: &ChannelAccount) -> Plan {
         let keys = self.keys(channel, account);
         let funder = Address::from(account.funder);
         let parties = CloseParties {
             closer: self.recipient,
-            refund_token: associated_token_address(&funder, &keys.mint, &self.token_program),
+            refund_token: self.refund_account(account),
             rent_payer: Address::from(account.rent_payer),
             payout_token: None,
         };
-        let budget =
-            ComputeBudget::close_by_other(&funder, &keys.mint, &self.token_program).with_token_accounts(1);
-        let create = create_token_account(&self.recipient, &funder, &keys.mint, &self.token_program);
+        let budget = ComputeBudget::close_by_other(&funder, &keys.mint, &self.token_program);
         let close = instructions::close_channel(&keys, &parties);
-        Plan::new(self.recipient, budget, self.priority_fee, vec![create, close])
+        Plan::new(self.recipient, budget, self.priority_fee, vec![close])
     }
 }

@@ -1,9 +1,11 @@
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use amp_protocol::message::Key;
+use futures::FutureExt as _;
 use futures::stream::{self, StreamExt};
 use solana_address::Address;
 use tokio::sync::{mpsc, oneshot};
@@ -24,6 +26,9 @@ const QUEUE: usize = 256;
 const LONGEST_BACKOFF: u64 = 60;
 /// Requests that are refused poke the worker; it looks at most this often at their channel.
 const POKE_DELAY: Duration = Duration::from_secs(1);
+/// Seconds between settlements that refused requests bring about, where the service does not settle
+/// more often anyway: each costs it a fee, and a client chooses its channel's limit and interval.
+const POKE_EVERY: u32 = 60;
 
 type Outcome = Result<Settled, Denial>;
 
@@ -176,7 +181,11 @@ impl Worker {
                 let stopped = Denial::unavailable("the service is shutting down");
                 return (book.incarnation, urgency, Visit::Failed(stopped));
             }
-            (book.incarnation, urgency, visit(&self.core, &book, urgency).await)
+            // a chain, signer or store that panics must not end the collecting for all channels
+            let visited = AssertUnwindSafe(visit(&self.core, &book, urgency)).catch_unwind().await;
+            let failed =
+                |_| Visit::Failed(Denial::unavailable("the settlement failed; it will be tried again"));
+            (book.incarnation, urgency, visited.unwrap_or_else(failed))
         });
         visits.buffer_unordered(PARALLEL).collect().await
     }
@@ -206,10 +215,12 @@ impl Worker {
     /// A wish to settle soon. One that is planned already stays as it is.
     fn poke(&mut self, channel: Key) {
         let Some(at) = Instant::now().checked_add(POKE_DELAY) else { return };
+        let routine = self.routine();
+        let soon = Urgency::Routine(POKE_EVERY.min(self.core.config.routine_interval()));
         for book in self.core.books.of(channel).iter().filter(|book| !book.has_ended()) {
             let planned = self.wakes.get(&book.incarnation);
-            if planned.is_none_or(|wake| wake.urgency != Urgency::Demanded) {
-                self.wakes.insert(book.incarnation, Wake { at, urgency: Urgency::Demanded });
+            if planned.is_none_or(|wake| wake.urgency == routine && soon != routine) {
+                self.wakes.insert(book.incarnation, Wake { at, urgency: soon });
             }
         }
     }

@@ -117,6 +117,7 @@ async fn a_funder_that_does_not_close_in_time_is_settled_and_closed() {
         config.watch_interval(Duration::from_millis(100)).close_deadline(Duration::from_secs(2))
     };
     let stage = Stage::with(watch).await;
+    stage.bench.chain.put_refund_account();
     stage.quote(10).await.paid();
     assert_eq!(total(&stage, &close(&stage, 11).await), 10);
     tokio::time::sleep(Duration::from_millis(300)).await;
@@ -130,4 +131,20 @@ async fn a_funder_that_does_not_close_in_time_is_settled_and_closed() {
     assert!(!stage.bench.chain.has(CHANNEL), "closed");
     assert_eq!(stage.bench.chain.sent(), 2, "a settlement and a close");
     assert_eq!(stage.bench.chain.settled(), Amount::new(10));
+}
+
+#[tokio::test]
+async fn a_funder_without_a_token_account_is_not_given_one() {
+    let config = |config: crate::server::ServiceConfig| {
+        config.watch_interval(Duration::from_millis(100)).close_deadline(Duration::ZERO)
+    };
+    let stage = Stage::with(config).await;
+    stage.quote(10).await.paid();
+    assert_eq!(total(&stage, &close(&stage, 11).await), 10);
+    let chain = stage.bench.chain.clone();
+    eventually("what is owed is collected", || chain.settled() == Amount::new(10)).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(chain.has(CHANNEL) && chain.sent() == 1, "its rent would be the funder's to keep");
+    chain.put_refund_account();
+    eventually("the channel is closed", || !chain.has(CHANNEL)).await;
 }

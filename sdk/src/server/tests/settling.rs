@@ -145,3 +145,33 @@ async fn a_service_that_shut_down_settles_nothing_more() {
     stage.quote(20).await.paid();
     stage.service.shutdown().await;
 }
+
+#[tokio::test]
+async fn a_client_can_not_make_the_service_pay_a_fee_for_every_call() {
+    let stage = Stage::new().await;
+    stage.bench.chain.change_channel(|account| {
+        (account.terms.rate_limit, account.terms.settle_interval) = (10, 1);
+    });
+    let chain = stage.bench.chain.clone();
+    stage.quote(10).await.paid();
+    assert_eq!(stage.quote(20).await.code(), (429, "AMP_RATE_EXCEEDED"));
+    eventually("the claim is booked", || chain.settled() == Amount::new(10)).await;
+    chain.advance(5);
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    stage.quote(20).await.paid();
+    for _ in 0..3 {
+        assert_eq!(stage.quote(30).await.code(), (429, "AMP_RATE_EXCEEDED"));
+        tokio::time::sleep(Duration::from_millis(1_100)).await;
+    }
+    assert_eq!(chain.sent(), 1, "the next one is due a minute after the last");
+}
+
+#[tokio::test]
+async fn a_panic_in_one_settlement_does_not_end_the_worker() {
+    let stage = Stage::new().await;
+    stage.quote(10).await.paid();
+    stage.bench.chain.fate(Fate::Panics);
+    assert_eq!(stage.service.settle(CHANNEL.into()).await.unwrap_err().code(), None);
+    stage.bench.chain.fate(Fate::Lands);
+    assert_eq!(stage.service.settle(CHANNEL.into()).await.unwrap().paid, Amount::new(10));
+}

@@ -1,4 +1,12 @@
 //! Everything over real HTTP: one file per subject, see `amp_e2e_tests::Market`.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::arithmetic_side_effects, missing_docs)]
 
-mod smoke;
+mod closing;
+mod codes;
+mod codes_closed;
+mod hostile;
+mod life;
+mod many;
+mod prices;
+mod restarts;
+mod unanswered;
