@@ -22,7 +22,7 @@ outputs_hash() { cat "$program" "$idl" | "${sha256[@]}"; }
 
 before=$(inputs_hash)
 if [[ -f $program && -f $idl && -f $stamp && $(<"$stamp") == "$before $(outputs_hash)" ]]; then
-    echo "up to date: $program, $idl"
+    echo "up to date: $program, $idl" >&2
     exit
 fi
 echo "building $program (a minute or two from clean)" >&2
@@ -31,4 +31,4 @@ echo "building $idl (compiles the program for this machine: from clean another m
 cargo run --package amp-idl -- programs/amp "$idl"
 # the hash from before: an edit during the build must lead to another one
 echo "$before $(outputs_hash)" >"$stamp"
-echo "built: $program ($(wc -c <"$program" | tr -d ' ') bytes), $idl"
+echo "built: $program ($(wc -c <"$program" | tr -d ' ') bytes), $idl" >&2

@@ -47,7 +47,8 @@ pub(crate) async fn live(stage: &Stage, calls: u64, parallel: u32) -> anyhow::Re
 
     let (channel, epoch, seq) = session(&client, stage).await?;
     replay_is_refused(stage, &channel, epoch, seq).await?;
-    let more = Amount::new(PRICE.saturating_mul(second));
+    // more than is needed, so that something is left to refund
+    let more = cost_of(second.saturating_add(spare(calls)));
     client.top_up(&stage.origin, more).await.context("the top-up")?;
     step(&format!("topped up by {more} base units"));
 
@@ -63,7 +64,10 @@ pub(crate) async fn live(stage: &Stage, calls: u64, parallel: u32) -> anyhow::Re
     paying = paying.saturating_add(started.elapsed());
 
     match client.close(&stage.origin).await.context("the close")? {
-        CloseOutcome::Closed { .. } => step("closed with the service's statement; the rest is refunded"),
+        CloseOutcome::Closed { refund, .. } => {
+            ensure!(refund == cost_of(spare(calls)), "{refund} base units were refunded");
+            step(&format!("closed with the service's statement; {refund} base units are refunded"));
+        }
         other => bail!("the service did not agree to a cooperative close: {other:?}"),
     }
     let [agent, recipient] = both();
@@ -77,19 +81,28 @@ pub(crate) async fn live(stage: &Stage, calls: u64, parallel: u32) -> anyhow::Re
     })
 }
 
+fn cost_of(calls: u64) -> Amount {
+    Amount::new(PRICE.saturating_mul(calls))
+}
+
+/// Calls that are deposited for and not made.
+fn spare(calls: u64) -> u64 {
+    calls.div_ceil(10)
+}
+
 /// An agent with a deposit for the first part of the calls.
 async fn client(stage: &Stage, calls: u64, first: u64, parallel: u32) -> anyhow::Result<Client> {
-    let cost_of = |calls| Amount::new(PRICE.saturating_mul(calls));
+    let all = cost_of(calls.saturating_add(spare(calls)));
     Ok(Client::builder()
         .funder(stage.agent.clone())
         .authorized_signer(stage.hot_key.clone())
         .chain(Arc::new(stage.chain.clone()))
         .allow_mint(stage.mint.address)
         .max_price_per_call(Amount::new(PRICE))
-        .max_deposit(cost_of(calls))
-        .total_budget(Some(cost_of(calls)))
+        .max_deposit(all)
+        .total_budget(Some(all))
         .deposit(cost_of(first))
-        .rate_limit(cost_of(calls))
+        .rate_limit(all)
         .auto_top_up(false)
         .in_flight_limit(parallel)
         .store(stage.folder.path().join("client.db"))
