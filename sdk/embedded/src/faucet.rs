@@ -133,11 +133,11 @@ impl EmbeddedChain {
         instructions: impl FnOnce(&Address) -> Vec<Instruction>,
         signers: &[&Keypair],
     ) -> Result<(), ChainError> {
-        let bank = self.lock().bank.insecure_clone();
+        let mut state = self.lock();
+        let bank = state.bank.insecure_clone();
         let mut all = vec![&bank];
         all.extend(signers);
-        self.execute(&instructions(&bank.pubkey()), &all)?;
-        self.lock().executed.pop();
+        state.run(&instructions(&bank.pubkey()), &all)?;
         Ok(())
     }
 }

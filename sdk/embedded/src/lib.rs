@@ -154,6 +154,15 @@ impl EmbeddedChain {
 }
 
 impl State {
+    fn run(&mut self, instructions: &[Instruction], signers: &[&Keypair]) -> Result<Executed, ChainError> {
+        self.svm.expire_blockhash();
+        let payer = signers.first().map(|signer| signer.pubkey());
+        let message = Message::new_with_blockhash(instructions, payer.as_ref(), &self.svm.latest_blockhash());
+        let transaction = VersionedTransaction::try_new(VersionedMessage::Legacy(message), signers)
+            .map_err(|error| ChainError::Compile(error.to_string()))?;
+        self.execute(&transaction)
+    }
+
     fn execute(&mut self, transaction: &VersionedTransaction) -> Result<Executed, ChainError> {
         let bytes = transaction.message.serialize().len();
         let size = transaction.signatures.len().saturating_mul(64).saturating_add(1).saturating_add(bytes);
@@ -164,7 +173,7 @@ impl State {
         let slot = self.clock.now(&mut self.svm).slot;
         let done = self.svm.send_transaction(transaction.clone());
         let meta = done.map_err(|failed| ChainError::from_transaction(failed.err, failed.meta.logs))?;
-        let executed = Executed {
+        Ok(Executed {
             confirmation: Confirmation {
                 signature: meta.signature,
                 slot,
@@ -172,9 +181,7 @@ impl State {
                 fee: Some(meta.fee),
             },
             logs: meta.logs,
-        };
-        self.executed.push(executed.clone());
-        Ok(executed)
+        })
     }
 }
 
@@ -195,6 +202,10 @@ impl Chain for EmbeddedChain {
     }
 
     async fn send(&self, transaction: &VersionedTransaction) -> Result<Confirmation, ChainError> {
-        Ok(self.lock().execute(transaction)?.confirmation)
+        let mut state = self.lock();
+        let executed = state.execute(transaction)?;
+        let confirmation = executed.confirmation;
+        state.executed.push(executed);
+        Ok(confirmation)
     }
 }

@@ -13,6 +13,7 @@ use solana_address::Address;
 use solana_instruction::Instruction;
 
 use crate::market::Market;
+use crate::money::Wallets;
 use crate::{DEPOSIT, GRACE, INTERVAL};
 
 /// How a channel is opened by hand; the default is one that the market's service serves.
@@ -123,7 +124,7 @@ impl Market {
         let plan = Plan::new(signer.public_key(), budget, PriorityFee::default(), vec![instruction]);
         let outcome = plan.send(&self.chain, &[signer]).await;
         if matches!(outcome, Err(ChainError::Rejected(_) | ChainError::Failed { .. })) {
-            self.wallets.lock().expect("wallets").fees_of_failures += 5_000;
+            self.wallets.lock().expect("wallets").fees_of_failures += Wallets::FEE;
         }
         outcome
     }

@@ -172,6 +172,8 @@ async fn two_clients_over_one_store_share_the_channel_and_no_seq() {
     let market = Market::open().await;
     let agent = market.hire().await;
     let other = agent.second_client(&market).await;
+    // both may send the opening: of the same channel, so that only one can take place
+    market.tolerate_a_refused_transaction();
     let url = market.url("/quote");
     let clients = [&agent.client, &other];
     let calls = stream::iter(0..40).map(|call| clients[call % 2].get(&url)).buffer_unordered(16);
