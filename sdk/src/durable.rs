@@ -4,15 +4,18 @@
 //! Jobs that arrive while a commit is under way share the next one, so that a hundred parallel
 //! requests wait for one or two syncs of the disk and not for a hundred.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use rusqlite::{Connection, Savepoint, TransactionBehavior};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 /// Most jobs that share one commit: bounds how long the first of them waits.
 const GROUP: usize = 512;
+/// Most jobs that wait for a later commit. Further callers wait for room, so that a slow disk slows
+/// them down and does not fill the memory.
+const QUEUE: usize = 2 * GROUP;
 /// How long another process may hold the database before a job gives up.
 const BUSY: Duration = Duration::from_secs(10);
 
@@ -40,7 +43,8 @@ pub enum DurableError {
     /// SQLite failed: a full disk, a broken file.
     #[error("the database failed: {0}")]
     Sqlite(#[from] rusqlite::Error),
-    /// The commit failed, so the job's effect is not on disk.
+    /// The transaction could not begin, did not run to its end or failed to commit: the job's effect
+    /// is not on disk.
     #[error("the database could not commit: {0}")]
     Commit(String),
     /// The writer thread is gone.
@@ -57,13 +61,51 @@ pub enum Sharing {
     Exclusive,
 }
 
-type Reply = Box<dyn FnOnce(Result<(), String>) + Send>;
-type Job = Box<dyn FnOnce(&mut Savepoint<'_>) -> Reply + Send>;
+/// A write that waits for its turn, and then for its commit.
+trait Job: Send {
+    /// Runs the statements.
+    fn run(&mut self, savepoint: &mut Savepoint<'_>);
+    /// Tells the caller what came of the transaction.
+    fn answer(self: Box<Self>, commit: Result<(), String>);
+}
+
+struct Write<T, F> {
+    statements: Option<F>,
+    done: Option<rusqlite::Result<T>>,
+    caller: oneshot::Sender<Result<T, DurableError>>,
+}
+
+impl<T, F> Job for Write<T, F>
+where
+    T: Send,
+    F: FnOnce(&Connection) -> rusqlite::Result<T> + Send,
+{
+    fn run(&mut self, savepoint: &mut Savepoint<'_>) {
+        let Some(statements) = self.statements.take() else { return };
+        let done = statements(savepoint);
+        if done.is_err() {
+            // the job's own statements only: the group's other jobs stay
+            let _ = savepoint.rollback();
+        }
+        self.done = Some(done);
+    }
+
+    fn answer(self: Box<Self>, commit: Result<(), String>) {
+        let outcome = match (self.done, commit) {
+            (Some(Err(error)), _) => Err(DurableError::Sqlite(error)),
+            (_, Err(reason)) => Err(DurableError::Commit(reason)),
+            (Some(Ok(value)), Ok(())) => Ok(value),
+            (None, Ok(())) => Err(DurableError::Commit("the job was not run".to_owned())),
+        };
+        // the caller may have gone away; the job is done all the same
+        let _ = self.caller.send(outcome);
+    }
+}
 
 /// A handle to the writer thread. Clones share it; it ends with the last of them.
 #[derive(Clone, Debug)]
 pub struct Database {
-    jobs: Sender<Job>,
+    jobs: mpsc::Sender<Box<dyn Job>>,
 }
 
 impl Database {
@@ -78,40 +120,26 @@ impl Database {
         restrict(path).map_err(|error| open(error.to_string()))?;
         prepare(&mut connection, sharing).map_err(|error| open(busy_hint(&error)))?;
         migrate(&mut connection, path, migrations)?;
-        let (jobs, queue) = channel();
+        let (jobs, queue) = mpsc::channel(QUEUE);
         std::thread::Builder::new()
             .name("amp-database".to_owned())
-            .spawn(move || run(connection, &queue))
+            .spawn(move || run(connection, queue))
             .map_err(|error| open(error.to_string()))?;
         Ok(Self { jobs })
     }
 
     /// Runs `job` in a transaction and returns once it is on disk. Where `job` or the commit fails,
-    /// nothing of it is.
+    /// nothing of it is. Where too many wait already it waits for room first: a caller that is dropped
+    /// before there is some has written nothing.
     pub async fn write<T, F>(&self, job: F) -> Result<T, DurableError>
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
-        let (sender, receiver) = oneshot::channel();
-        let job: Job = Box::new(move |savepoint| {
-            let done = job(savepoint);
-            if done.is_err() {
-                // the job's own statements only: the group's other jobs stay
-                let _ = savepoint.rollback();
-            }
-            Box::new(move |commit| {
-                let outcome = match (done, commit) {
-                    (Err(error), _) => Err(DurableError::Sqlite(error)),
-                    (_, Err(reason)) => Err(DurableError::Commit(reason)),
-                    (Ok(value), Ok(())) => Ok(value),
-                };
-                // the caller may have gone away; the job is done all the same
-                let _ = sender.send(outcome);
-            })
-        });
-        self.jobs.send(job).map_err(|_| DurableError::Closed)?;
-        receiver.await.map_err(|_| DurableError::Closed)?
+        let (caller, outcome) = oneshot::channel();
+        let job = Box::new(Write { statements: Some(job), done: None, caller });
+        self.jobs.send(job).await.map_err(|_| DurableError::Closed)?;
+        outcome.await.map_err(|_| DurableError::Closed)?
     }
 }
 
@@ -161,29 +189,47 @@ fn busy_hint(error: &rusqlite::Error) -> String {
     }
 }
 
-fn run(mut connection: Connection, queue: &Receiver<Job>) {
-    while let Ok(first) = queue.recv() {
-        let mut replies = Vec::new();
-        let committed = group(&mut connection, first, queue, &mut replies).map_err(|error| error.to_string());
-        for reply in replies {
-            reply(committed.clone());
+fn run(mut connection: Connection, mut queue: mpsc::Receiver<Box<dyn Job>>) {
+    while let Some(first) = queue.blocking_recv() {
+        let mut jobs = vec![first];
+        // a job that panics takes its group with it, and not the thread: the unwinding drops the
+        // transaction, which rolls it back
+        let unwinding = AssertUnwindSafe(|| group(&mut connection, &mut queue, &mut jobs));
+        let committed = match catch_unwind(unwinding) {
+            Ok(committed) => committed.map_err(|error| error.to_string()),
+            Err(_) => Err("a job of the same commit panicked".to_owned()),
+        };
+        for job in jobs {
+            job.answer(committed.clone());
         }
     }
 }
 
+/// Runs `jobs` and those that queue behind them in one transaction. Whatever the outcome, every job
+/// that was taken from the queue is in `jobs`, to be answered.
 fn group(
     connection: &mut Connection,
-    first: Job,
-    queue: &Receiver<Job>,
-    replies: &mut Vec<Reply>,
+    queue: &mut mpsc::Receiver<Box<dyn Job>>,
+    jobs: &mut Vec<Box<dyn Job>>,
 ) -> rusqlite::Result<()> {
+    // before the transaction begins: where another process holds the database, those that wait do so
+    // once, together
+    while jobs.len() < GROUP
+        && let Ok(job) = queue.try_recv()
+    {
+        jobs.push(job);
+    }
     let mut transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let mut next = Some(first);
-    while let Some(job) = next {
+    for next in 0..GROUP {
+        let Some(job) = jobs.get_mut(next) else { break };
         let mut savepoint = transaction.savepoint()?;
-        replies.push(job(&mut savepoint));
+        job.run(&mut savepoint);
         savepoint.commit()?;
-        next = if replies.len() < GROUP { queue.try_recv().ok() } else { None };
+        if jobs.len() < GROUP
+            && let Ok(job) = queue.try_recv()
+        {
+            jobs.push(job);
+        }
     }
     transaction.commit()
 }
@@ -211,6 +257,75 @@ mod tests {
         assert_eq!(outcomes.iter().filter(|outcome| outcome.is_err()).count(), 1);
         assert!(matches!(outcomes[2], Err(DurableError::Sqlite(_))));
         assert_eq!(count(&database).await, 3);
+    }
+
+    #[tokio::test]
+    async fn a_job_that_panics_fails_and_the_database_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(&folder.path().join("a.db"), Sharing::Shared, SCHEMA).unwrap();
+        let panicked = database.write::<(), _>(|connection| {
+            insert(1)(connection)?;
+            panic!("told to");
+        });
+        assert!(matches!(panicked.await, Err(DurableError::Commit(reason)) if reason.contains("panicked")));
+        assert_eq!(count(&database).await, 0, "rolled back");
+        database.write(insert(1)).await.unwrap();
+        assert_eq!(count(&database).await, 1);
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_for_a_busy_database_is_told_so_and_waits_once() {
+        const PATIENCE: Duration = Duration::from_millis(200);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let database = Database::open(&path, Sharing::Shared, SCHEMA).unwrap();
+        database.write(|connection| connection.busy_timeout(PATIENCE)).await.unwrap();
+        let other = Connection::open(&path).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let begun = std::time::Instant::now();
+        for outcome in futures::future::join_all((0..20).map(|n| database.write(insert(n)))).await {
+            let error = outcome.unwrap_err();
+            assert!(matches!(&error, DurableError::Commit(reason) if reason.contains("locked")), "{error}");
+        }
+        assert!(begun.elapsed() < PATIENCE * 10, "not one after the other");
+        other.execute_batch("ROLLBACK").unwrap();
+        database.write(insert(1)).await.unwrap();
+        assert_eq!(count(&database).await, 1);
+    }
+
+    #[tokio::test]
+    async fn what_a_slow_disk_does_not_take_waits_with_its_callers() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(&folder.path().join("a.db"), Sharing::Shared, SCHEMA).unwrap();
+        let (release, released) = std::sync::mpsc::channel::<()>();
+        let (begin, begun) = oneshot::channel();
+        let slow = database.clone();
+        let slow = tokio::spawn(async move {
+            let hang = move |_: &Connection| {
+                let _ = begin.send(());
+                let _ = released.recv();
+                Ok(())
+            };
+            slow.write(hang).await
+        });
+        begun.await.unwrap();
+        let jobs: Vec<_> = (0..QUEUE + 50)
+            .map(|n| {
+                let database = database.clone();
+                tokio::spawn(async move { database.write(insert(n.try_into().unwrap())).await })
+            })
+            .collect();
+        for _ in 0..QUEUE {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!((database.jobs.max_capacity(), database.jobs.capacity()), (QUEUE, 0));
+        assert!(jobs.iter().all(|job| !job.is_finished()));
+        release.send(()).unwrap();
+        slow.await.unwrap().unwrap();
+        for job in jobs {
+            job.await.unwrap().unwrap();
+        }
+        assert_eq!(count(&database).await, i64::try_from(QUEUE).unwrap() + 50);
     }
 
     #[tokio::test]

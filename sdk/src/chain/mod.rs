@@ -57,12 +57,22 @@ pub struct ChainClock {
 pub struct Confirmation {
     /// Its first signature.
     pub signature: Signature,
-    /// The slot it landed in.
+    /// The slot it landed in; 0 where the chain does not tell.
     pub slot: u64,
     /// Compute units it used, where the chain tells.
     pub compute_units: Option<u64>,
     /// Lamports of fees, where the chain tells.
     pub fee: Option<u64>,
+}
+
+#[cfg(any(test, feature = "rpc"))]
+impl Confirmation {
+    /// A transaction that was seen confirmed, with what lookups after that brought. It landed all the
+    /// same where they failed: then the slot is 0 and the cost is not known.
+    fn seen(signature: Signature, slot: Option<u64>, cost: Option<(Option<u64>, Option<u64>)>) -> Self {
+        let (compute_units, fee) = cost.unwrap_or_default();
+        Self { signature, slot: slot.unwrap_or_default(), compute_units, fee }
+    }
 }
 
 /// Access to a cluster.
@@ -176,4 +186,18 @@ fn last_logs(logs: &[String]) -> String {
     const SHOWN: usize = 4;
     let last = logs.iter().rev().take(SHOWN).rev().map(|line| format!("\n  {line}"));
     last.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_confirmed_transaction_of_which_nothing_more_is_known_is_a_success() {
+        let signature = Signature::from([7; 64]);
+        let unknown = Confirmation { signature, slot: 0, compute_units: None, fee: None };
+        assert_eq!(Confirmation::seen(signature, None, None), unknown);
+        let known = Confirmation { signature, slot: 3, compute_units: Some(4), fee: Some(5) };
+        assert_eq!(Confirmation::seen(signature, Some(3), Some((Some(4), Some(5)))), known);
+    }
 }

@@ -59,10 +59,11 @@ impl Chain for RpcChain {
             .send_and_confirm_transaction(transaction)
             .await
             .map_err(|error| failure(error, signature))?;
-        let status = self.client.get_signature_statuses(&[signature]).await.map_err(unreachable)?;
-        let slot = status.value.into_iter().next().flatten().map(|status| status.slot);
-        let (compute_units, fee) = self.cost(&signature).await.unwrap_or_default();
-        Ok(Confirmation { signature, slot: slot.unwrap_or_default(), compute_units, fee })
+        // it is confirmed: no lookup that fails from here on makes it a failure
+        let statuses = self.client.get_signature_statuses(&[signature]).await.ok();
+        let status = statuses.and_then(|found| found.value.into_iter().next().flatten());
+        let cost = self.cost(&signature).await;
+        Ok(Confirmation::seen(signature, status.map(|status| status.slot), cost))
     }
 }
 

@@ -14,6 +14,7 @@ use solana_instruction::Instruction;
 
 use super::Client;
 use super::error::{ClientError, ProofFailure};
+use super::policy::PolicyError;
 use super::service::Service;
 use super::store::{ChannelRecord, ChannelState};
 use crate::chain::instructions::{self, CloseParties};
@@ -102,9 +103,16 @@ impl Client {
             },
             _ => record,
         };
-        let Some(account) = self.incarnation(&record).await? else {
-            self.gone(service, &record).await?;
-            return Ok(CloseOutcome::AlreadyClosed);
+        let account = match self.incarnation(&record).await? {
+            Some(account) => account,
+            None => {
+                self.gone(service, &record).await?;
+                // unless the first look was at a node that lags
+                match self.incarnation(&record).await? {
+                    Some(account) => account,
+                    None => return Ok(CloseOutcome::AlreadyClosed),
+                }
+            }
         };
         // from here on nothing more is signed for, in any process
         self.inner.store.set_state(record.id, ChannelState::Closing, Amount::ZERO).await?;
@@ -113,10 +121,11 @@ impl Client {
         }
         match self.cooperate(service, &record).await {
             Ok(statement) => match self.finish(&record, &account, Some(&statement)).await {
-                // a payout account that can't be paid must not hold the refund
-                Err(reason @ ClientError::Chain(ChainError::Rejected(_) | ChainError::Failed { .. })) => {
-                    self.force(&record, &account, reason).await
-                }
+                // a payout account that can't be paid, or is not there, must not hold the refund
+                Err(
+                    reason @ (ClientError::Chain(ChainError::Rejected(_) | ChainError::Failed { .. })
+                    | ClientError::Policy(PolicyError::RecipientRent { .. })),
+                ) => self.force(&record, &account, reason).await,
                 outcome => outcome,
             },
             Err(reason) => self.force(&record, &account, reason).await,
@@ -191,7 +200,11 @@ impl Client {
             |owner: &Address| associated_token_address(owner, &record.mint, &record.token_program);
         let mut before = Vec::new();
         for owner in [Some(&funder), statement.map(|_| &record.recipient)].into_iter().flatten() {
-            if self.chain().account(&token_account(owner)).await?.is_none() {
+            let token_account = token_account(owner);
+            if self.chain().account(&token_account).await?.is_none() {
+                if *owner == record.recipient && !settings.options.policy.pay_recipient_rent {
+                    return Err(PolicyError::RecipientRent { token_account }.into());
+                }
                 before.push(create_token_account(&payer, owner, &record.mint, &record.token_program));
             }
         }

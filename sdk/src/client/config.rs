@@ -117,6 +117,8 @@ impl ClientBuilder {
         total_budget(amount: Option<Amount>) => options.policy.total_budget = amount;
         /// Pays services without TLS that are not on this machine.
         allow_insecure(allow: bool) => options.policy.allow_insecure = allow;
+        /// Pays the rent of a service's token account where a close needs one. Default: yes.
+        pay_recipient_rent(allow: bool) => options.policy.pay_recipient_rent = allow;
         /// Base units that a step of seq authorizes. Default: 1, which makes seq a cumulative amount.
         unit_price(price: UnitPrice) => options.unit_price = price;
         /// Base units of an opening, and of each top-up. Default: a thousand calls, at least what the

@@ -91,6 +91,18 @@ pub enum ClientError {
         /// Who is named.
         named: Address,
     },
+    /// The service takes another token than the open channel holds.
+    #[error(
+        "{origin} is paid in token {known} and now takes {named}; close the channel to pay in the new token"
+    )]
+    TokenChanged {
+        /// The service.
+        origin: String,
+        /// The channel's mint.
+        known: Address,
+        /// The mint that is named now.
+        named: Address,
+    },
     /// The agent's own limits.
     #[error(transparent)]
     Policy(#[from] PolicyError),
@@ -125,6 +137,14 @@ pub enum ClientError {
         channel: Address,
         /// The field.
         field: &'static str,
+    },
+    /// The node shows neither the channel nor the program: it is no node of this client's cluster.
+    #[error(
+        "there is no AMP program {program_id} on this cluster, so its channels are not taken for closed; check the RPC address"
+    )]
+    NoProgram {
+        /// The program that is pinned.
+        program_id: Address,
     },
     /// An opening was sent, and the chain does not show it yet.
     #[error("the opening of channel {channel} is not confirmed yet; try again in a minute")]

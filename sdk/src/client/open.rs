@@ -13,7 +13,7 @@ use super::Client;
 use super::error::ClientError;
 use super::policy::PolicyError;
 use super::service::Service;
-use super::store::{ChannelRecord, ChannelState, Intent, unix_millis};
+use super::store::{ChannelRecord, ChannelState, Intent, TRANSACTION_LIFE, unix_seconds};
 use crate::chain::{
     self, ChainError, ChannelAddress, ComputeBudget, Plan, associated_token_address, instructions,
 };
@@ -22,9 +22,6 @@ use crate::chain::{
 const LOOKS: u32 = 10;
 const LOOKS_AFTER_FAILURE: u32 = 3;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(300);
-/// Seconds after which a transaction that was not seen can't land any more: a blockhash lives for 150
-/// slots, about a minute.
-const TRANSACTION_LIFE: i64 = 180;
 
 impl Client {
     /// The channel to a service: the stored one, one whose opening was interrupted, or a new one. The
@@ -38,7 +35,7 @@ impl Client {
         if let Some(record) = self.inner.store.current(&service.name).await? {
             match record.state {
                 ChannelState::Open => {
-                    service.check_recipient(&record, document)?;
+                    service.check(&record, document)?;
                     return Ok(record);
                 }
                 ChannelState::Disputed => {
@@ -49,26 +46,25 @@ impl Client {
                 }
                 _ => {
                     if let Some(adopted) = self.look_for_opening(&record).await? {
-                        service.check_recipient(&adopted, document)?;
+                        service.check(&adopted, document)?;
                         return Ok(adopted);
                     }
-                    if service.check_recipient(&record, document).is_err() || record.mint != mint_of(document)
-                    {
+                    if service.check(&record, document).is_err() {
                         self.drop_if_stale(&record).await?;
                     }
                 }
             }
         }
-        match self.open_new(service, document, price).await {
+        let record = match self.open_new(service, document, price).await {
             // another process's opening may have taken the tokens since
             Err(poor @ ClientError::InsufficientFunds { .. }) => {
-                match self.opened_meanwhile(service).await? {
-                    Some(record) => Ok(record),
-                    None => Err(poor),
-                }
+                self.opened_meanwhile(service).await?.ok_or(poor)?
             }
-            outcome => outcome,
-        }
+            outcome => outcome?,
+        };
+        // it may be another process's, for what the service named then
+        service.check(&record, document)?;
+        Ok(record)
     }
 
     async fn opened_meanwhile(&self, service: &Service) -> Result<Option<ChannelRecord>, ClientError> {
@@ -104,7 +100,14 @@ impl Client {
         };
         let policy = options.policy.clone();
         let check = move |committed| policy.check_budget(committed, deposit);
-        let record = self.inner.store.begin_open(intent, check).await??;
+        let begun = match self.inner.store.begin_open(intent.clone(), check.clone()).await? {
+            Err(PolicyError::Budget { .. }) => {
+                self.drop_stale_intents().await?;
+                self.inner.store.begin_open(intent, check).await?
+            }
+            begun => begun,
+        };
+        let record = begun?;
         if record.state != ChannelState::Opening {
             // another process was faster
             return Ok(record);
@@ -120,7 +123,8 @@ impl Client {
     }
 
     /// Whether an opening landed all the same, or another process's for the same address did, the chain
-    /// knows. The intent is dropped only when neither can have happened.
+    /// knows. The intent stays: a transaction of another process over this store may still be under way
+    /// to its address. Trying again takes the same nonce, and [`Client::drop_if_stale`] ends it.
     async fn after_failure(
         &self,
         record: &ChannelRecord,
@@ -135,7 +139,6 @@ impl Client {
                 _ => return Err(error),
             }
         }
-        self.inner.store.drop_intent(record.id).await?;
         Err(error)
     }
 
@@ -228,13 +231,32 @@ impl Client {
         Ok(())
     }
 
-    /// Drops an opening for other terms than today's, once its transaction can't land any more.
+    /// Drops an opening that the chain does not show, once its transaction can't land any more.
     pub(super) async fn drop_if_stale(&self, record: &ChannelRecord) -> Result<(), ClientError> {
-        let age = unix_millis().wrapping_div(1_000).saturating_sub(record.created_at);
+        let age = unix_seconds().saturating_sub(record.created_at);
         if age < TRANSACTION_LIFE {
             return Err(ClientError::OpeningPending { channel: record.channel });
         }
-        Ok(self.inner.store.drop_intent(record.id).await?)
+        self.check_cluster().await?;
+        if self.inner.store.drop_intent(record.id, record.created_at).await? {
+            return Ok(());
+        }
+        // begun again by another process since it was read
+        Err(ClientError::OpeningPending { channel: record.channel })
+    }
+
+    /// Openings of other services that never took place keep nothing of the budget.
+    async fn drop_stale_intents(&self) -> Result<(), ClientError> {
+        for record in self.inner.store.all().await? {
+            if record.state != ChannelState::Opening || self.look_for_opening(&record).await?.is_some() {
+                continue;
+            }
+            match self.drop_if_stale(&record).await {
+                Ok(()) | Err(ClientError::OpeningPending { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     fn terms(&self, document: &DiscoveryDocument, deposit: Amount) -> Result<Terms, ClientError> {
@@ -292,6 +314,16 @@ impl Client {
                 return Ok(nonce);
             }
             next = nonce.wrapping_add(1);
+        }
+    }
+
+    /// Whether the node's cluster has the AMP program at all: before "there is no channel" is taken for
+    /// an end. A node of another cluster, or an empty one, knows none of this client's channels.
+    pub(super) async fn check_cluster(&self) -> Result<(), ClientError> {
+        let program_id = self.inner.settings.options.program_id;
+        match self.chain().account(&program_id).await? {
+            Some(_) => Ok(()),
+            None => Err(ClientError::NoProgram { program_id }),
         }
     }
 

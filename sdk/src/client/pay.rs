@@ -1,6 +1,7 @@
 //! One paid call: the credential, the answer, and what is done about a refusal.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use amp_protocol::code::Code;
 use amp_protocol::json::{DiscoveryDocument, ErrorBody, Pricing, PricingMode};
@@ -14,8 +15,13 @@ use super::http::{Client, credential_headers};
 use super::response::{Payment, Response};
 use super::retry::{Attempts, Remedy};
 use super::service::Service;
+use super::store::ChannelRecord;
 use super::ticket::Ticket;
 use super::top_up::Raised;
+
+/// How often and how long a service is given to show a charge: it signs what is on its disk.
+const SHOWS: u32 = 3;
+const BETWEEN_SHOWS: Duration = Duration::from_millis(100);
 
 /// A call under way, and the terms it is made on.
 struct Call<'a> {
@@ -140,12 +146,13 @@ impl Call<'_> {
             }
             Remedy::TopUp(least) => self.top_up(least, ticket).await,
             Remedy::Raise(required) => {
+                let channel = ticket.channel().clone();
                 ticket.refused().await?;
                 // a higher price would explain it
                 self.document = self.client.document(self.service, true).await?;
                 self.pricing = self.document.pricing.for_route(&self.route);
                 self.check_policy()?;
-                self.ticket(required).await
+                self.raised(&channel, required).await
             }
             Remedy::Resume => {
                 self.client.status_of(self.service, ticket.channel()).await?;
@@ -157,6 +164,21 @@ impl Call<'_> {
                 Err(refusal.into())
             }
         }
+    }
+
+    /// Signs the seq that the service asks for once its signed status explains it, by lost calls that it
+    /// charged. Its word alone would buy it the price of every call that got lost.
+    async fn raised(&self, channel: &ChannelRecord, required: Seq) -> Result<Ticket, ClientError> {
+        let mut signed = self.ticket(required).await;
+        for look in 0..SHOWS {
+            if !matches!(signed, Err(ClientError::Unjustified { .. })) {
+                break;
+            }
+            tokio::time::sleep(BETWEEN_SHOWS.saturating_mul(look)).await;
+            self.client.status_of(self.service, channel).await?;
+            signed = self.ticket(required).await;
+        }
+        signed
     }
 
     async fn top_up(&self, least: Option<Amount>, ticket: Ticket) -> Result<Ticket, ClientError> {

@@ -14,7 +14,8 @@ use url::Url;
 pub struct Policy {
     /// Most that one call may cost.
     pub max_price_per_call: Amount,
-    /// Most that one channel may hold at a time: deposited, less what the service has acknowledged.
+    /// Most that one channel may hold at a time: deposited, top-ups under way included, less what the
+    /// service has acknowledged.
     pub max_deposit: Amount,
     /// Most that all channels of the store may take together, ever: what was deposited less what came
     /// back. `None`: unlimited.
@@ -29,6 +30,10 @@ pub struct Policy {
     pub max_prepay: Amount,
     /// Whether services without TLS may be paid that are not on this machine.
     pub allow_insecure: bool,
+    /// Whether a cooperative close may create the service's token account where it has none: the program
+    /// wants one beside every close statement, one that pays nothing too. Its rent, about 0.002 SOL, is
+    /// the service's from then on. Without this such a channel closes by request, after its grace.
+    pub pay_recipient_rent: bool,
 }
 
 impl Default for Policy {
@@ -42,6 +47,7 @@ impl Default for Policy {
             max_close_grace: 86_400,
             max_prepay: Amount::ZERO,
             allow_insecure: false,
+            pay_recipient_rent: true,
         }
     }
 }
@@ -108,6 +114,14 @@ pub enum PolicyError {
         grace: u32,
         /// What is allowed.
         max: u32,
+    },
+    /// The service has no token account to be paid at, and the agent does not pay for one.
+    #[error(
+        "the service has no token account {token_account}, which a close with its statement needs; allow `pay_recipient_rent`, or close after the grace period"
+    )]
+    RecipientRent {
+        /// The recipient's associated token account.
+        token_account: Address,
     },
     /// The program would refuse the channel's terms.
     #[error("the program would refuse this channel: {0}; check deposit, unit price and the service's terms")]

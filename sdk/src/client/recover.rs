@@ -17,8 +17,9 @@ use crate::chain::{self, ChannelAddress};
 const GAP: u64 = 16;
 
 impl Client {
-    /// Looks on chain for channels to the service of this URL that the store does not know, and takes
-    /// them in, with what the service says it charged as the starting point. The service is believed
+    /// Looks on chain for channels to the service of this URL that the store does not know, or took for
+    /// closed because of a wrong or lagging node. The latter go on where they were; the former it takes
+    /// in, with what the service says it charged as the starting point. The service is believed
     /// only as far as the policy would let it be owed anyway; a channel beyond that stays out, and its
     /// error is returned. Don't call this while another store uses the same keys.
     pub async fn recover(&self, url: &str) -> Result<Vec<ChannelRecord>, ClientError> {
@@ -28,8 +29,7 @@ impl Client {
         settings.options.policy.check(&document, &service.origin, Amount::ZERO)?;
         let (program_id, funder) = (settings.options.program_id, settings.funder.public_key());
         let recipient = Address::from(document.recipient.0);
-        let known: Vec<Address> =
-            self.inner.store.all().await?.into_iter().map(|record| record.channel).collect();
+        let known = self.inner.store.all().await?;
         let (mut found, mut next, mut missed) = (Vec::new(), 0_u64, 0_u64);
         while missed < GAP {
             // the same nonces that openings take, in the same order
@@ -37,8 +37,15 @@ impl Client {
             match self.account(&at.channel).await? {
                 Some(account) => {
                     missed = 0;
-                    if !known.contains(&at.channel) && self.is_ours(&account, &document) {
-                        found.push(self.take_in(&service, &account, &at).await?);
+                    match known.iter().find(|record| record.channel == at.channel) {
+                        Some(record) if wrongly_closed(record, &account) => {
+                            found.push(self.inner.store.revive(record.id, account.books.closing).await?);
+                        }
+                        Some(_) => {}
+                        None if self.is_ours(&account, &document) => {
+                            found.push(self.take_in(&service, &account, &at).await?);
+                        }
+                        None => {}
                     }
                 }
                 None => missed = missed.saturating_add(1),
@@ -104,4 +111,9 @@ impl Client {
         let store = &self.inner.store;
         Ok(store.adopt(intent, account.opened_slot, status.spent, status.last_seq).await?)
     }
+}
+
+/// Whether the store counts this very incarnation as closed, though it is on chain.
+fn wrongly_closed(record: &ChannelRecord, account: &ChannelAccount) -> bool {
+    record.state == ChannelState::Closed && record.opened_slot == account.opened_slot
 }

@@ -25,7 +25,7 @@ pub(super) struct Attempts {
 /// The next step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Remedy {
-    /// Sign this seq, if the client's own books justify it.
+    /// Sign this seq, if the service's signed status and the client's own books justify it.
     Raise(Seq),
     /// Raise the deposit to at least this, or by the usual amount; then send the same credential.
     TopUp(Option<Amount>),

@@ -10,6 +10,7 @@ use url::Url;
 
 use super::discovery::origin_text;
 use super::error::ClientError;
+use super::open::mint_of;
 use super::store::ChannelRecord;
 
 /// A service that is, or is to be, paid.
@@ -45,14 +46,14 @@ impl Service {
         (fetched.elapsed() < max_age).then(|| document.clone())
     }
 
-    /// Takes a new document in, unless it names another recipient than the open channel pays.
+    /// Takes a new document in, unless it names another recipient or token than the open channel has.
     pub(super) fn set_document(
         &self,
         document: DiscoveryDocument,
     ) -> Result<Arc<DiscoveryDocument>, ClientError> {
         let mut view = self.view();
         if let Some(channel) = &view.channel {
-            self.check_recipient(channel, &document)?;
+            self.check(channel, &document)?;
         }
         let document = Arc::new(document);
         view.document = Some((document.clone(), Instant::now()));
@@ -60,17 +61,22 @@ impl Service {
         Ok(document)
     }
 
-    /// Whether the document names the recipient that the channel pays.
-    pub(super) fn check_recipient(
+    /// Whether the document names the recipient that the channel pays, and prices in the token that it
+    /// holds: a price in one token must not be paid in another.
+    pub(super) fn check(
         &self,
         channel: &ChannelRecord,
         document: &DiscoveryDocument,
     ) -> Result<(), ClientError> {
         let (known, named) = (channel.recipient, Address::from(document.recipient.0));
-        if known == named {
-            return Ok(());
+        if known != named {
+            return Err(ClientError::RecipientChanged { origin: self.name.clone(), known, named });
         }
-        Err(ClientError::RecipientChanged { origin: self.name.clone(), known, named })
+        let (known, named) = (channel.mint, mint_of(document));
+        if known != named {
+            return Err(ClientError::TokenChanged { origin: self.name.clone(), known, named });
+        }
+        Ok(())
     }
 
     /// Whether it takes AMP, so that its routes are paid without asking first.

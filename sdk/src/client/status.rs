@@ -31,7 +31,8 @@ impl Client {
         // the newest seq again: asking exposes nothing
         let signed = self.inner.store.load(record.id).await?.ledger.last_signed;
         let status = self.ask_status(service, record, signed).await?;
-        let overcharge = self.inner.store.acknowledge(record.id, status.spent).await?;
+        let proven = status.metering_proof.as_ref().map_or(Amount::ZERO, |proof| proof.owed);
+        let overcharge = self.inner.store.acknowledge(record.id, status.spent, proven).await?;
         let ledger = overcharge.map_err(|overcharge| {
             service.forget(record.id);
             ClientError::Overcharged { origin: service.name.clone(), overcharge }

@@ -82,7 +82,7 @@ impl Client {
         self.ticket(&service, &document, price, Seq::ZERO).await
     }
 
-    /// Signs at least `at_least`, where the client's own books justify it.
+    /// Signs, where the client's own books justify at least `at_least`.
     pub(super) async fn ticket(
         &self,
         service: &Arc<Service>,
@@ -141,12 +141,14 @@ impl Client {
         document: &DiscoveryDocument,
         price: Amount,
     ) -> Result<Arc<ChannelRecord>, ClientError> {
-        if let Some(channel) = service.channel() {
-            return Ok(channel);
+        // the document may be older than the channel, where that was replaced in the meantime
+        let known = || service.channel().map(|channel| service.check(&channel, document).map(|()| channel));
+        if let Some(channel) = known() {
+            return channel;
         }
         let _gate = service.gate.lock().await;
-        if let Some(channel) = service.channel() {
-            return Ok(channel);
+        if let Some(channel) = known() {
+            return channel;
         }
         Ok(service.set_channel(self.ensure_open(service, document, price).await?))
     }

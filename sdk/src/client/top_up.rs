@@ -39,7 +39,7 @@ impl Client {
         let none = || ClientError::NoChannel { origin: service.name.clone() };
         let record = self.inner.store.current(&service.name).await?.ok_or_else(none)?;
         let account = self.live_account(&record).await?.ok_or_else(none)?;
-        let record = self.inner.store.deposited(record.id, &account).await?;
+        let record = self.inner.store.deposited(record.id, account.books.deposited).await?;
         let record = self.add(&record, Wish { missing: amount, usual: amount }).await?;
         service.set_channel(record.clone());
         Ok(record)
@@ -60,7 +60,7 @@ impl Client {
             return Ok(Raised::Gone);
         };
         // anyone may have topped it up, another task of this process included
-        let record = self.inner.store.deposited(id, &account).await?;
+        let record = self.inner.store.deposited(id, account.books.deposited).await?;
         let Some(missing) = needed.checked_sub(record.ledger.deposited).filter(|missing| !missing.is_zero())
         else {
             return Ok(Raised::Done(Box::new(record)));
@@ -77,7 +77,7 @@ impl Client {
     async fn add(&self, record: &ChannelRecord, wish: Wish) -> Result<ChannelRecord, ClientError> {
         let settings = &self.inner.settings;
         let policy = &settings.options.policy;
-        let at_risk = record.ledger.deposited.checked_sub(record.ledger.acknowledged).unwrap_or(Amount::ZERO);
+        let at_risk = record.at_risk();
         policy.check_deposit(at_risk.checked_add(wish.missing).unwrap_or(Amount::MAX))?;
         let room = policy.max_deposit.checked_sub(at_risk).unwrap_or(Amount::ZERO);
         let held = self.check_funds(&record.mint, &record.token_program, wish.missing).await?;
@@ -98,12 +98,12 @@ impl Client {
             Ok(confirmation) => {
                 tracing::info!(channel = %record.channel, %amount, signature = %confirmation.signature, "topped up");
             }
-            // it may land yet: it keeps its place in the budget
+            // it may land yet: it keeps its place in the limits for as long
             Err(error @ (ChainError::Unconfirmed { .. } | ChainError::Unreachable(_))) => {
                 return Err(error.into());
             }
             Err(error) => {
-                self.inner.store.cancel_top_up(record.id).await?;
+                self.inner.store.cancel_top_up(record.id, amount).await?;
                 return Err(error.into());
             }
         }
@@ -112,7 +112,7 @@ impl Client {
             if let Some(account) =
                 self.live_account(record).await?.filter(|now| now.books.deposited >= expected)
             {
-                return Ok(self.inner.store.deposited(record.id, &account).await?);
+                return Ok(self.inner.store.deposited(record.id, account.books.deposited).await?);
             }
             tokio::time::sleep(BETWEEN_LOOKS).await;
         }
@@ -125,7 +125,11 @@ impl Client {
         amount: Amount,
     ) -> Result<Result<(), PolicyError>, ClientError> {
         let policy = self.inner.settings.options.policy.clone();
-        let check = move |committed| policy.check_budget(committed, amount);
+        // against the store as it is now: another process may have begun a top-up too
+        let check = move |at_risk: Amount, committed| {
+            policy.check_deposit(at_risk.checked_add(amount).unwrap_or(Amount::MAX))?;
+            policy.check_budget(committed, amount)
+        };
         Ok(self.inner.store.begin_top_up(record.id, amount, check).await?)
     }
 
@@ -158,6 +162,7 @@ impl Client {
             }
             return Ok(self.inner.store.set_state(record.id, ChannelState::Closing, Amount::ZERO).await?);
         }
+        self.check_cluster().await?;
         // nobody could claim more than was signed for: the rest went to the funder
         let ledger = self.inner.store.load(record.id).await?.ledger;
         let signed = ledger.unit_price.ceiling(ledger.last_signed).amount().unwrap_or(Amount::MAX);

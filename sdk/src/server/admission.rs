@@ -4,6 +4,7 @@ use std::sync::Arc;
 use amp_protocol::account::ChannelAccount;
 use amp_protocol::money::{Amount, Seq};
 use solana_address::Address;
+use tokio::runtime::Handle;
 
 use super::books::Book;
 use super::denial::Denial;
@@ -37,7 +38,8 @@ pub struct Receipt {
 }
 
 /// A request that was admitted: its price is set aside. Dropped without a charge (the client went
-/// away, the handler failed), the price is free again; its seq stays used.
+/// away, the handler failed), the price is free again, unless [`Self::charge_if_dropped`] says
+/// otherwise; its seq stays used.
 #[must_use = "dropped, it charges nothing"]
 pub struct Admission {
     core: Arc<Core>,
@@ -45,6 +47,7 @@ pub struct Admission {
     account: Arc<ChannelAccount>,
     reservation: Option<Reservation>,
     payment: Payment,
+    if_dropped: Option<Amount>,
 }
 
 impl Admission {
@@ -60,12 +63,18 @@ impl Admission {
             seq: reservation.seq,
             price: reservation.price,
         };
-        Self { core, book, account, reservation: Some(reservation), payment }
+        Self { core, book, account, reservation: Some(reservation), payment, if_dropped: None }
     }
 
     /// Who pays, and how much at most.
     pub fn payment(&self) -> Payment {
         self.payment
+    }
+
+    /// What is charged where this is dropped, by a client that goes away while the work is under way.
+    /// A panic is not charged for.
+    pub fn charge_if_dropped(&mut self, amount: Option<Amount>) {
+        self.if_dropped = amount;
     }
 
     /// Charges `amount` base units, at most the admitted price, and returns once the charge, the
@@ -119,8 +128,18 @@ impl fmt::Debug for Admission {
 
 impl Drop for Admission {
     fn drop(&mut self) {
-        if let Some(reservation) = self.reservation.take() {
-            self.book.settle_request(|ledger| ledger.release(&reservation));
-        }
+        let Some(reservation) = self.reservation.take() else { return };
+        // without a runtime nothing can be stored, so nothing is charged
+        let runtime = Handle::try_current().ok().filter(|_| !std::thread::panicking());
+        let (Some(cost), Some(runtime)) = (self.if_dropped, runtime) else {
+            return self.book.settle_request(|ledger| ledger.release(&reservation));
+        };
+        let (core, book, account) = (self.core.clone(), self.book.clone(), self.account.clone());
+        let admission = Self::new(core, book, account, reservation);
+        runtime.spawn(async move {
+            if let Err(denial) = admission.charge(cost).await {
+                tracing::warn!(%denial, "a request whose client went away could not be charged");
+            }
+        });
     }
 }

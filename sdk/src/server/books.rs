@@ -37,6 +37,11 @@ impl Book {
         }
     }
 
+    fn restore(stored: StoredChannel) -> Arc<Self> {
+        let ledger = ChannelLedger::restore(stored.signers, stored.stopped_at, stored.statement);
+        Arc::new(Self::new(stored.incarnation, ledger))
+    }
+
     pub(crate) fn ledger(&self) -> MutexGuard<'_, ChannelLedger> {
         lock(&self.ledger)
     }
@@ -78,6 +83,14 @@ impl Book {
         lock(&self.ended).get_or_insert_with(Instant::now);
     }
 
+    /// The channel is on chain. Where it was taken for gone the node was wrong, and all is as before.
+    pub(crate) fn is_there(&self) {
+        if lock(&self.ended).take().is_some() {
+            *lock(&self.gone) = None;
+            tracing::warn!(channel = %self.incarnation, "a channel that was taken for closed is on chain");
+        }
+    }
+
     pub(crate) fn has_ended(&self) -> bool {
         lock(&self.ended).is_some()
     }
@@ -89,17 +102,22 @@ pub(crate) struct Books(Mutex<BTreeMap<Incarnation, Arc<Book>>>);
 
 impl Books {
     pub(crate) fn restore(stored: Vec<StoredChannel>) -> Self {
-        let books = stored.into_iter().map(|found| {
-            let ledger = ChannelLedger::restore(found.signers, found.stopped_at, found.statement);
-            (found.incarnation, Arc::new(Book::new(found.incarnation, ledger)))
-        });
+        let books = stored.into_iter().map(|found| (found.incarnation, Book::restore(found)));
         Self(Mutex::new(books.collect()))
     }
 
-    /// The book of an incarnation, new if it was never served.
+    /// Takes up a book that was stored, unless it is there.
+    pub(crate) fn recall(&self, stored: StoredChannel) {
+        lock(&self.0).entry(stored.incarnation).or_insert_with(|| Book::restore(stored));
+    }
+
+    /// The book of an incarnation that is on chain, new if it was never served.
     pub(crate) fn open(&self, incarnation: Incarnation) -> Arc<Book> {
         let new = || Arc::new(Book::new(incarnation, ChannelLedger::default()));
-        lock(&self.0).entry(incarnation).or_insert_with(new).clone()
+        let mut books = lock(&self.0);
+        let book = books.entry(incarnation).or_insert_with(new);
+        book.is_there();
+        book.clone()
     }
 
     /// The book of an incarnation, if there is one.
@@ -135,6 +153,22 @@ mod tests {
         assert!(!book.seen(false, patience) && !book.seen(true, patience));
         tokio::time::advance(patience).await;
         assert!(book.seen(true, patience));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_book_that_is_opened_again_has_not_ended_and_holds_what_it_did() {
+        let books = Books::default();
+        let incarnation = Incarnation { channel: [1; 32], opened_slot: 2 };
+        let book = books.open(incarnation);
+        book.ledger().stopped_at = Some(7);
+        book.seen(true, Duration::ZERO);
+        book.end();
+        assert!(books.active().is_empty());
+        assert_eq!(books.open(incarnation).ledger().stopped_at, Some(7));
+        assert_eq!(books.active().len(), 1);
+        tokio::time::advance(MEMORY_OF_ENDED).await;
+        assert_eq!(books.active().len(), 1);
+        assert!(!book.seen(true, MEMORY_OF_ENDED), "what was seen before it ended counts no more");
     }
 
     #[test]

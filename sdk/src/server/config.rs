@@ -13,6 +13,10 @@ use crate::signer::Signer;
 
 /// Most seqs a window may remember: each takes 8 bytes of every write.
 const MAX_SEQ_WINDOW: u32 = 4_096;
+/// Shortest settle interval that is served where nothing else is configured, in seconds. A channel at
+/// its rate limit can only be served on once it is settled, so its interval is how often the client
+/// can make the service pay a fee.
+const LEAST_SETTLE_INTERVAL: u32 = 60;
 
 /// What a service charges and whom it serves.
 #[derive(Clone)]
@@ -27,6 +31,8 @@ pub struct ServiceConfig {
     pub(crate) channel_max_age: Duration,
     pub(crate) watch_interval: Duration,
     pub(crate) settle_every: Option<u32>,
+    pub(crate) min_settle_interval: Option<u32>,
+    pub(crate) min_settlement: Amount,
     pub(crate) close_deadline: Duration,
     pub(crate) in_flight_wait: Duration,
     pub(crate) priority_fee: PriorityFee,
@@ -39,7 +45,7 @@ pub enum ChargeOn {
     /// Those with a status below 400.
     #[default]
     Success,
-    /// All that the handler gave.
+    /// All that the handler gave, and those that it was still working on when the client went away.
     Always,
 }
 
@@ -62,6 +68,14 @@ pub enum ConfigError {
         "settle_interval is {0} s; the program opens channels with {MIN_SETTLE_INTERVAL} to {MAX_SETTLE_INTERVAL} s"
     )]
     SettleInterval(u32),
+    /// No channel could have a settle interval that is served.
+    #[error("min_settle_interval is {least} s, above settle_interval, {most} s: no channel would be served")]
+    MinSettleInterval {
+        /// The shortest interval.
+        least: u32,
+        /// The longest.
+        most: u32,
+    },
     /// No channel could have a grace that long.
     #[error("min_close_grace is {0} s; the program opens channels with at most {MAX_CLOSE_GRACE} s")]
     CloseGraceTooLong(u32),
@@ -108,6 +122,8 @@ impl ServiceConfig {
             channel_max_age: Duration::from_secs(15),
             watch_interval: Duration::from_secs(30),
             settle_every: None,
+            min_settle_interval: None,
+            min_settlement: Amount::ZERO,
             close_deadline: Duration::from_secs(600),
             in_flight_wait: Duration::from_secs(30),
             priority_fee: PriorityFee::default(),
@@ -148,6 +164,20 @@ impl ServiceConfig {
     /// Seconds between settlements of a channel; never less than the channel's own interval.
     pub fn settle_every(self, seconds: u32) -> Self {
         Self { settle_every: Some(seconds), ..self }
+    }
+
+    /// The shortest settle interval of a channel that is served, in seconds; 60 or, where that is
+    /// less, [`Self::settle_interval`] unless set. It bounds how often a client can make the service
+    /// pay for a settlement.
+    pub fn min_settle_interval(self, seconds: u32) -> Self {
+        Self { min_settle_interval: Some(seconds), ..self }
+    }
+
+    /// The least that is worth the fee of a settlement nobody asked for, in base units; 0, unless set:
+    /// any. What is less waits until there is more, or until the channel closes. A channel whose rate
+    /// limit would never let so much be owed is not served.
+    pub fn min_settlement(self, amount: Amount) -> Self {
+        Self { min_settlement: amount, ..self }
     }
 
     /// One of [`amp_protocol::text::network`].
@@ -214,6 +244,10 @@ impl ServiceConfig {
         if !(MIN_SETTLE_INTERVAL..=MAX_SETTLE_INTERVAL).contains(&interval) {
             return Err(ConfigError::SettleInterval(interval));
         }
+        let least = self.least_settle_interval();
+        if least > interval {
+            return Err(ConfigError::MinSettleInterval { least, most: interval });
+        }
         if self.seq_window > MAX_SEQ_WINDOW {
             return Err(ConfigError::SeqWindow(self.seq_window));
         }
@@ -260,6 +294,22 @@ impl ServiceConfig {
         self.settle_every.unwrap_or(self.pricing.default.settle_interval)
     }
 
+    /// The shortest settle interval that is served.
+    pub(crate) fn least_settle_interval(&self) -> u32 {
+        self.min_settle_interval.unwrap_or(LEAST_SETTLE_INTERVAL.min(self.pricing.default.settle_interval))
+    }
+
+    /// The lowest rate limit that is served. Where the next price passes the limit, what is owed must
+    /// be worth a settlement, or the channel would be neither settled nor served again.
+    pub(crate) fn least_rate_limit(&self) -> Amount {
+        if self.min_settlement.is_zero() {
+            return Amount::ZERO;
+        }
+        let rates = self.pricing.routes.values().chain(self.pricing.tools.values()).map(|route| route.rate);
+        let highest = rates.fold(self.pricing.default.rate, Amount::max);
+        self.min_settlement.checked_add(highest).unwrap_or(Amount::MAX)
+    }
+
     /// `GET /.well-known/amp.json`.
     pub(crate) fn discovery(&self) -> DiscoveryDocument {
         DiscoveryDocument {
@@ -295,6 +345,23 @@ mod tests {
         let refused = ConfigError::CloseGraceTooShort { grace: 45, blind: 45 };
         assert_eq!(config().min_close_grace(45).check(), Err(refused));
         assert_eq!(config().min_close_grace(46).check(), Ok(()));
+    }
+
+    #[test]
+    fn the_shortest_interval_is_a_minute_or_less_and_never_above_the_longest() {
+        assert_eq!(config().least_settle_interval(), 60);
+        assert_eq!(config().settle_interval(5).least_settle_interval(), 5);
+        assert_eq!(config().settle_interval(5).check(), Ok(()));
+        assert_eq!(config().settle_interval(5).min_settle_interval(5).check(), Ok(()));
+        let refused = ConfigError::MinSettleInterval { least: 6, most: 5 };
+        assert_eq!(config().settle_interval(5).min_settle_interval(6).check(), Err(refused));
+    }
+
+    #[test]
+    fn the_lowest_rate_leaves_room_for_the_dearest_call_above_what_is_settled() {
+        let config = config().route("/v1", Amount::new(30)).tool("draw", Amount::new(20));
+        assert_eq!(config.least_rate_limit(), Amount::ZERO);
+        assert_eq!(config.min_settlement(Amount::new(100)).least_rate_limit(), Amount::new(130));
     }
 
     #[test]

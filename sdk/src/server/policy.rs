@@ -52,6 +52,16 @@ pub(crate) fn check(config: &ServiceConfig, channel: Key, account: &ChannelAccou
             "the channel's settle_interval is {interval} s; open one with at most {most}"
         ));
     }
+    let least = config.least_settle_interval();
+    if interval < least {
+        return refuse(format!(
+            "the channel's settle_interval is {interval} s; open one with at least {least}"
+        ));
+    }
+    let (rate, least) = (account.terms.rate_limit(), config.least_rate_limit());
+    if rate < least {
+        return refuse(format!("the channel's rate_limit is {rate}; open one with at least {least}"));
+    }
     Ok(())
 }
 
@@ -63,9 +73,10 @@ mod tests {
 
     fn refusal(change: impl FnOnce(&mut ChannelAccount)) -> Option<(Code, String)> {
         let bench = Bench::new();
+        let config = bench.config().min_settlement(Amount::new(90));
         let mut account = bench.account();
         change(&mut account);
-        match check(&bench.config(), CHANNEL, &account) {
+        match check(&config, CHANNEL, &account) {
             Err(Denial::Refused(body)) => Some((body.error, body.message)),
             Err(other) => panic!("{other}"),
             Ok(()) => None,
@@ -76,13 +87,15 @@ mod tests {
     fn each_rule_of_the_policy_refuses_with_its_code_and_says_what_to_open() {
         assert_eq!(refusal(|_| ()), None);
         type Change = fn(&mut ChannelAccount);
-        let cases: [(Change, Code, &str); 6] = [
+        let cases: [(Change, Code, &str); 8] = [
             (|account| account.recipient = [9; 32], Code::NoChannel, "open one with recipient"),
             (|account| account.mint = [9; 32], Code::NoChannel, "open one with mint"),
             (|account| account.books.closing = true, Code::Closed, "open a new one"),
             (|account| account.books.deposited = Amount::new(9), Code::DepositLow, "below 10"),
             (|account| account.terms.close_grace = 3_599, Code::NoChannel, "at least 3600"),
             (|account| account.terms.settle_interval = 3_601, Code::NoChannel, "at most 3600"),
+            (|account| account.terms.settle_interval = 59, Code::NoChannel, "at least 60"),
+            (|account| account.terms.rate_limit = 99, Code::NoChannel, "at least 100"),
         ];
         for (change, code, hint) in cases {
             let (found, message) = refusal(change).unwrap();

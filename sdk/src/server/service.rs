@@ -204,8 +204,10 @@ impl Core {
         let seen = view(Freshness::Cached).await?;
         let Some(account) = &seen else {
             let newer = view(Freshness::Since(arrived)).await?.ok_or_else(|| self.unknown(credential))?;
+            self.remember(credential, &newer).await?;
             return attempt(&newer).map_err(|refused| refused.denial);
         };
+        self.remember(credential, account).await?;
         let refused = match attempt(account) {
             Ok(done) => return Ok(done),
             Err(refused) => refused,
@@ -218,10 +220,32 @@ impl Core {
             }
             Remedy::Look => match view(Freshness::Since(arrived)).await? {
                 Some(same) if Arc::ptr_eq(&same, account) => Err(refused.denial),
-                Some(newer) => attempt(&newer).map_err(|refused| refused.denial),
+                Some(newer) => {
+                    self.remember(credential, &newer).await?;
+                    attempt(&newer).map_err(|refused| refused.denial)
+                }
                 None => Err(self.unknown(credential)),
             },
         }
+    }
+
+    /// Takes up the books of a channel that was served before, was taken for closed and forgotten, and
+    /// is on chain after all: new books would serve its used seqs again. Who does not hold the
+    /// signer's key makes no work for the store.
+    async fn remember(&self, credential: &CredentialBody, account: &ChannelAccount) -> Result<(), Denial> {
+        let channel = credential.channel.0;
+        let incarnation = incarnation(channel, account);
+        if self.books.find(&incarnation).is_some()
+            || policy::check_payee(&self.config, channel, account).is_err()
+            || verify(credential, account).is_err()
+        {
+            return Ok(());
+        }
+        let stored = self.store.recall(incarnation, self.config.seq_window).await;
+        if let Some(stored) = stored.map_err(|error| Denial::store(&error))? {
+            self.books.recall(stored);
+        }
+        Ok(())
     }
 
     /// There is no channel at the address; its last signer is told that it was closed.

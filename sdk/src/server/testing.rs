@@ -290,6 +290,14 @@ impl Store for BreakableStore {
         self.inner.load(identity, seq_window).await
     }
 
+    async fn recall(
+        &self,
+        incarnation: Incarnation,
+        seq_window: u32,
+    ) -> Result<Option<StoredChannel>, StoreError> {
+        self.inner.recall(incarnation, seq_window).await
+    }
+
     async fn commit(&self, incarnation: Incarnation, record: SignerRecord) -> Result<(), StoreError> {
         self.check().await?;
         self.inner.commit(incarnation, record).await

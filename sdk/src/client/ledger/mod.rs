@@ -31,7 +31,8 @@ pub struct Ask {
     pub price: Amount,
     /// Signed on top, where the deposit has room.
     pub prepay: Amount,
-    /// The seq that the service asked for; honoured only as far as calls that were agreed to need it.
+    /// The seq that the service asked for. It is no reason to sign more: where the books as they are need
+    /// less, nothing is signed. Lost calls that were charged must be acknowledged first.
     pub at_least: Seq,
 }
 
@@ -46,8 +47,10 @@ pub enum LedgerError {
         /// What was deposited.
         deposited: Amount,
     },
-    /// The service wants a higher seq than all calls that were agreed to can need.
-    #[error("the service asks for seq {required}, the calls that were agreed to need at most {justified}")]
+    /// The service wants a higher seq than what it has shown to be charged, and the calls in flight, need.
+    #[error(
+        "the service asks for seq {required}, what it has shown to be charged and the calls in flight need at most {justified}"
+    )]
     Unjustified {
         /// What it asks for.
         required: Seq,
@@ -120,12 +123,10 @@ impl Ledger {
         // them twice
         let expected = self.acknowledged.checked_add(self.in_flight).ok_or(overflow)?.min(self.agreed);
         let needed = expected.checked_add(ask.price).ok_or(overflow)?;
-        let justified = self.agreed.checked_add(ask.price).ok_or(overflow)?;
-        let justified = self.unit_price.seq_covering(justified).max(step);
-        if ask.at_least > justified {
-            return Err(LedgerError::Unjustified { required: ask.at_least, justified });
+        let least = self.unit_price.seq_covering(needed).max(step);
+        if ask.at_least > least {
+            return Err(LedgerError::Unjustified { required: ask.at_least, justified: least });
         }
-        let least = step.max(ask.at_least).max(self.unit_price.seq_covering(needed));
         let ahead = needed.checked_add(ask.prepay).map(|sum| self.unit_price.seq_covering(sum));
         let ahead = ahead.unwrap_or(least).max(least);
         [ahead, least]

@@ -77,13 +77,18 @@ fn prepay_is_signed_where_the_deposit_has_room_and_left_out_where_not() {
 }
 
 #[test]
-fn a_seq_the_service_asks_for_is_signed_only_as_far_as_lost_calls_justify_it() {
+fn a_seq_the_service_asks_for_is_signed_only_as_far_as_charged_lost_calls_justify_it() {
     let books = pay(ledger(1, 1_000), 100).1.lost(Amount::new(100));
     let at_least = |seq| Ask { at_least: Seq::new(seq), ..ask(100) };
-    assert_eq!(books.reserve(at_least(200)).unwrap().0, Seq::new(200));
-    let justified = Seq::new(200);
-    let refused = LedgerError::Unjustified { required: Seq::new(201), justified };
-    assert_eq!(books.reserve(at_least(201)), Err(refused));
+    let refused = |required, justified| {
+        let (required, justified) = (Seq::new(required), Seq::new(justified));
+        Err(LedgerError::Unjustified { required, justified })
+    };
+    assert_eq!(books.reserve(at_least(101)).unwrap().0, Seq::new(101));
+    assert_eq!(books.reserve(at_least(102)), refused(102, 101));
+    let charged = books.acknowledge(Amount::new(100)).unwrap();
+    assert_eq!(charged.reserve(at_least(200)).unwrap().0, Seq::new(200));
+    assert_eq!(charged.reserve(at_least(201)), refused(201, 200));
 }
 
 #[test]
@@ -168,7 +173,8 @@ proptest! {
                     }
                     Some(Err(required)) => {
                         let Call { price, .. } = calls.swap_remove(at);
-                        books = books.refused(Amount::new(price));
+                        // and its status shows what it charged
+                        books = books.refused(Amount::new(price)).acknowledge(Amount::new(service.spent)).unwrap();
                         let again = books.reserve(Ask { at_least: Seq::new(required), ..ask(price) });
                         prop_assert!(again.is_ok(), "{:?} for {}", again, required);
                     }

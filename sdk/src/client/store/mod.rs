@@ -13,7 +13,6 @@ use std::path::Path;
 use std::pin::pin;
 use std::time::{Duration, SystemTime};
 
-use amp_protocol::account::ChannelAccount;
 use amp_protocol::money::{Amount, Seq};
 use futures::FutureExt as _;
 use futures::future::{Either, select};
@@ -27,6 +26,10 @@ use crate::durable::{Database, DurableError, Sharing};
 pub(super) use opening::Intent;
 pub use schema::{ChannelRecord, ChannelState};
 use schema::{first, load, save};
+
+/// Seconds after which a transaction that was not seen can't land any more: a blockhash lives for 150
+/// slots, about a minute.
+pub(super) const TRANSACTION_LIFE: i64 = 180;
 
 /// Whose channels: a store may hold those of several keys and programs.
 #[derive(Clone, Copy, Debug)]
@@ -186,58 +189,67 @@ impl Store {
         let _ = self.resolve(reservation, Outcome::Lost).now_or_never();
     }
 
-    /// Books what the service says it charged in all.
+    /// Books what the service says it charged in all, as far as it has `proven` it by its signature; all
+    /// it says must have been agreed to.
     pub(super) async fn acknowledge(
         &self,
         id: i64,
         total: Amount,
+        proven: Amount,
     ) -> Result<Result<Ledger, Overcharge>, DurableError> {
         let horizon = self.horizon();
         self.soon(move |connection| {
-            let after = load(connection, id, horizon)?.ledger.acknowledge(total);
+            let ledger = load(connection, id, horizon)?.ledger;
+            let after = ledger.acknowledge(total).and_then(|_| ledger.acknowledge(proven));
             book(connection, id, after)
         })
         .await
     }
 
-    /// Begins a top-up: it counts toward the budget from now on.
+    /// Begins a top-up, beside those that are pending: it counts toward the limits from now on, for
+    /// every process. `check` is given what is at risk in the channel and committed in all so far.
     pub(super) async fn begin_top_up(
         &self,
         id: i64,
         amount: Amount,
-        check: impl FnOnce(Amount) -> Result<(), super::PolicyError> + Send + 'static,
+        check: impl FnOnce(Amount, Amount) -> Result<(), super::PolicyError> + Send + 'static,
     ) -> Result<Result<(), super::PolicyError>, DurableError> {
         let owner = self.owner;
         self.database
             .write(move |connection| {
-                if let Err(error) = check(opening::committed(connection, &owner, None)?) {
+                let record = load(connection, id, i64::MAX)?;
+                if let Err(error) = check(record.at_risk(), opening::committed(connection, &owner, None)?) {
                     return Ok(Err(error));
                 }
-                set_topping_up(connection, id, amount)?;
+                let pending = record.topping_up.checked_add(amount).unwrap_or(Amount::MAX);
+                let sql = "UPDATE channels SET topping_up = ?2, topping_up_at = ?3 WHERE id = ?1";
+                connection.execute(sql, params![id, pending.get().cast_signed(), unix_seconds()])?;
                 Ok(Ok(()))
             })
             .await
     }
 
     /// A top-up that can't have happened.
-    pub(super) async fn cancel_top_up(&self, id: i64) -> Result<(), DurableError> {
-        self.database.write(move |connection| set_topping_up(connection, id, Amount::ZERO)).await
+    pub(super) async fn cancel_top_up(&self, id: i64, amount: Amount) -> Result<(), DurableError> {
+        self.database
+            .write(move |connection| {
+                let pending = load(connection, id, i64::MAX)?.topping_up;
+                no_longer_pending(connection, id, pending, amount)
+            })
+            .await
     }
 
     /// Takes over what the chain says of the deposit.
-    pub(super) async fn deposited(
-        &self,
-        id: i64,
-        account: &ChannelAccount,
-    ) -> Result<ChannelRecord, DurableError> {
-        let (deposited, horizon) = (account.books.deposited, self.horizon());
+    pub(super) async fn deposited(&self, id: i64, deposited: Amount) -> Result<ChannelRecord, DurableError> {
+        let horizon = self.horizon();
         self.database
             .write(move |connection| {
-                let mut ledger = load(connection, id, horizon)?.ledger;
+                let ChannelRecord { mut ledger, topping_up, .. } = load(connection, id, horizon)?;
                 // never down: nodes lag behind each other
+                let landed = deposited.checked_sub(ledger.deposited).unwrap_or(Amount::ZERO);
                 ledger.deposited = ledger.deposited.max(deposited);
                 save(connection, id, &ledger)?;
-                set_topping_up(connection, id, Amount::ZERO)?;
+                no_longer_pending(connection, id, topping_up, landed)?;
                 load(connection, id, horizon)
             })
             .await
@@ -301,9 +313,16 @@ fn book(
     Ok(after)
 }
 
-fn set_topping_up(connection: &Connection, id: i64, amount: Amount) -> rusqlite::Result<()> {
+/// Takes `amount` off what is pending; the age of the rest stays.
+fn no_longer_pending(
+    connection: &Connection,
+    id: i64,
+    pending: Amount,
+    amount: Amount,
+) -> rusqlite::Result<()> {
+    let rest = pending.checked_sub(amount).unwrap_or(Amount::ZERO);
     let sql = "UPDATE channels SET topping_up = ?2 WHERE id = ?1";
-    connection.execute(sql, params![id, amount.get().cast_signed()]).map(drop)
+    connection.execute(sql, params![id, rest.get().cast_signed()]).map(drop)
 }
 
 fn current(connection: &Connection, owner: &Owner, origin: &str) -> rusqlite::Result<Option<ChannelRecord>> {
@@ -313,8 +332,13 @@ fn current(connection: &Connection, owner: &Owner, origin: &str) -> rusqlite::Re
     first(connection, &condition, params![program_id, funder, authorized_signer, origin])
 }
 
+/// Unix seconds.
+pub(super) fn unix_seconds() -> i64 {
+    unix_millis().wrapping_div(1_000)
+}
+
 /// Unix milliseconds. A clock before 1970 counts as 1970.
-pub(super) fn unix_millis() -> i64 {
+fn unix_millis() -> i64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

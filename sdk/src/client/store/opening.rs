@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 use solana_address::Address;
 
 use super::schema::{COLUMNS, first, load, read, save};
-use super::{ChannelRecord, ChannelState, Ledger, Owner, Store, current, unix_millis};
+use super::{ChannelRecord, ChannelState, Ledger, Owner, Store, current, unix_seconds};
 use crate::chain::ChannelAddress;
 use crate::client::PolicyError;
 use crate::durable::DurableError;
@@ -74,8 +74,8 @@ impl Store {
                 save(connection, id, &fresh)?;
                 // its age counts from the newest transaction: that one can land for a while yet
                 let sql = "UPDATE channels SET unit_price = ?2, created_at = ?3 WHERE id = ?1";
-                let now = unix_millis().wrapping_div(1_000);
-                connection.execute(sql, params![id, intent.unit_price.get().cast_signed(), now])?;
+                connection
+                    .execute(sql, params![id, intent.unit_price.get().cast_signed(), unix_seconds()])?;
                 load(connection, id, i64::MAX).map(Ok)
             })
             .await
@@ -110,11 +110,33 @@ impl Store {
             .await
     }
 
-    /// Forgets an opening that can't have happened.
-    pub(in crate::client) async fn drop_intent(&self, id: i64) -> Result<(), DurableError> {
-        let sql = "DELETE FROM channels WHERE id = ?1 AND state = ?2";
+    /// Forgets an opening that can't have happened, unless it was begun again after `created_at`.
+    /// Returns whether it is gone now.
+    pub(in crate::client) async fn drop_intent(
+        &self,
+        id: i64,
+        created_at: i64,
+    ) -> Result<bool, DurableError> {
+        let sql = "DELETE FROM channels WHERE id = ?1 AND state = ?2 AND created_at = ?3";
+        let values = [id, ChannelState::Opening.number(), created_at];
+        self.database.write(move |connection| Ok(connection.execute(sql, values)? > 0)).await
+    }
+
+    /// Takes a channel back that counted as closed and is on chain all the same: a node had lagged, or
+    /// was of another cluster. One that is `closing` still has to be closed, any other pays on.
+    pub(in crate::client) async fn revive(
+        &self,
+        id: i64,
+        closing: bool,
+    ) -> Result<ChannelRecord, DurableError> {
+        let state = if closing { ChannelState::Closing } else { ChannelState::Open };
+        let sql = "UPDATE channels SET state = ?2, refunded = 0 WHERE id = ?1 AND state = ?3";
+        let values = [id, state.number(), ChannelState::Closed.number()];
         self.database
-            .write(move |connection| connection.execute(sql, [id, ChannelState::Opening.number()]).map(drop))
+            .write(move |connection| {
+                connection.execute(sql, values)?;
+                load(connection, id, i64::MAX)
+            })
             .await
     }
 
@@ -187,7 +209,7 @@ fn insert(
             authorized_signer,
             intent.origin,
             state.number(),
-            unix_millis().wrapping_div(1_000),
+            unix_seconds(),
             intent.recipient.to_bytes(),
             intent.mint.to_bytes(),
             intent.token_program.to_bytes(),

@@ -5,9 +5,11 @@ use amp_protocol::money::{Amount, Seq, UnitPrice};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use solana_address::Address;
 
+use super::{TRANSACTION_LIFE, unix_seconds};
 use crate::client::ledger::Ledger;
 
-pub(super) const MIGRATIONS: &[&str] = &["
+pub(super) const MIGRATIONS: &[&str] = &[
+    "
 CREATE TABLE channels (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     program_id BLOB NOT NULL, funder BLOB NOT NULL, authorized_signer BLOB NOT NULL,
@@ -27,7 +29,12 @@ CREATE TABLE in_flight (
     price INTEGER NOT NULL, sent_at INTEGER NOT NULL
 );
 CREATE INDEX in_flight_by_channel ON in_flight (channel_id);
-"];
+",
+    "
+ALTER TABLE channels ADD COLUMN topping_up_at INTEGER NOT NULL DEFAULT 0;
+UPDATE channels SET topping_up_at = CAST(strftime('%s', 'now') AS INTEGER) WHERE topping_up != 0;
+",
+];
 
 /// Where a channel is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +94,7 @@ pub struct ChannelRecord {
     pub opened_slot: u64,
     /// Came back at close.
     pub refunded: Amount,
-    /// A top-up that was sent and not seen confirmed.
+    /// Top-ups that were sent, were not seen confirmed, and may land yet: as of the reading.
     pub topping_up: Amount,
     /// Unix seconds at which the opening was decided.
     pub created_at: i64,
@@ -96,6 +103,12 @@ pub struct ChannelRecord {
 }
 
 impl ChannelRecord {
+    /// What it holds, or may hold soon, and the service has not charged yet.
+    pub(in crate::client) fn at_risk(&self) -> Amount {
+        let deposited = self.ledger.deposited.checked_add(self.topping_up).unwrap_or(Amount::MAX);
+        deposited.checked_sub(self.ledger.acknowledged).unwrap_or(Amount::ZERO)
+    }
+
     /// What it takes of the total budget.
     pub(in crate::client) fn committed(&self) -> Amount {
         let deposited = self.ledger.deposited.checked_add(self.topping_up).unwrap_or(Amount::MAX);
@@ -105,7 +118,8 @@ impl ChannelRecord {
 
 /// The columns that [`read`] reads, in its order.
 pub(super) const COLUMNS: &str = "id, origin, state, channel, vault, recipient, mint, token_program, rent_payer, \
-    nonce, opened_slot, refunded, topping_up, created_at, unit_price, deposited, last_signed, acknowledged, agreed";
+    nonce, opened_slot, refunded, topping_up, created_at, unit_price, deposited, last_signed, acknowledged, agreed, \
+    topping_up_at";
 
 pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<ChannelRecord> {
     let key = |at: usize| row.get::<_, [u8; 32]>(at).map(Address::from);
@@ -125,7 +139,11 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<ChannelRecord> {
         nonce: number(9)?,
         opened_slot: number(10)?,
         refunded: amount(11)?,
-        topping_up: amount(12)?,
+        topping_up: if unix_seconds().saturating_sub(row.get(19)?) < TRANSACTION_LIFE {
+            amount(12)?
+        } else {
+            Amount::ZERO
+        },
         created_at: row.get(13)?,
         ledger: Ledger {
             last_signed: Seq::new(number(16)?),

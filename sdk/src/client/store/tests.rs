@@ -14,6 +14,14 @@ fn open(folder: &TempDir, in_flight_for: Duration) -> Store {
     Store::open(&folder.path().join("client.db"), OWNER, in_flight_for).unwrap()
 }
 
+impl Store {
+    /// Makes all openings old.
+    pub(in crate::client) async fn age_openings(&self) {
+        let age = "UPDATE channels SET created_at = 1";
+        self.database.write(move |connection| connection.execute(age, []).map(drop)).await.unwrap();
+    }
+}
+
 fn intent(deposit: u64) -> Intent {
     Intent {
         origin: "https://a.example".to_owned(),
@@ -125,8 +133,81 @@ async fn an_opening_begun_again_is_as_young_as_its_newest_transaction() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(&folder, HOUR);
     store.begin_open(intent(100), |_| Ok(())).await.unwrap().unwrap();
-    let age = "UPDATE channels SET created_at = 1";
-    store.database.write(move |connection| connection.execute(age, []).map(drop)).await.unwrap();
+    store.age_openings().await;
     let again = store.begin_open(intent(100), |_| Ok(())).await.unwrap().unwrap();
     assert!(again.created_at > 1, "or it would be dropped while that one can land");
+}
+
+/// What `begin_top_up` gave to its check: at risk in the channel, committed in all.
+async fn topped_up(store: &Store, id: i64, amount: u64) -> (u64, u64) {
+    let (sender, seen) = std::sync::mpsc::channel();
+    let check = move |at_risk: Amount, committed: Amount| {
+        sender.send((at_risk.get(), committed.get())).unwrap();
+        Ok(())
+    };
+    store.begin_top_up(id, Amount::new(amount), check).await.unwrap().unwrap();
+    seen.recv().unwrap()
+}
+
+#[tokio::test]
+async fn pending_top_ups_add_up_and_shrink_by_what_lands() {
+    let folder = tempfile::tempdir().unwrap();
+    let stores = [open(&folder, HOUR), open(&folder, HOUR)];
+    let id = adopted(&stores[0], 1_000).await.id;
+    assert_eq!(topped_up(&stores[0], id, 500).await, (1_000, 1_000));
+    assert_eq!(topped_up(&stores[1], id, 200).await, (1_500, 1_500));
+    // a look that shows nothing new takes nothing off
+    assert_eq!(stores[1].deposited(id, Amount::new(1_000)).await.unwrap().topping_up, Amount::new(700));
+    assert_eq!(stores[0].deposited(id, Amount::new(1_500)).await.unwrap().topping_up, Amount::new(200));
+    stores[0].cancel_top_up(id, Amount::new(200)).await.unwrap();
+    let record = stores[1].load(id).await.unwrap();
+    assert_eq!((record.topping_up, record.committed()), (Amount::ZERO, Amount::new(1_500)));
+}
+
+#[tokio::test]
+async fn a_top_up_that_can_not_land_any_more_is_not_pending() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder, HOUR);
+    let id = adopted(&store, 1_000).await.id;
+    topped_up(&store, id, 500).await;
+    for (age, pending) in [(TRANSACTION_LIFE - 5, 500), (TRANSACTION_LIFE, 0)] {
+        let sql = "UPDATE channels SET topping_up_at = ?1";
+        let since = unix_seconds() - age;
+        store.database.write(move |connection| connection.execute(sql, [since]).map(drop)).await.unwrap();
+        let record = store.load(id).await.unwrap();
+        assert_eq!(
+            (record.topping_up, record.committed()),
+            (Amount::new(pending), Amount::new(1_000 + pending))
+        );
+    }
+    // and a new one does not make it count again
+    assert_eq!(topped_up(&store, id, 20).await, (1_000, 1_000));
+    assert_eq!(store.load(id).await.unwrap().topping_up, Amount::new(20));
+}
+
+#[tokio::test]
+async fn a_store_of_the_first_release_keeps_its_channels_and_pending_top_ups() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("client.db");
+    let old = Database::open(&path, Sharing::Shared, &schema::MIGRATIONS[..1]).unwrap();
+    let sql = "INSERT INTO channels (program_id, funder, authorized_signer, origin, state, created_at, recipient, \
+        mint, token_program, rent_payer, nonce, channel, vault, opened_slot, unit_price, deposited, topping_up) \
+        VALUES (?1, ?2, ?3, 'https://a.example', 1, 1, ?1, ?1, ?1, ?1, 0, ?1, ?1, 7, 1, 1000, 500)";
+    let keys = OWNER.keys();
+    old.write(move |connection| connection.execute(sql, keys).map(drop)).await.unwrap();
+    drop(old);
+    let record = open(&folder, HOUR).current("https://a.example").await.unwrap().unwrap();
+    assert_eq!((record.opened_slot, record.topping_up), (7, Amount::new(500)));
+}
+
+#[tokio::test]
+async fn an_opening_that_was_begun_again_is_not_dropped_for_its_old_age() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder, HOUR);
+    store.begin_open(intent(100), |_| Ok(())).await.unwrap().unwrap();
+    store.age_openings().await;
+    let old = store.current("https://a.example").await.unwrap().unwrap();
+    let young = store.begin_open(intent(100), |_| Ok(())).await.unwrap().unwrap();
+    assert!(!store.drop_intent(old.id, old.created_at).await.unwrap());
+    assert!(store.drop_intent(old.id, young.created_at).await.unwrap());
 }

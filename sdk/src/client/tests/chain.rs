@@ -34,6 +34,8 @@ pub(super) enum Weather {
     Late,
     /// It is never seen again.
     Dropped,
+    /// It fails, and its sender is told.
+    Refused,
 }
 
 pub(super) struct State {
@@ -48,6 +50,8 @@ pub(super) struct State {
     pub(super) payout_fails: bool,
     /// So many reads of channels are at a node that has not seen them.
     pub(super) lagging: u32,
+    /// Reads are at a node of another cluster.
+    pub(super) elsewhere: bool,
     accounts: HashMap<Address, AccountSnapshot>,
     late: Vec<VersionedTransaction>,
 }
@@ -57,6 +61,7 @@ pub(super) struct FakeChain(Mutex<State>);
 impl FakeChain {
     pub(super) fn new() -> Self {
         let mint = AccountSnapshot { owner: TOKEN_PROGRAM, lamports: 1, data: vec![6; 82] };
+        let program = AccountSnapshot { owner: MINT, lamports: 1, data: Vec::new() };
         Self(Mutex::new(State {
             slot: 1,
             time: 1_000_000,
@@ -65,7 +70,8 @@ impl FakeChain {
             tamper: None,
             payout_fails: false,
             lagging: 0,
-            accounts: [(MINT, mint)].into(),
+            elsewhere: false,
+            accounts: [(MINT, mint), (PROGRAM_ID, program)].into(),
             late: Vec::new(),
         }))
     }
@@ -82,6 +88,11 @@ impl FakeChain {
         self.state().tokens(&associated_token_address(owner, &MINT, &TOKEN_PROGRAM))
     }
 
+    pub(super) fn has_token_account(&self, owner: &Address) -> bool {
+        let account = associated_token_address(owner, &MINT, &TOKEN_PROGRAM);
+        self.state().accounts.contains_key(&account)
+    }
+
     pub(super) fn count(&self, name: &str) -> usize {
         self.state().done.iter().filter(|done| **done == name).count()
     }
@@ -94,6 +105,13 @@ impl FakeChain {
     /// The recipient closes on its own: the whole vault goes back.
     pub(super) fn remove(&self, address: &Address) {
         self.state().accounts.remove(address);
+    }
+
+    pub(super) fn edit(&self, address: &Address, change: impl FnOnce(&mut ChannelAccount)) {
+        let mut state = self.state();
+        let mut channel = state.read(address);
+        change(&mut channel);
+        state.write(*address, &channel);
     }
 
     pub(super) fn land(&self) {
@@ -276,7 +294,7 @@ impl State {
 impl Chain for FakeChain {
     async fn account(&self, address: &Address) -> Result<Option<AccountSnapshot>, ChainError> {
         let mut state = self.state();
-        let account = state.accounts.get(address).cloned();
+        let account = state.accounts.get(address).filter(|_| !state.elsewhere).cloned();
         if state.lagging > 0 && account.as_ref().is_some_and(|account| account.owner == PROGRAM_ID) {
             state.lagging -= 1;
             return Ok(None);
@@ -301,6 +319,9 @@ impl Chain for FakeChain {
         let unheard = || ChainError::Unconfirmed { signature, reason: "told to".to_owned() };
         match state.weather.take() {
             Some(Weather::Dropped) => return Err(unheard()),
+            Some(Weather::Refused) => {
+                return Err(ChainError::from_transaction(TransactionError::BlockhashNotFound, Vec::new()));
+            }
             Some(Weather::Late) => {
                 state.late.push(transaction.clone());
                 return Err(unheard());

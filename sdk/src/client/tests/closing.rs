@@ -1,7 +1,7 @@
 use amp_protocol::money::Amount;
 
 use super::*;
-use crate::client::{CloseOutcome, ProofFailure};
+use crate::client::{CloseOutcome, PolicyError, ProofFailure};
 
 const START: u64 = 1_000_000;
 
@@ -159,4 +159,54 @@ async fn a_service_that_can_not_be_paid_does_not_hold_the_refund() {
     let outcome = client.close(&world.service.origin).await.unwrap();
     assert!(matches!(outcome, CloseOutcome::Closed { .. }), "{outcome:?}");
     assert_eq!(world.chain.tokens(&world.funder.public_key()), START);
+}
+
+#[tokio::test]
+async fn a_node_of_another_cluster_does_not_make_the_client_forget_its_channel() {
+    let world = World::new().await;
+    let client = paid_twice(&world).await;
+    world.chain.state().elsewhere = true;
+    let refused = client.close(&world.service.origin).await.unwrap_err();
+    assert!(matches!(refused, ClientError::NoProgram { .. }), "{refused}");
+    world.service.refuse(amp_protocol::code::Code::Closed);
+    let refused = world.pay(&client).await.unwrap_err();
+    assert!(matches!(refused, ClientError::NoProgram { .. }), "{refused}");
+    assert_eq!(world.states(&client).await, [ChannelState::Open]);
+    world.chain.state().elsewhere = false;
+    let outcome = client.close(&world.service.origin).await.unwrap();
+    assert!(matches!(outcome, CloseOutcome::Closed { .. }), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn a_node_that_lags_when_a_channel_is_closed_does_not_hide_it() {
+    let world = World::new().await;
+    let client = paid_twice(&world).await;
+    world.chain.state().lagging = 1;
+    let outcome = client.close(&world.service.origin).await.unwrap();
+    assert!(matches!(outcome, CloseOutcome::Closed { .. }), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn a_client_that_pays_no_rent_for_the_service_closes_without_its_statement() {
+    let world = World::new().await;
+    let client = world.builder().pay_recipient_rent(false).build().await.unwrap();
+    client.prepare(&world.url("/paid")).await.unwrap();
+    let reason = forced(&world, &client).await;
+    assert!(matches!(*reason, ClientError::Policy(PolicyError::RecipientRent { .. })), "{reason}");
+    world.chain.state().time += 60;
+    let outcome = client.close(&world.service.origin).await.unwrap();
+    assert!(matches!(outcome, CloseOutcome::Closed { .. }), "{outcome:?}");
+    assert_eq!(world.chain.tokens(&world.funder.public_key()), START);
+    assert!(!world.chain.has_token_account(&world.service.recipient.public_key()));
+}
+
+#[tokio::test]
+async fn a_service_with_a_token_account_closes_at_once_whoever_pays_rent() {
+    let world = World::new().await;
+    world.chain.give(&world.service.recipient.public_key(), 0);
+    let client = world.builder().pay_recipient_rent(false).build().await.unwrap();
+    world.seq(&client).await;
+    let outcome = client.close(&world.service.origin).await.unwrap();
+    assert!(matches!(outcome, CloseOutcome::Closed { .. }), "{outcome:?}");
+    assert_eq!(world.chain.tokens(&world.service.recipient.public_key()), PRICE);
 }

@@ -217,3 +217,63 @@ async fn a_node_that_lags_when_the_service_speaks_of_a_close_costs_no_second_dep
     assert_eq!(world.chain.count("open_channel"), 1);
     assert_eq!(world.states(&client).await, [ChannelState::Open]);
 }
+
+#[tokio::test]
+async fn a_price_in_another_token_is_not_paid_in_the_channels_one() {
+    let world = World::new().await;
+    let other = solana_address::Address::from([9; 32]);
+    let builder = || world.builder().allow_mint(other).discovery_max_age(std::time::Duration::ZERO);
+    let client = builder().build().await.unwrap();
+    world.seq(&client).await;
+    world.service.inner().document.pricing.default.token = Base58([9; 32]);
+    let refused = world.pay(&client).await.unwrap_err();
+    assert!(refused.to_string().contains("close the channel"), "{refused}");
+    assert!(matches!(refused, ClientError::TokenChanged { known: MINT, named, .. } if named == other));
+    // the same after a restart, where the channel comes from the store
+    drop(client);
+    let client = builder().build().await.unwrap();
+    let refused = world.pay(&client).await.unwrap_err();
+    assert!(matches!(refused, ClientError::TokenChanged { .. }), "{refused}");
+    assert_eq!(world.service.meter().seen.len(), 1);
+    // after a close the new token's mint is what is looked at
+    client.close(&world.service.origin).await.unwrap();
+    let refused = world.pay(&client).await.unwrap_err();
+    assert!(matches!(refused, ClientError::Chain(crate::chain::ChainError::NoMint(_))), "{refused}");
+}
+
+/// A client one of whose calls was lost and not charged, and a service that wants to be paid for it.
+async fn lost_one(world: &World) -> Client {
+    let client = world.builder().timeout(std::time::Duration::from_millis(500)).build().await.unwrap();
+    world.seq(&client).await;
+    world.service.lie(|lies| lies.stall_before = true);
+    assert!(matches!(world.pay(&client).await, Err(ClientError::TimedOut { .. })));
+    world.service.lie(|lies| {
+        lies.refusals.push_back(ErrorBody {
+            shortage: Some(Shortage::Ceiling),
+            required_seq: Some(Seq::new(3 * PRICE)),
+            ..ErrorBody::new(Code::Underfunded, "")
+        });
+    });
+    client
+}
+
+#[tokio::test]
+async fn a_lost_call_that_the_service_does_not_show_as_charged_is_not_signed_for() {
+    let world = World::new().await;
+    let client = lost_one(&world).await;
+    let refused = world.pay(&client).await.unwrap_err();
+    assert!(matches!(refused, ClientError::Unjustified { .. }), "{refused}");
+    // two prices and the lost call's unit, at most; never three prices
+    assert!(client.channels().await.unwrap()[0].ledger.last_signed <= Seq::new(2 * PRICE + 1));
+    assert_eq!(world.seq(&client).await, 2 * PRICE + 2);
+}
+
+#[tokio::test]
+async fn a_charge_without_a_metering_proof_is_not_booked() {
+    let world = World::new().await;
+    let client = lost_one(&world).await;
+    world.service.lie(|lies| (lies.owed, lies.no_proof) = (PRICE, true));
+    let refused = world.pay(&client).await.unwrap_err();
+    assert!(matches!(refused, ClientError::Unjustified { .. }), "{refused}");
+    assert_eq!(client.channels().await.unwrap()[0].ledger.acknowledged, Amount::new(PRICE));
+}

@@ -5,7 +5,10 @@ use amp_protocol::json::{ErrorBody, Shortage};
 use amp_protocol::money::{Amount, Seq, UnitPrice};
 use reqwest::{Body, Method, Request};
 
+use super::chain::Weather;
 use super::*;
+use crate::chain::ChainError;
+use crate::client::PolicyError;
 
 #[tokio::test]
 async fn a_service_that_asks_for_nothing_gets_nothing() {
@@ -102,7 +105,7 @@ async fn no_more_is_deposited_than_the_policy_allows() {
         world.seq(&client).await;
     }
     let refused = world.pay(&client).await.unwrap_err();
-    assert!(matches!(refused, ClientError::Policy(crate::client::PolicyError::Budget { .. })), "{refused}");
+    assert!(matches!(refused, ClientError::Policy(PolicyError::Budget { .. })), "{refused}");
     assert_eq!(world.chain.state().done, ["open_channel"]);
     assert_eq!(client.channels().await.unwrap()[0].topping_up, Amount::ZERO);
 }
@@ -196,7 +199,7 @@ async fn a_raised_price_is_paid_within_the_policy_and_refused_beyond() {
     assert_eq!(answer.payment().unwrap().cost, Some(Amount::new(300)));
     raise(301);
     let refused = world.pay(&client).await.unwrap_err();
-    assert!(matches!(refused, ClientError::Policy(crate::client::PolicyError::Price { .. })), "{refused}");
+    assert!(matches!(refused, ClientError::Policy(PolicyError::Price { .. })), "{refused}");
 }
 
 #[tokio::test]
@@ -245,4 +248,46 @@ async fn a_hot_key_signs_the_credentials_and_never_the_deposit() {
     let account = world.chain.channel(&record.channel).unwrap();
     assert_eq!(account.authorized_signer, hot.public_key().to_bytes());
     assert_eq!(account.funder, world.funder.public_key().to_bytes());
+}
+
+/// A client whose deposit of 5,000 is used up, and whose top-up of as much is under way.
+async fn topping_up(world: &World, builder: ClientBuilder) -> Client {
+    let client = builder.deposit(Amount::new(5_000)).build().await.unwrap();
+    for _ in 0..50 {
+        world.seq(&client).await;
+    }
+    world.chain.state().weather = Some(Weather::Late);
+    let unheard = world.pay(&client).await.unwrap_err();
+    assert!(matches!(unheard, ClientError::Chain(ChainError::Unconfirmed { .. })), "{unheard}");
+    client
+}
+
+#[tokio::test]
+async fn a_top_up_under_way_keeps_its_place_in_the_budget() {
+    let world = World::new().await;
+    topping_up(&world, world.builder().total_budget(Some(Amount::new(10_000)))).await;
+    // another process over the same store
+    let other = world.builder().total_budget(Some(Amount::new(10_000))).build().await.unwrap();
+    for _ in 0..2 {
+        let refused = world.pay(&other).await.unwrap_err();
+        assert!(matches!(refused, ClientError::Policy(PolicyError::Budget { .. })), "{refused}");
+    }
+    world.chain.land();
+    world.seq(&other).await;
+    assert_eq!(world.chain.count("top_up"), 1);
+    assert_eq!(other.channels().await.unwrap()[0].topping_up, Amount::ZERO);
+}
+
+#[tokio::test]
+async fn a_top_up_under_way_keeps_its_place_in_the_channels_limit() {
+    let world = World::new().await;
+    topping_up(&world, world.builder().max_deposit(Amount::new(5_000))).await;
+    let other = world.builder().max_deposit(Amount::new(5_000)).build().await.unwrap();
+    for _ in 0..2 {
+        let refused = world.pay(&other).await.unwrap_err();
+        assert!(matches!(refused, ClientError::Policy(PolicyError::Deposit { .. })), "{refused}");
+    }
+    world.chain.land();
+    world.seq(&other).await;
+    assert_eq!(world.chain.count("top_up"), 1);
 }

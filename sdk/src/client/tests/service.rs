@@ -54,6 +54,8 @@ pub(super) struct Lies {
     pub(super) header_recipient: Option<[u8; 32]>,
     /// The next call is refused in a body that never ends.
     pub(super) endless_refusal: bool,
+    /// No metering proof in the status.
+    pub(super) no_proof: bool,
     /// No answer to closes.
     pub(super) no_close: bool,
 }
@@ -178,14 +180,22 @@ impl FakeService {
         credential: CredentialBody,
     ) -> Result<Response, Box<ErrorBody>> {
         let (epoch, deposited) = self.admit(&credential)?;
-        let (meter, owed, last_seq, key, channel, mute) = {
+        let (meter, owed, last_seq, key, channel, mute, unproven) = {
             let inner = self.inner();
             let meter = inner.meters.get(&(credential.channel.0, epoch)).cloned().unwrap_or_default();
             let lies = &inner.lies;
             let key = lies.other_key.clone().unwrap_or_else(|| self.recipient.clone());
             let channel = lies.other_channel.unwrap_or(credential.channel.0);
             let owed = Amount::new(meter.spent + lies.owed);
-            (meter.clone(), owed, Seq::new(meter.highest + lies.last_seq), key, channel, lies.no_close)
+            (
+                meter.clone(),
+                owed,
+                Seq::new(meter.highest + lies.last_seq),
+                key,
+                channel,
+                lies.no_close,
+                lies.no_proof,
+            )
         };
         if at == path::CLOSE && method == Method::POST && !mute {
             let statement = CloseStatement { channel, opened_slot: epoch, owed_total: owed };
@@ -207,8 +217,11 @@ impl FakeService {
             seq_start: last_seq.min(Seq::new(1)),
             seq_end: last_seq,
         };
-        let metering_proof =
-            if meter.spent == 0 { None } else { Some(sign_metering_proof(&key, &proof).await.unwrap()) };
+        let metering_proof = if meter.spent == 0 || unproven {
+            None
+        } else {
+            Some(sign_metering_proof(&key, &proof).await.unwrap())
+        };
         let balance = Amount::new(deposited - meter.spent);
         let status =
             ChannelStatus { channel: credential.channel, spent: owed, balance, last_seq, metering_proof };

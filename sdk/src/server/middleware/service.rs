@@ -72,13 +72,19 @@ where
         Ok(None) => return Ok(denied(&service, &pricing, &endpoints::missing())),
         Err(denial) => return Ok(denied(&service, &pricing, &denial)),
     };
-    let admission = match service.authorize(&credential, pricing.rate).await {
+    let mut admission = match service.authorize(&credential, pricing.rate).await {
         Ok(admission) => admission,
         Err(denial) => return Ok(denied(&service, &pricing, &denial)),
     };
     request.extensions_mut().insert(admission.payment());
-    // an error or a client that goes away drops the admission: nothing is charged
-    let mut response = inner.call(request).await?.map(Body::new);
+    // an error drops the admission: nothing is charged. So does a client that goes away, unless all
+    // work is charged: who hangs up in time would have it for free
+    if service.core.config.charge_on == ChargeOn::Always {
+        admission.charge_if_dropped(Some(pricing.rate));
+    }
+    let answered = inner.call(request).await;
+    admission.charge_if_dropped(None);
+    let mut response = answered?.map(Body::new);
     let cost = if is_charged(&service, response.status()) { pricing.rate } else { Amount::ZERO };
     match admission.charge(cost).await {
         Ok(receipt) => {

@@ -6,8 +6,8 @@ use amp_protocol::rules::{self, SignerBooks, settleable_from};
 /// How soon a settlement is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Urgency {
-    /// This many seconds after the last one.
-    Routine(u32),
+    /// `every` seconds after the last one, where it brings at least `least`.
+    Routine { every: u32, least: Amount },
     /// As soon as the program allows.
     Demanded,
 }
@@ -15,7 +15,7 @@ pub(crate) enum Urgency {
 /// What to do about one signer now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Decision {
-    /// It owes nothing that could be claimed.
+    /// It owes nothing that could be claimed, or that is worth it.
     Nothing,
     /// Claim up to `owed` (cumulative).
     Settle { owed: Amount },
@@ -37,10 +37,15 @@ pub(crate) fn decide(
         return Decision::Nothing;
     }
     let interval = account.terms.settle_interval;
-    let from = match urgency {
-        Urgency::Demanded => settleable_from(signer, interval),
-        Urgency::Routine(every) => settleable_from(signer, interval.max(every)),
+    let (from, least) = match urgency {
+        Urgency::Demanded => (settleable_from(signer, interval), Amount::ZERO),
+        Urgency::Routine { every, least } => (settleable_from(signer, interval.max(every)), least),
     };
+    // after a close nothing more comes together: whatever there is, is claimed
+    let least = if account.books.closing { Amount::ZERO } else { least };
+    if unclaimed(signer, owed) < least {
+        return Decision::Nothing;
+    }
     if !account.books.closing && now < from {
         return Decision::Wait { until: from, code: Code::SettleEarly };
     }
@@ -52,13 +57,17 @@ pub(crate) fn decide(
     let claimable = window.allowance(account.terms.rate_limit()).min(balance);
     let Some(most) = signer.claimed.checked_add(claimable) else { return Decision::Nothing };
     let owed = owed.min(most);
-    if owed == signer.claimed && !balance.is_zero() {
+    if (owed == signer.claimed || unclaimed(signer, owed) < least) && !balance.is_zero() {
         return Decision::Wait { until: window.ends_at(interval), code: Code::RateExceeded };
     }
     match rules::settle(&account.terms, &account.books, signer, seq, owed, now) {
         Ok(_) => Decision::Settle { owed },
         Err(_) => Decision::Nothing,
     }
+}
+
+fn unclaimed(signer: &SignerBooks, owed: Amount) -> Amount {
+    owed.checked_sub(signer.claimed).unwrap_or(Amount::ZERO)
 }
 
 #[cfg(test)]
@@ -83,6 +92,36 @@ mod tests {
         decide(account, &account.signer, Seq::new(owed), Amount::new(owed), urgency, now)
     }
 
+    fn every_so_often(every: u32) -> Urgency {
+        Urgency::Routine { every, least: Amount::ZERO }
+    }
+
+    #[test]
+    fn a_routine_settlement_waits_until_it_is_worth_its_fee() {
+        let worth = Urgency::Routine { every: 60, least: Amount::new(20) };
+        let at = |owed, now| decision(&account(), owed, worth, now);
+        assert_eq!(at(59, 160), Decision::Nothing);
+        assert_eq!(at(60, 159), Decision::Wait { until: 160, code: Code::SettleEarly });
+        assert_eq!(at(60, 160), Decision::Settle { owed: Amount::new(60) });
+        assert_eq!(
+            decision(&account(), 59, Urgency::Demanded, 160),
+            Decision::Settle { owed: Amount::new(59) }
+        );
+        let mut closing = account();
+        closing.books.closing = true;
+        assert_eq!(decision(&closing, 41, worth, 101), Decision::Settle { owed: Amount::new(41) });
+    }
+
+    #[test]
+    fn a_window_that_is_nearly_full_is_not_worth_a_fee_either() {
+        let worth = Urgency::Routine { every: 60, least: Amount::new(20) };
+        let mut account = account();
+        account.books.window = rules::RateWindow { started_at: 120, claimed: Amount::new(40) };
+        let at = |now| decision(&account, 80, worth, now);
+        assert_eq!(at(160), Decision::Wait { until: 180, code: Code::RateExceeded });
+        assert_eq!(at(180), Decision::Settle { owed: Amount::new(80) });
+    }
+
     #[test]
     fn a_demanded_settlement_waits_for_the_interval_of_the_program() {
         let at = |now| decision(&account(), 50, Urgency::Demanded, now);
@@ -92,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_routine_settlement_waits_for_its_own_interval_and_never_less() {
-        let at = |every, now| decision(&account(), 50, Urgency::Routine(every), now);
+        let at = |every, now| decision(&account(), 50, every_so_often(every), now);
         assert_eq!(at(3_600, 160), Decision::Wait { until: 3_700, code: Code::SettleEarly });
         assert_eq!(at(1, 159), Decision::Wait { until: 160, code: Code::SettleEarly });
     }
@@ -111,10 +150,10 @@ mod tests {
         );
         let mut closing = account();
         closing.books.closing = true;
-        let at = |now| decision(&closing, 120, Urgency::Routine(3_600), now);
+        let at = |now| decision(&closing, 120, every_so_often(3_600), now);
         assert_eq!(at(101), Decision::Settle { owed: Amount::new(50) });
         closing.books.window.claimed = Amount::new(50);
-        let at = |now| decision(&closing, 120, Urgency::Routine(3_600), now);
+        let at = |now| decision(&closing, 120, every_so_often(3_600), now);
         assert_eq!(at(101), Decision::Wait { until: 120, code: Code::RateExceeded });
         assert_eq!(at(120), Decision::Settle { owed: Amount::new(90) });
     }

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use amp_protocol::account::ChannelAccount;
 use amp_protocol::code::Code;
 use amp_protocol::json::ErrorBody;
@@ -19,6 +21,10 @@ use crate::server::service::{Core, incarnation};
 
 /// Seconds until a funder without a token account is looked at again.
 const NO_REFUND_ACCOUNT: u64 = 3_600;
+
+/// How long a channel must be gone before what it owes is given up: a node may lag, or hold nothing
+/// yet, for longer than a watch takes.
+const GONE_FOR_GOOD: Duration = Duration::from_secs(600);
 
 /// What a settlement brought, confirmed by the chain. Amounts are base units.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,10 +82,12 @@ pub(super) async fn visit(core: &Core, book: &Book, urgency: Urgency) -> Visit {
         Ok(view) => view.filter(|account| incarnation(channel, account) == book.incarnation),
         Err(error) => return Visit::Failed(Denial::chain(&error)),
     };
-    let gone_for_good = book.seen(account.is_none(), core.config.watch_interval.saturating_mul(2));
+    let patience = core.config.watch_interval.saturating_mul(2).max(GONE_FOR_GOOD);
+    let gone_for_good = book.seen(account.is_none(), patience);
     let Some(account) = account else {
         return gone(core, book, gone_for_good).await;
     };
+    book.is_there();
     let (stopped_at, record) = {
         let ledger = book.ledger();
         let signer = ledger.signer(&SignerId::authorized(&account));
@@ -87,7 +95,7 @@ pub(super) async fn visit(core: &Core, book: &Book, urgency: Urgency) -> Visit {
     };
     let deadline = stopped_at.map(|at| at.saturating_add_unsigned(core.config.close_deadline.as_secs()));
     let overdue = deadline.is_some_and(|deadline| unix_now() >= deadline);
-    if let (Some(deadline), Urgency::Routine(_), false, false) =
+    if let (Some(deadline), Urgency::Routine { .. }, false, false) =
         (deadline, urgency, overdue, account.books.closing)
     {
         // the close statement pays what is owed without a settlement

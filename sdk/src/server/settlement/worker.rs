@@ -124,7 +124,11 @@ impl Worker {
     }
 
     fn routine(&self) -> Urgency {
-        Urgency::Routine(self.core.config.routine_interval())
+        self.settling_every(self.core.config.routine_interval())
+    }
+
+    fn settling_every(&self, every: u32) -> Urgency {
+        Urgency::Routine { every, least: self.core.config.min_settlement }
     }
 
     /// All channels but those whose last attempt failed a moment ago.
@@ -216,7 +220,7 @@ impl Worker {
     fn poke(&mut self, channel: Key) {
         let Some(at) = Instant::now().checked_add(POKE_DELAY) else { return };
         let routine = self.routine();
-        let soon = Urgency::Routine(POKE_EVERY.min(self.core.config.routine_interval()));
+        let soon = self.settling_every(POKE_EVERY.min(self.core.config.routine_interval()));
         for book in self.core.books.of(channel).iter().filter(|book| !book.has_ended()) {
             let planned = self.wakes.get(&book.incarnation);
             if planned.is_none_or(|wake| wake.urgency == routine && soon != routine) {
@@ -226,8 +230,8 @@ impl Worker {
     }
 
     async fn settle(&mut self, channel: Key) -> Outcome {
-        let book = self.core.books.of(channel).into_iter().rev().find(|book| !book.has_ended());
-        let Some(book) = book else { return Err(Denial::no_channel(channel)) };
+        // the newest; one that ended too, since it may have been taken for closed by mistake
+        let Some(book) = self.core.books.of(channel).pop() else { return Err(Denial::no_channel(channel)) };
         let visits = self.visit_all(vec![(book, Urgency::Demanded)]).await;
         let visit = visits.into_iter().next().map(|(_, _, visit)| visit);
         visit.unwrap_or(Visit::Idle).into_outcome(channel)

@@ -81,8 +81,16 @@ pub trait Store: Send + Sync + 'static {
     async fn load(&self, identity: &StoreIdentity, seq_window: u32)
     -> Result<Vec<StoredChannel>, StoreError>;
 
+    /// What was stored of one incarnation, ended or not: a channel that was taken for closed is on
+    /// chain, and goes on with what it had.
+    async fn recall(
+        &self,
+        incarnation: Incarnation,
+        seq_window: u32,
+    ) -> Result<Option<StoredChannel>, StoreError>;
+
     /// Keeps a signer's record, unless one with a higher revision is there already: that one holds
-    /// all that this one does.
+    /// all that this one does. A channel that had [ended](Self::end) has not: it is served.
     async fn commit(&self, incarnation: Incarnation, record: SignerRecord) -> Result<(), StoreError>;
 
     /// The incarnation is not served any more, from `at` (Unix seconds) on. The first call counts.
@@ -95,6 +103,6 @@ pub trait Store: Send + Sync + 'static {
     async fn book_claimed(&self, incarnation: Incarnation, claimed: Amount) -> Result<(), StoreError>;
 
     /// The channel is gone from the chain: nothing can be claimed any more. Its records are kept for
-    /// the books, and not loaded again.
+    /// the books, and not loaded again unless a later [commit](Self::commit) shows that it was there.
     async fn end(&self, incarnation: Incarnation) -> Result<(), StoreError>;
 }

@@ -36,6 +36,9 @@ CREATE TABLE signers (
 "];
 
 const KNOW: &str = "INSERT INTO channels (channel, opened_slot) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+/// What is served is on chain, whatever was taken for gone before.
+const SERVE: &str = "INSERT INTO channels (channel, opened_slot) VALUES (?1, ?2)
+ON CONFLICT DO UPDATE SET ended = 0 WHERE ended <> 0";
 const COMMIT: &str = "
 INSERT INTO signers VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
 ON CONFLICT DO UPDATE SET revision = excluded.revision, seq = excluded.seq, sig = excluded.sig,
@@ -92,10 +95,18 @@ impl Store for SqliteStore {
         self.write(move |connection| load(connection, seq_window)).await
     }
 
+    async fn recall(
+        &self,
+        incarnation: Incarnation,
+        seq_window: u32,
+    ) -> Result<Option<StoredChannel>, StoreError> {
+        self.write(move |connection| recall(connection, incarnation, seq_window)).await
+    }
+
     async fn commit(&self, incarnation: Incarnation, record: SignerRecord) -> Result<(), StoreError> {
         let slot = incarnation.opened_slot.to_be_bytes();
         self.write(move |connection| {
-            connection.prepare_cached(KNOW)?.execute(params![incarnation.channel, slot])?;
+            connection.prepare_cached(SERVE)?.execute(params![incarnation.channel, slot])?;
             let row = params![
                 incarnation.channel,
                 slot,
@@ -184,6 +195,24 @@ fn load(connection: &Connection, seq_window: u32) -> rusqlite::Result<Vec<Stored
         }
     }
     Ok(channels.into_values().collect())
+}
+
+fn recall(
+    connection: &Connection,
+    incarnation: Incarnation,
+    seq_window: u32,
+) -> rusqlite::Result<Option<StoredChannel>> {
+    let key = params![incarnation.channel, incarnation.opened_slot.to_be_bytes()];
+    let mut statement = connection.prepare_cached(
+        "SELECT channel, opened_slot, claimed, stopped_at, owed_total, statement_sig FROM channels
+         WHERE channel = ?1 AND opened_slot = ?2",
+    )?;
+    let Some(mut found) = statement.query_row(key, channel).optional()? else { return Ok(None) };
+    let mut statement =
+        connection.prepare_cached("SELECT * FROM signers WHERE channel = ?1 AND opened_slot = ?2")?;
+    let signers = statement.query_map(key, |row| signer(row, seq_window))?;
+    found.signers = signers.collect::<rusqlite::Result<_>>()?;
+    Ok(Some(found))
 }
 
 fn channel(row: &Row<'_>) -> rusqlite::Result<StoredChannel> {

@@ -109,6 +109,22 @@ async fn an_ended_channel_is_not_loaded_and_others_are() {
 }
 
 #[tokio::test]
+async fn an_ended_channel_that_is_served_again_is_loaded_with_all_it_had() {
+    let folder = Folder::new();
+    let store = folder.open();
+    store.commit(AT, record(1, 1)).await.unwrap();
+    store.book_claimed(AT, Amount::new(1)).await.unwrap();
+    store.end(AT).await.unwrap();
+    assert_eq!(loaded(&store).await, []);
+    let ended = store.recall(AT, 64).await.unwrap().unwrap();
+    assert_eq!((&ended.signers[..], ended.claimed), (&[record(1, 1)][..], Amount::new(1)));
+    assert_eq!(store.recall(Incarnation { opened_slot: 0, ..AT }, 64).await.unwrap(), None);
+    store.commit(AT, record(2, 2)).await.unwrap();
+    let found = &loaded(&store).await[0];
+    assert_eq!((&found.signers[..], found.claimed), (&[record(2, 2)][..], Amount::new(1)));
+}
+
+#[tokio::test]
 async fn a_statement_for_a_channel_that_was_not_stopped_is_refused() {
     let folder = Folder::new();
     let store = folder.open();

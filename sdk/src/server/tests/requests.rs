@@ -53,6 +53,23 @@ async fn a_service_that_charges_always_charges_failures_too() {
 }
 
 #[tokio::test]
+async fn a_service_that_charges_always_charges_a_client_that_goes_away() {
+    let stage = Stage::with(|config| config.charge_on(crate::server::ChargeOn::Always)).await;
+    let credential = stage.bench.credential(10).await;
+    let abandoned = get_with(&stage.router, "/slow", &credential);
+    assert!(tokio::time::timeout(std::time::Duration::from_millis(100), abandoned).await.is_err());
+    let status = async || stage.service.channel_status(&credential).await.unwrap();
+    for _ in 0..100 {
+        if !status().await.spent.is_zero() {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert_eq!((status().await.spent.get(), status().await.last_seq.get()), (10, 10));
+    assert_eq!(stage.quote(20).await.paid(), ("9980", "20", "10"));
+}
+
+#[tokio::test]
 async fn parallel_requests_in_any_order_are_each_charged_once() {
     let stage = Stage::new().await;
     let answers = join_all((1..=60u64).rev().map(|n| stage.quote(n * 10))).await;

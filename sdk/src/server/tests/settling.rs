@@ -122,15 +122,70 @@ async fn a_refusal_for_the_rate_makes_the_worker_settle_when_it_may() {
     eventually("the claim is booked", || chain.channel().books.claimed == Amount::new(10)).await;
 }
 
+/// Lets the worker watch for so long.
+async fn pass(seconds: u64) {
+    tokio::time::pause();
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+    tokio::time::resume();
+}
+
 #[tokio::test]
 async fn a_channel_gone_from_the_chain_is_ended_and_not_loaded_again() {
-    let stage = Stage::with(|config| config.watch_interval(Duration::from_millis(50))).await;
+    let stage = Stage::new().await;
     stage.quote(10).await.paid();
     stage.bench.chain.remove(CHANNEL);
-    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    pass(590).await;
+    assert_eq!(stage.service.settle_all().await.len(), 1, "a node may be wrong for that long");
+    pass(110).await;
     assert_eq!(stage.service.settle_all().await.len(), 0);
     let stage = stage.restart().await;
     assert_eq!(stage.quote(20).await.code(), (402, "AMP_NO_CHANNEL"), "the books are not loaded");
+}
+
+#[tokio::test]
+async fn a_channel_that_was_taken_for_gone_is_served_and_settled_on_with_its_ledger() {
+    let stage = Stage::new().await;
+    stage.quote(10).await.paid();
+    let account = stage.bench.chain.channel();
+    stage.bench.chain.remove(CHANNEL);
+    pass(700).await;
+    assert_eq!(stage.service.settle_all().await.len(), 0, "ended");
+    stage.bench.chain.put_channel(CHANNEL, &account);
+    pass(2).await;
+    assert_eq!(stage.quote(10).await.code(), (400, "AMP_INVALID_SEQ"));
+    assert_eq!(stage.quote(20).await.paid(), ("9980", "20", "10"));
+    assert_eq!(stage.service.settle_all().await.len(), 1);
+    assert_eq!(stage.bench.chain.settled(), Amount::new(20));
+    let stage = stage.restart().await;
+    assert_eq!(stage.quote(20).await.code(), (400, "AMP_INVALID_SEQ"));
+    assert_eq!(stage.quote(30).await.paid(), ("9970", "30", "10"));
+}
+
+#[tokio::test]
+async fn a_channel_that_was_taken_for_gone_has_its_ledger_after_a_restart_too() {
+    let stage = Stage::new().await;
+    stage.quote(10).await.paid();
+    let account = stage.bench.chain.channel();
+    stage.bench.chain.remove(CHANNEL);
+    pass(700).await;
+    let stage = stage.restart().await;
+    assert_eq!(stage.service.settle_all().await.len(), 0, "not loaded");
+    stage.bench.chain.put_channel(CHANNEL, &account);
+    assert_eq!(stage.quote(10).await.code(), (400, "AMP_INVALID_SEQ"));
+    assert_eq!(stage.quote(20).await.paid(), ("9980", "20", "10"));
+    assert_eq!(stage.service.settle(CHANNEL.into()).await.unwrap().paid, Amount::new(20));
+}
+
+#[tokio::test]
+async fn a_channel_that_was_taken_for_gone_is_settled_on_demand() {
+    let stage = Stage::new().await;
+    stage.quote(10).await.paid();
+    let account = stage.bench.chain.channel();
+    stage.bench.chain.remove(CHANNEL);
+    pass(700).await;
+    stage.bench.chain.put_channel(CHANNEL, &account);
+    assert_eq!(stage.service.settle(CHANNEL.into()).await.unwrap().paid, Amount::new(10));
+    assert_eq!(stage.service.settle_all().await.len(), 1, "it is looked after again");
 }
 
 #[tokio::test]
@@ -148,7 +203,7 @@ async fn a_service_that_shut_down_settles_nothing_more() {
 
 #[tokio::test]
 async fn a_client_can_not_make_the_service_pay_a_fee_for_every_call() {
-    let stage = Stage::new().await;
+    let stage = Stage::with(|config| config.min_settle_interval(1)).await;
     stage.bench.chain.change_channel(|account| {
         (account.terms.rate_limit, account.terms.settle_interval) = (10, 1);
     });
@@ -164,6 +219,27 @@ async fn a_client_can_not_make_the_service_pay_a_fee_for_every_call() {
         tokio::time::sleep(Duration::from_millis(1_100)).await;
     }
     assert_eq!(chain.sent(), 1, "the next one is due a minute after the last");
+}
+
+#[tokio::test]
+async fn what_is_not_worth_a_fee_waits_for_more_or_for_the_close() {
+    let routine = |config: crate::server::ServiceConfig| {
+        let config = config.watch_interval(Duration::from_millis(100)).settle_every(1);
+        config.min_settlement(Amount::new(20))
+    };
+    let stage = Stage::with(routine).await;
+    let chain = stage.bench.chain.clone();
+    stage.quote(10).await.paid();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(chain.sent(), 0);
+    stage.quote(20).await.paid();
+    eventually("it is worth a settlement", || chain.settled() == Amount::new(20)).await;
+    stage.quote(30).await.paid();
+    chain.advance(60);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(chain.sent(), 1);
+    chain.change_channel(|account| (account.books.closing, account.closing_at) = (true, 1));
+    eventually("the rest is claimed", || chain.settled() == Amount::new(30)).await;
 }
 
 #[tokio::test]
