@@ -7,7 +7,7 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 demo: program ## the whole life of a channel on an embedded chain (ARGS="--calls 1000 --json")
-	@cargo run --locked --package amp-demo -- $(ARGS)
+	@toolchain/run.sh amp-demo $(ARGS)
 
 test: program ## every test that takes seconds
 	@cargo test --locked --workspace

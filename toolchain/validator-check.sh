@@ -23,7 +23,7 @@ if [[ -z ${AMP_VALIDATOR:-} ]] && ! command -v solana-test-validator >/dev/null;
             cargo install agave-validator --version "$version" --bin solana-test-validator --locked --root "$cache"
     fi
 fi
-cargo build --locked --package amp-validator-check
+cargo build --locked --workspace --bin amp-validator-check
 binary=${CARGO_TARGET_DIR:-target}/debug/amp-validator-check
 # the validator listens on every address, whatever it is told: where possible, in a network of its own
 if [[ $(id -u) == 0 ]] && command -v ip >/dev/null && unshare -n true 2>/dev/null; then

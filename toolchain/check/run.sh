@@ -5,4 +5,4 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 out=${CARGO_TARGET_DIR:-target}/toolchain-check
 toolchain/build-sbf.sh --manifest-path toolchain/check/program/Cargo.toml --sbf-out-dir "$out"
-cargo run --package toolchain-check -- "$out/toolchain_check_program.so" "${RUNS:-2000}" ${SEED:+"$SEED"}
+toolchain/run.sh toolchain-check "$out/toolchain_check_program.so" "${RUNS:-2000}" ${SEED:+"$SEED"}
