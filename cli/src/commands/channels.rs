@@ -105,6 +105,8 @@ pub(crate) async fn close_all(options: AgentOptions) -> anyhow::Result<()> {
             json!({"channel": record(channel), "outcome": outcome})
         };
         output::json(&outcomes.iter().map(entry).collect())?;
+    } else if outcomes.is_empty() {
+        println!("no channel is open");
     } else {
         for (channel, outcome) in &outcomes {
             let text = outcome.as_ref().map_or_else(ToString::to_string, told);
