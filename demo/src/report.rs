@@ -67,15 +67,9 @@ impl Report {
         ensure!(earned == Some(owed), "the service earned {earned:?} base units, served {owed}");
         ensure!(self.vault_after == 0, "{} base units are left in the vault", self.vault_after);
         let fees: u64 = self.transactions.iter().map(|done| done.fee_lamports).sum();
-        let lamports = |before: bool| {
-            let (agent, recipient) = if before {
-                (self.agent_before, self.recipient_before)
-            } else {
-                (self.agent_after, self.recipient_after)
-            };
-            agent.lamports.saturating_add(recipient.lamports)
-        };
-        let gone = lamports(true).checked_sub(lamports(false));
+        let before = self.agent_before.lamports.saturating_add(self.recipient_before.lamports);
+        let after = self.agent_after.lamports.saturating_add(self.recipient_after.lamports);
+        let gone = before.checked_sub(after);
         ensure!(gone == Some(fees), "{gone:?} lamports are gone, fees were {fees}: rent did not come back");
         Ok(())
     }

@@ -6,8 +6,9 @@
 //! program id[32], data length u16, data`; its last two bytes are the running instruction's index.
 
 use amp_protocol::ed25519_instruction::{self, PROGRAM_ID, SignedMessage};
-use amp_protocol::message::MessageError;
+use amp_protocol::message::{Key, MessageError};
 use amp_protocol::rejection::Rejection;
+use anchor_lang::prelude::Pubkey;
 
 const ACCOUNT_META: usize = 33;
 
@@ -36,6 +37,27 @@ fn instruction_at(sysvar: &[u8], index: u16) -> Option<(&[u8; 32], &[u8])> {
 
 fn u16_at(bytes: &[u8]) -> Option<u16> {
     bytes.first_chunk::<2>().map(|bytes| u16::from_le_bytes(*bytes))
+}
+
+/// What a signed message must be bound to: no signature counts for another channel, by another key, or
+/// for an authority that was created in another slot.
+pub struct Binding<'a> {
+    pub channel: &'a Pubkey,
+    pub signer: &'a Pubkey,
+    pub epoch: u64,
+}
+
+impl Binding<'_> {
+    /// Holds what a message says, and who signed it, against this.
+    pub fn check(&self, channel: &Key, signer: &Key, epoch: u64) -> Result<(), Rejection> {
+        if *channel != self.channel.to_bytes() {
+            return Err(Rejection::MessageChannel);
+        }
+        if *signer != self.signer.to_bytes() {
+            return Err(Rejection::MessageSigner);
+        }
+        if epoch != self.epoch { Err(Rejection::MessageEpoch) } else { Ok(()) }
+    }
 }
 
 /// A message's own refusal, as the program's.

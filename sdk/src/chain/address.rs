@@ -12,7 +12,7 @@ pub const TOKEN_2022_PROGRAM: Address =
     Address::from_str_const("TokenzQdBNbLqP5VEhdkAS6EPFLC1PHnBqCXEpPxuEb");
 const ASSOCIATED_TOKEN_PROGRAM: Address =
     Address::from_str_const("ATokenGPvbdGVxr1b2hvZbsiqW5xWH25efTNsLJA8knL");
-const SYSTEM_PROGRAM: Address = Address::from_str_const("11111111111111111111111111111111");
+pub(super) const SYSTEM_PROGRAM: Address = Address::from_str_const("11111111111111111111111111111111");
 const CREATE_IDEMPOTENT: u8 = 1;
 
 /// A channel's derived addresses, with the bumps: each bump below 255 costs the opening 1,500
@@ -50,18 +50,16 @@ impl ChannelAddress {
     ) -> (u64, Self) {
         // one in four fits; after 64 tries the last one serves as well, it only costs more
         const TRIES: u64 = 64;
-        let candidates = (0..TRIES).map(|step| {
-            let nonce = start.wrapping_add(step);
-            (nonce, Self::derive(program_id, funder, recipient, nonce))
-        });
-        let mut last = (start, Self::derive(program_id, funder, recipient, start));
-        for candidate in candidates {
-            last = candidate;
-            if last.1.bump == u8::MAX && last.1.vault_bump == u8::MAX {
-                break;
+        let mut tried = 1;
+        let mut nonce = start;
+        loop {
+            let at = Self::derive(program_id, funder, recipient, nonce);
+            if (at.bump == u8::MAX && at.vault_bump == u8::MAX) || tried == TRIES {
+                return (nonce, at);
             }
+            nonce = nonce.wrapping_add(1);
+            tried = tried.saturating_add(1);
         }
-        last
     }
 }
 

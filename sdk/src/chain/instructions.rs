@@ -9,9 +9,8 @@ use amp_protocol::money::Amount;
 use solana_address::Address;
 use solana_instruction::{AccountMeta, Instruction};
 
-use super::address::ChannelAddress;
+use super::address::{ChannelAddress, SYSTEM_PROGRAM};
 
-const SYSTEM_PROGRAM: Address = Address::from_str_const("11111111111111111111111111111111");
 /// Where the runtime shows a program its neighbours.
 pub const INSTRUCTIONS_SYSVAR: Address =
     Address::from_str_const("Sysvar1nstructions1111111111111111111111111");

@@ -128,6 +128,7 @@ fn the_budgets_cover_what_is_measured_and_the_slowest_token_program() {
     let world = World::default();
     let (_, at) =
         ChannelAddress::cheapest_from(&PROGRAM_ID, &world.funder.pubkey(), &world.recipient.pubkey(), 1_000);
+    let figures = measure();
     for (name, budget, slower) in [
         ("open_channel", ComputeBudget::open(&at), SLOW_TRANSFER + SLOW_CREATE),
         ("top_up", ComputeBudget::top_up(), SLOW_TRANSFER),
@@ -135,7 +136,6 @@ fn the_budgets_cover_what_is_measured_and_the_slowest_token_program() {
         ("request_close", ComputeBudget::request_close(), 0),
         ("close_channel by statement", ComputeBudget::close(), 2 * SLOW_TRANSFER + SLOW_CLOSE),
     ] {
-        let figures = measure();
         let (_, measured) = figures.iter().find(|(known, _)| *known == name).unwrap();
         let worst = (measured[0] + slower).max(measured[1]);
         let units = u64::from(budget.units());

@@ -8,7 +8,7 @@ use anchor_spl::token_interface::TokenInterface;
 use crate::constants::INSTRUCTIONS_SYSVAR;
 use crate::error::{AmpError, OrRefuse, refuse};
 use crate::events::ChannelClosed;
-use crate::precompile::{message_rejection, signed_message_just_before};
+use crate::precompile::{Binding, message_rejection, signed_message_just_before};
 use crate::state::Channel;
 use crate::token::{self, Movement};
 
@@ -120,14 +120,8 @@ fn closer(accounts: &CloseChannel, channel: &Channel) -> Result<Closer> {
     let data = sysvar.try_borrow_data()?;
     let signed = signed_message_just_before::<{ CloseStatement::LEN }>(&data).or_refuse()?;
     let statement = CloseStatement::parse(signed.message).map_err(message_rejection).or_refuse()?;
-    if statement.channel != accounts.channel.key().to_bytes() {
-        return refuse(Rejection::MessageChannel);
-    }
-    if *signed.signer != channel.recipient.to_bytes() {
-        return refuse(Rejection::MessageSigner);
-    }
-    if statement.opened_slot != channel.opened_slot {
-        return refuse(Rejection::MessageEpoch);
-    }
+    let address = accounts.channel.key();
+    let binding = Binding { channel: &address, signer: &channel.recipient, epoch: channel.opened_slot };
+    binding.check(&statement.channel, signed.signer, statement.opened_slot).or_refuse()?;
     Ok(Closer::FunderWithStatement(statement.owed_total))
 }

@@ -6,9 +6,9 @@ use anchor_lang::prelude::*;
 use anchor_spl::token_interface::TokenInterface;
 
 use crate::constants::INSTRUCTIONS_SYSVAR;
-use crate::error::{AmpError, OrRefuse, refuse};
+use crate::error::{AmpError, OrRefuse};
 use crate::events::Settled;
-use crate::precompile::{message_rejection, signed_message_just_before};
+use crate::precompile::{Binding, message_rejection, signed_message_just_before};
 use crate::state::Channel;
 use crate::token::{self, Movement};
 
@@ -94,14 +94,7 @@ fn credential_just_before(sysvar: &AccountInfo, key: &Pubkey, channel: &Channel)
     let data = sysvar.try_borrow_data()?;
     let signed = signed_message_just_before::<{ Credential::LEN }>(&data).or_refuse()?;
     let credential = Credential::parse(signed.message).map_err(message_rejection).or_refuse()?;
-    if credential.channel != key.to_bytes() {
-        return refuse(Rejection::MessageChannel);
-    }
-    if *signed.signer != channel.authorized_signer.to_bytes() {
-        return refuse(Rejection::MessageSigner);
-    }
-    if credential.epoch != channel.opened_slot {
-        return refuse(Rejection::MessageEpoch);
-    }
+    let binding = Binding { channel: key, signer: &channel.authorized_signer, epoch: channel.opened_slot };
+    binding.check(&credential.channel, signed.signer, credential.epoch).or_refuse()?;
     Ok(credential)
 }
