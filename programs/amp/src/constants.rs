@@ -6,6 +6,8 @@ use anchor_lang::prelude::*;
 pub const CHANNEL_SEED: &[u8] = amp_protocol::seeds::CHANNEL;
 #[constant]
 pub const VAULT_SEED: &[u8] = amp_protocol::seeds::VAULT;
+#[constant]
+pub const DELEGATION_SEED: &[u8] = amp_protocol::seeds::DELEGATION;
 
 /// Where the runtime shows a program the other instructions of its transaction.
 pub const INSTRUCTIONS_SYSVAR: Pubkey = pubkey!("Sysvar1nstructions1111111111111111111111111");

@@ -9,10 +9,13 @@
 // the derive macros of anchor write public items without docs
 #![allow(missing_docs)]
 
+pub mod claim;
 pub mod constants;
+pub mod derivation;
 pub mod error;
 pub mod events;
 pub mod instructions;
+pub mod opening;
 pub mod precompile;
 pub mod state;
 pub mod token;
@@ -73,7 +76,8 @@ pub mod amp {
     ///
     /// ### Errors
     /// The precompile's and the message's guards, `OwedNotAboveClaimed`, `OwedAboveCeiling`,
-    /// `SettleEarly`, `ClaimedAboveDeposit`, `RateExceeded`.
+    /// `SettleEarly`, `ClaimedAboveDeposit`, `RateExceeded`; for a delegate also `WrongDelegation`,
+    /// `DelegationOfEarlierChannel`, `OwedAboveLimit`, `DelegationOver`.
     pub fn settle(ctx: Context<Settle>, owed: u64) -> Result<()> {
         instructions::settle::handle(ctx, owed)
     }
@@ -99,5 +103,70 @@ pub mod amp {
     /// `ClosedInOpeningSlot`, `GraceNotOver`, `StatementAboveDeposit`, the precompile's guards.
     pub fn close_channel(ctx: Context<CloseChannel>) -> Result<()> {
         instructions::close_channel::handle(ctx)
+    }
+
+    /// Lets another key spend from the channel up to `limit` base units and until `expires_at` (Unix
+    /// seconds, 0: never), or raises the limit or moves the expiry of one that may. What is left over
+    /// from an earlier incarnation of the channel starts anew.
+    ///
+    /// ### Authority
+    /// The funder; the rent payer signs for the rent of a new account.
+    ///
+    /// ### Errors
+    /// `Closing`, `DelegateIsAuthorizedSigner`, `WrongDerivedAddress`, `ZeroAmount`, `ExpiryInPast`,
+    /// `LimitLowered`, `DelegateRevoked`, `DelegationInCreationSlot`.
+    pub fn set_delegate(ctx: Context<SetDelegate>, limit: u64, expires_at: i64) -> Result<()> {
+        instructions::set_delegate::handle(ctx, limit, expires_at)
+    }
+
+    /// Stops a delegate's spending; what it has signed can be settled during the close grace.
+    ///
+    /// ### Authority
+    /// The funder.
+    ///
+    /// ### Errors
+    /// `WrongDelegation`, `DelegationOfEarlierChannel`, `AlreadyRevoked`.
+    pub fn revoke_delegate(ctx: Context<RevokeDelegate>) -> Result<()> {
+        instructions::revoke_delegate::handle(ctx)
+    }
+
+    /// Closes a delegation of which nothing can be settled any more; its rent goes to its rent payer.
+    ///
+    /// ### Authority
+    /// None: anyone may tidy up.
+    ///
+    /// ### Errors
+    /// `WrongDelegation`, `WrongRentPayer`, `DelegationInCreationSlot`, `DelegationNotOver`.
+    pub fn close_delegation(ctx: Context<CloseDelegation>) -> Result<()> {
+        instructions::close_delegation::handle(ctx)
+    }
+
+    /// Settles like `settle`, but pays into a new channel that the recipient signs for: a service pays
+    /// its own supplier from the upstream budget. Refunds go to the upstream funder.
+    ///
+    /// ### Authority
+    /// The recipient; the rent payer signs for the rent of the new accounts.
+    ///
+    /// ### Errors
+    /// Those of `settle`, `Closing`, the terms' bounds, `SelfPayment`, `ChainTooDeep`,
+    /// `GraceAboveParent`, `WrongDerivedAddress`.
+    pub fn chain_channel(
+        ctx: Context<ChainChannel>,
+        owed: u64,
+        nonce: u64,
+        unit_price: u64,
+        rate_limit: u64,
+        settle_interval: u32,
+        close_grace: u32,
+    ) -> Result<()> {
+        // the depth is the root's: read from the parent
+        let terms = amp_protocol::rules::Terms {
+            unit_price,
+            rate_limit,
+            settle_interval,
+            close_grace,
+            max_chain_depth: 0,
+        };
+        instructions::chain_channel::handle(ctx, owed, nonce, terms)
     }
 }

@@ -39,7 +39,8 @@ codes! {
     RateExceeded = "AMP_RATE_EXCEEDED", 429;
     /// The seq was used before, is too old, or is no number.
     InvalidSeq = "AMP_INVALID_SEQ", 400;
-    /// The signature does not verify.
+    /// The signature does not verify, or its key has no say in this: its delegation was revoked or has
+    /// expired, or it is a delegate's on a close.
     InvalidSig = "AMP_INVALID_SIG", 401;
     /// Settlement before the interval has passed.
     SettleEarly = "AMP_SETTLE_EARLY", 425;

@@ -15,6 +15,15 @@ pub const REQUEST_CLOSE: [u8; 8] = [82, 168, 167, 86, 14, 15, 199, 180];
 /// `sha256("global:close_channel")[..8]`.
 pub const CLOSE_CHANNEL: [u8; 8] = [0, 104, 36, 1, 66, 0, 103, 157];
 
+/// `sha256("global:set_delegate")[..8]`.
+pub const SET_DELEGATE: [u8; 8] = [242, 30, 46, 76, 108, 235, 128, 181];
+/// `sha256("global:revoke_delegate")[..8]`.
+pub const REVOKE_DELEGATE: [u8; 8] = [142, 66, 98, 126, 102, 60, 92, 163];
+/// `sha256("global:close_delegation")[..8]`.
+pub const CLOSE_DELEGATION: [u8; 8] = [41, 110, 46, 165, 0, 109, 193, 193];
+/// `sha256("global:chain_channel")[..8]`.
+pub const CHAIN_CHANNEL: [u8; 8] = [150, 189, 117, 185, 229, 204, 230, 228];
+
 /// Arguments of `open_channel`: 49 bytes with the discriminator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OpenChannel {
@@ -42,6 +51,43 @@ impl OpenChannel {
         writer.put(&[self.terms.max_chain_depth]);
         writer.bytes
     }
+}
+
+/// Arguments of `chain_channel`: 48 bytes with the discriminator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChainChannel {
+    /// What the upstream signer owes in all, in base units; what is not yet claimed of it becomes
+    /// the new channel's deposit.
+    pub owed: Amount,
+    /// Tells channels of the same funder and recipient apart.
+    pub nonce: u64,
+    /// The new channel's terms; its `max_chain_depth` is the root's and does not travel.
+    pub terms: Terms,
+}
+
+impl ChainChannel {
+    /// Length of the instruction data.
+    pub const LEN: usize = 48;
+
+    /// The instruction data.
+    pub fn to_bytes(&self) -> [u8; Self::LEN] {
+        let mut writer = Writer::begin(CHAIN_CHANNEL);
+        writer.put(&self.owed.get().to_le_bytes());
+        writer.put(&self.nonce.to_le_bytes());
+        writer.put(&self.terms.unit_price.to_le_bytes());
+        writer.put(&self.terms.rate_limit.to_le_bytes());
+        writer.put(&self.terms.settle_interval.to_le_bytes());
+        writer.put(&self.terms.close_grace.to_le_bytes());
+        writer.bytes
+    }
+}
+
+/// Data of `set_delegate(limit, expires_at)`: 24 bytes.
+pub fn set_delegate(limit: Amount, expires_at: i64) -> [u8; 24] {
+    let mut writer = Writer::begin(SET_DELEGATE);
+    writer.put(&limit.get().to_le_bytes());
+    writer.put(&expires_at.to_le_bytes());
+    writer.bytes
 }
 
 /// Data of `top_up(amount)`: 16 bytes.

@@ -152,6 +152,27 @@ mod tests {
     }
 
     #[test]
+    fn sums_differences_and_products_end_where_64_bits_do() {
+        let (two, three) = (Amount::new(2), Amount::new(3));
+        assert_eq!(two.checked_add(three), Some(Amount::new(5)));
+        assert_eq!(Amount::MAX.checked_add(Amount::new(1)), None);
+        assert_eq!(three.checked_sub(two), Some(Amount::new(1)));
+        assert_eq!(two.checked_sub(three), None);
+        assert_eq!(three.checked_mul(4), Some(Amount::new(12)));
+        assert_eq!(two.checked_mul(u64::MAX), None);
+        assert!(Amount::ZERO.is_zero() && !two.is_zero());
+    }
+
+    #[test]
+    fn a_ceiling_is_seq_times_unit_price_to_the_unit() {
+        let price = UnitPrice::new(7).unwrap();
+        let ceiling = price.ceiling(Seq::new(3));
+        assert_eq!(ceiling.amount(), Some(Amount::new(21)));
+        assert!(ceiling.covers(Amount::new(21)) && !ceiling.covers(Amount::new(22)));
+        assert_eq!((price.get(), price.to_string()), (7, "7".to_owned()));
+    }
+
+    #[test]
     fn a_unit_price_of_zero_does_not_exist() {
         assert_eq!(UnitPrice::new(0), None);
     }

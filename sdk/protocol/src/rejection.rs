@@ -35,7 +35,7 @@ macro_rules! rejections {
             WrongPayoutOwner = 19, "the payout token account is not the recipient's";
             WrongRefundOwner = 20, "the refund token account is not the funder's";
             NotATokenAccount = 21, "the account is not an account of the token program";
-            UnknownVersion = 22, "the channel account has a version this program does not know";
+            UnknownVersion = 22, "the account has a version this program does not know";
             InvariantBroken = 23, "the channel's books would no longer add up";
             OwedNotAboveClaimed = 24, "owed is not above what this signer has paid already";
             OwedAboveCeiling = 25, "owed is above what the credential authorizes (seq * unit_price)";
@@ -57,6 +57,22 @@ macro_rules! rejections {
             VaultShort = 41, "the vault holds less than the channel has booked";
             ClockOutOfRange = 42, "a time is out of range";
             RefundNotAssociated = 43, "a close by anyone but the funder must refund to the funder's associated token account";
+            WrongDerivedAddress = 44, "an account is not at the address that is derived for it";
+            OwedAboveLimit = 45, "owed is above the delegate's limit";
+            DelegationOver = 46, "the delegation has ended and so has the grace to collect what it signed";
+            DelegationOfEarlierChannel = 47, "the delegation was made for an earlier incarnation of the channel";
+            WrongDelegation = 48, "the delegation is not of this channel";
+            DelegateIsAuthorizedSigner = 49, "the channel's authorized signer can't be its delegate too";
+            LimitLowered = 50, "a delegate's limit can be raised but not lowered: revoke the delegate instead";
+            ExpiryInPast = 51, "a delegation can't expire in the past: revoke the delegate instead";
+            DelegateRevoked = 52, "the delegation is revoked: delegate to another key, or close it after its grace";
+            AlreadyRevoked = 53, "the delegation is already revoked";
+            DelegationInCreationSlot = 54, "a delegation can't be closed or made anew in the slot it was created in";
+            DelegationNotOver = 55, "a delegation can be closed once it and its grace have ended, or its channel is gone";
+            ChainTooDeep = 56, "the root channel's max chain depth allows no channel below this one";
+            GraceAboveParent = 57, "a chained channel's close grace must not be above its parent's";
+            ChainedChannel = 58, "a chained channel has no delegates: only its authorized signer pays from it";
+            ClosedInDelegationSlot = 59, "a channel can't be closed in the slot a delegation on it was created in";
         }
     };
 }

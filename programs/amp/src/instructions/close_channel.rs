@@ -53,10 +53,9 @@ pub(crate) fn handle(ctx: Context<CloseChannel>) -> Result<()> {
     if clock.slot <= channel.opened_slot {
         return refuse(Rejection::ClosedInOpeningSlot);
     }
-    let token_program = accounts.token_program.key;
-    token::check_owner(&accounts.refund_token, token_program, &channel.funder, Rejection::WrongRefundOwner)?;
-    if *accounts.closer.key != channel.funder {
-        token::check_associated(accounts.refund_token.key, &channel.funder, &channel.mint, token_program)?;
+    // nor one that was a delegate's, if the channel were opened again with that key as authorized signer
+    if clock.slot <= channel.delegated_slot {
+        return refuse(Rejection::ClosedInDelegationSlot);
     }
     let closer = closer(accounts, &channel)?;
     let close = rules::close(
@@ -84,6 +83,7 @@ pub(crate) fn handle(ctx: Context<CloseChannel>) -> Result<()> {
     // against the books: were a unit missing, refusing would keep all the others from the funder
     let refund = token::balance(&accounts.vault)?;
     if !refund.is_zero() {
+        check_refund_account(accounts, &channel)?;
         movement(&accounts.refund_token).pay_out(&channel, refund)?;
     }
     token::close_vault(&accounts.token_program, &accounts.vault, &accounts.rent_payer, &authority, &channel)?;
@@ -97,6 +97,17 @@ pub(crate) fn handle(ctx: Context<CloseChannel>) -> Result<()> {
         claimed: close.claimed.get(),
         deposited: channel.deposited,
     });
+    Ok(())
+}
+
+/// Where the rest may go. An emptied vault refunds nothing: then a funder that has given its associated
+/// account away keeps nobody's rent locked in.
+fn check_refund_account(accounts: &CloseChannel, channel: &Channel) -> Result<()> {
+    let (account, token_program) = (&accounts.refund_token, accounts.token_program.key);
+    token::check_owner(account, token_program, &channel.funder, Rejection::WrongRefundOwner)?;
+    if *accounts.closer.key != channel.funder {
+        token::check_associated(account.key, &channel.funder, &channel.mint, token_program)?;
+    }
     Ok(())
 }
 

@@ -1,15 +1,12 @@
-use amp_protocol::message::Credential;
-use amp_protocol::money::Amount;
 use amp_protocol::rejection::Rejection;
-use amp_protocol::rules;
 use anchor_lang::prelude::*;
 use anchor_spl::token_interface::TokenInterface;
 
+use crate::claim;
 use crate::constants::INSTRUCTIONS_SYSVAR;
 use crate::error::{AmpError, OrRefuse};
 use crate::events::Settled;
-use crate::precompile::{Binding, message_rejection, signed_message_just_before};
-use crate::state::Channel;
+use crate::state::{Channel, Delegation};
 use crate::token::{self, Movement};
 
 #[derive(Accounts)]
@@ -34,13 +31,16 @@ pub struct Settle<'info> {
     /// CHECK: the sysvar's address
     #[account(address = INSTRUCTIONS_SYSVAR)]
     pub instructions: UncheckedAccount<'info>,
+    /// Given exactly when a delegate signed the credential.
+    #[account(mut)]
+    pub delegation: Option<AccountLoader<'info, Delegation>>,
 }
 
 pub(crate) fn handle(ctx: Context<Settle>, owed: u64) -> Result<()> {
     let accounts = &ctx.accounts;
+    let address = accounts.channel.key();
     let mut channel = accounts.channel.load_mut()?;
     channel.check_version().or_refuse()?;
-    let credential = credential_just_before(&accounts.instructions, &accounts.channel.key(), &channel)?;
     token::check_owner(
         &accounts.recipient_token,
         accounts.token_program.key,
@@ -49,17 +49,7 @@ pub(crate) fn handle(ctx: Context<Settle>, owed: u64) -> Result<()> {
     )?;
 
     let now = Clock::get()?.unix_timestamp;
-    let settlement = rules::settle(
-        &channel.terms(),
-        &channel.books(),
-        &channel.signer_books(),
-        credential.seq,
-        Amount::new(owed),
-        now,
-    )
-    .or_refuse()?;
-    channel.record(&settlement, now);
-    channel.invariant().or_refuse()?;
+    let claim = claim::book(&address, &mut channel, &accounts.delegation, &accounts.instructions, owed, now)?;
 
     let authority = accounts.channel.to_account_info();
     let movement = Movement {
@@ -72,29 +62,18 @@ pub(crate) fn handle(ctx: Context<Settle>, owed: u64) -> Result<()> {
     let books = *channel;
     // the token program is handed the channel's account as the signer: no borrow may be held
     drop(channel);
-    movement.pay_out(&books, settlement.payout)?;
+    movement.pay_out(&books, claim.settlement.payout)?;
     token::check_vault_covers(&accounts.vault, &books)?;
 
     emit!(Settled {
-        channel: accounts.channel.key(),
-        signer: books.authorized_signer,
-        seq: credential.seq.get(),
-        payout: settlement.payout.get(),
-        signer_claimed: books.signer_claimed,
+        channel: address,
+        signer: claim.signer,
+        seq: claim.seq,
+        payout: claim.settlement.payout.get(),
+        signer_claimed: claim.settlement.signer_claimed.get(),
         claimed: books.claimed,
         deposited: books.deposited,
         window_claimed: books.window_claimed,
     });
     Ok(())
-}
-
-/// The credential in the ed25519 instruction just before: for this channel, this incarnation of it,
-/// by its authorized signer.
-fn credential_just_before(sysvar: &AccountInfo, key: &Pubkey, channel: &Channel) -> Result<Credential> {
-    let data = sysvar.try_borrow_data()?;
-    let signed = signed_message_just_before::<{ Credential::LEN }>(&data).or_refuse()?;
-    let credential = Credential::parse(signed.message).map_err(message_rejection).or_refuse()?;
-    let binding = Binding { channel: key, signer: &channel.authorized_signer, epoch: channel.opened_slot };
-    binding.check(&credential.channel, signed.signer, credential.epoch).or_refuse()?;
-    Ok(credential)
 }

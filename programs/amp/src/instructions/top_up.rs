@@ -39,6 +39,9 @@ pub(crate) fn handle(ctx: Context<TopUp>, amount: u64) -> Result<()> {
         channel.deposited.checked_add(amount).ok_or(Rejection::DepositOverflow).or_refuse()?;
     channel.invariant().or_refuse()?;
 
+    let books = *channel;
+    drop(channel);
+
     let movement = Movement {
         token_program: &accounts.token_program,
         mint: &accounts.mint,
@@ -47,13 +50,13 @@ pub(crate) fn handle(ctx: Context<TopUp>, amount: u64) -> Result<()> {
         authority: &accounts.token_owner,
     };
     movement.deposit(Amount::new(amount))?;
-    token::check_vault_covers(&accounts.vault, &channel)?;
+    token::check_vault_covers(&accounts.vault, &books)?;
 
     emit!(ToppedUp {
         channel: accounts.channel.key(),
         amount,
-        deposited: channel.deposited,
-        claimed: channel.claimed,
+        deposited: books.deposited,
+        claimed: books.claimed,
     });
     Ok(())
 }

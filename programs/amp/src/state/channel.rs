@@ -6,6 +6,8 @@ use amp_protocol::rejection::Rejection;
 use amp_protocol::rules::{Books, RateWindow, Settlement, SignerBooks, Terms};
 use anchor_lang::prelude::*;
 
+use crate::constants::CHANNEL_SEED;
+
 /// A channel: 408 bytes with the discriminator, read in place. Fields keep their offsets for ever;
 /// new ones are taken from `reserved`.
 #[account(zero_copy)]
@@ -42,7 +44,9 @@ pub struct Channel {
     pub opened_at: i64,
     pub settle_interval: u32,
     pub close_grace: u32,
-    pub reserved: [u8; 64],
+    /// The last slot in which a delegation was created.
+    pub delegated_slot: u64,
+    pub reserved: [u8; 56],
 }
 
 macro_rules! pinned {
@@ -78,6 +82,7 @@ pinned! {
     opened_at at OPENED_AT;
     settle_interval at SETTLE_INTERVAL;
     close_grace at CLOSE_GRACE;
+    delegated_slot at DELEGATED_SLOT;
     reserved at RESERVED;
 }
 
@@ -114,13 +119,30 @@ impl Channel {
         SignerBooks { claimed: Amount::new(self.signer_claimed), last_settled_at: self.last_settled_at }
     }
 
-    /// Writes a settlement of the authorized signer.
-    pub fn record(&mut self, settlement: &Settlement, now: i64) {
+    /// Writes a settlement of any signer.
+    pub fn record(&mut self, settlement: &Settlement) {
         self.claimed = settlement.claimed.get();
-        self.signer_claimed = settlement.signer_claimed.get();
         self.window_started_at = settlement.window.started_at;
         self.window_claimed = settlement.window.claimed.get();
+    }
+
+    /// Writes the authorized signer's part of its settlement.
+    pub fn record_signer(&mut self, settlement: &Settlement, now: i64) {
+        self.signer_claimed = settlement.signer_claimed.get();
         self.last_settled_at = now;
+    }
+
+    /// Whose address this one is derived from: the funder's, or the parent's of a chained channel. A
+    /// recipient that chains could else open where only the funder's signature could, between a
+    /// close and a top-up that is under way.
+    pub fn opener(&self) -> &Pubkey {
+        if self.chain_depth == 0 { &self.funder } else { &self.parent }
+    }
+
+    /// Runs something with the seeds of the channel's address, bump included.
+    pub fn with_seeds<T>(&self, run: impl FnOnce(&[&[u8]]) -> T) -> T {
+        let nonce = self.nonce.to_le_bytes();
+        run(&[CHANNEL_SEED, self.opener().as_ref(), self.recipient.as_ref(), &nonce, &[self.bump]])
     }
 
     /// Whether the funder has asked to close.

@@ -33,12 +33,13 @@ pub mod offset {
     pub const OPENED_AT: usize = 320;
     pub const SETTLE_INTERVAL: usize = 328;
     pub const CLOSE_GRACE: usize = 332;
-    pub const RESERVED: usize = 336;
+    pub const DELEGATED_SLOT: usize = 336;
+    pub const RESERVED: usize = 344;
 }
 
 const BODY: usize = 400;
 
-/// A channel account, decoded: 408 bytes on chain, discriminator and 64 reserved bytes included.
+/// A channel account, decoded: 408 bytes on chain, discriminator and 56 reserved bytes included.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChannelAccount {
     /// Bump of the channel's address.
@@ -65,6 +66,8 @@ pub struct ChannelAccount {
     pub nonce: u64,
     /// The slot of the opening: the authorized signer's epoch.
     pub opened_slot: u64,
+    /// The last slot in which a delegation was created; 0: none was.
+    pub delegated_slot: u64,
     /// Unix seconds of the opening.
     pub opened_at: i64,
     /// Unix seconds of the funder's close request; 0: not closing.
@@ -124,6 +127,7 @@ impl ChannelAccount {
             parent: key_at(body, offset::PARENT),
             nonce: u64_at(body, offset::NONCE),
             opened_slot: u64_at(body, offset::OPENED_SLOT),
+            delegated_slot: u64_at(body, offset::DELEGATED_SLOT),
             opened_at: i64_at(body, offset::OPENED_AT),
             closing_at,
             terms,
@@ -160,6 +164,7 @@ impl ChannelAccount {
         for (at, value) in [
             (offset::NONCE, self.nonce),
             (offset::OPENED_SLOT, self.opened_slot),
+            (offset::DELEGATED_SLOT, self.delegated_slot),
             (offset::DEPOSITED, self.books.deposited.get()),
             (offset::CLAIMED, self.books.claimed.get()),
             (offset::SIGNER_CLAIMED, self.signer.claimed.get()),
@@ -203,6 +208,7 @@ mod tests {
             parent: [7; 32],
             nonce: 8,
             opened_slot: 9,
+            delegated_slot: 21,
             opened_at: 10,
             closing_at: 11,
             terms: Terms {

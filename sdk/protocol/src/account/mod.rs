@@ -2,11 +2,13 @@
 //! compile-time assertions, so that a client which reads by offset and the program can't disagree.
 
 mod channel;
+mod delegation;
 mod token;
 
 use core::fmt;
 
 pub use channel::{ChannelAccount, offset};
+pub use delegation::{DelegationAccount, delegation_offset};
 pub use token::{TokenHolding, mint_decimals};
 
 /// Why account data is not what it was taken for.
@@ -34,3 +36,16 @@ impl fmt::Display for AccountError {
 }
 
 impl core::error::Error for AccountError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_error_says_what_is_wrong() {
+        assert_eq!(AccountError::Length.to_string(), "the account data has the wrong length");
+        assert_eq!(AccountError::Discriminator.to_string(), "the account is of another kind");
+        assert_eq!(AccountError::Version(7).to_string(), "the account has the unknown version 7");
+        assert_eq!(AccountError::Field("mint").to_string(), "the account's mint is out of range");
+    }
+}

@@ -121,7 +121,8 @@ pub struct ChannelStatus {
     pub channel: Base58<32>,
     /// Charged to this signer so far.
     pub spent: Amount,
-    /// Deposited - spent, all signers.
+    /// Deposited - spent, all signers; for a delegate at most what its limit leaves, and nothing once its
+    /// delegation has ended.
     pub balance: Amount,
     /// The highest seq accepted from this signer; 0: none.
     #[serde(alias = "lastSeq")]

@@ -40,3 +40,14 @@ impl fmt::Display for MessageError {
 }
 
 impl core::error::Error for MessageError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_error_says_what_is_wrong() {
+        assert_eq!(MessageError::Length.to_string(), "the message has the wrong length");
+        assert_eq!(MessageError::Kind.to_string(), "the message is of another kind");
+    }
+}

@@ -50,7 +50,14 @@ pub fn settleable_from(signer: &SignerBooks, settle_interval: u32) -> i64 {
     signer.last_settled_at.saturating_add(i64::from(settle_interval))
 }
 
-/// Books a claim of `owed` (cumulative, of one signer) under the credential with `seq`.
+/// Whether a settlement has to wait until the signer's interval has passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Waiting {
+    ForInterval,
+    Not,
+}
+
+/// Books a claim of `owed` (cumulative, of the authorized signer) under the credential with `seq`.
 ///
 /// Holds `signer_claimed < owed <= seq * unit_price`, the interval, the rate, and
 /// `claimed <= deposited`, in this order.
@@ -62,13 +69,27 @@ pub fn settle(
     owed: Amount,
     now: i64,
 ) -> Result<Settlement, Rejection> {
+    book(terms, books, signer, seq, owed, now, Waiting::ForInterval)
+}
+
+/// What the settlements of every kind of signer hold.
+pub(super) fn book(
+    terms: &Terms,
+    books: &Books,
+    signer: &SignerBooks,
+    seq: Seq,
+    owed: Amount,
+    now: i64,
+    waiting: Waiting,
+) -> Result<Settlement, Rejection> {
     if owed <= signer.claimed {
         return Err(Rejection::OwedNotAboveClaimed);
     }
     if !terms.unit_price()?.ceiling(seq).covers(owed) {
         return Err(Rejection::OwedAboveCeiling);
     }
-    if !books.closing && now < settleable_from(signer, terms.settle_interval) {
+    let waits = waiting == Waiting::ForInterval && !books.closing;
+    if waits && now < settleable_from(signer, terms.settle_interval) {
         return Err(Rejection::SettleEarly);
     }
     let payout = owed.checked_sub(signer.claimed).ok_or(Rejection::OwedNotAboveClaimed)?;
