@@ -15,11 +15,14 @@ pub enum ClockMode {
     Wall,
 }
 
+#[derive(Clone)]
 pub(crate) struct Clock {
     mode: ClockMode,
     started: Instant,
     /// Slot and time at the start, moved by every advance.
     base: ChainClock,
+    /// What programs see: writing it makes LiteSVM read every sysvar anew.
+    written: Option<ChainClock>,
 }
 
 impl Clock {
@@ -28,12 +31,12 @@ impl Clock {
         // slot 0 and 1 are special to some sysvars: begin where nothing is
         let base =
             ChainClock { slot: 1_000, unix_timestamp: i64::try_from(unix.as_secs()).unwrap_or(i64::MAX) };
-        let clock = Self { mode, started: Instant::now(), base };
+        let mut clock = Self { mode, started: Instant::now(), base, written: None };
         clock.write(svm, base);
         clock
     }
 
-    pub(crate) fn now(&self, svm: &mut LiteSVM) -> ChainClock {
+    pub(crate) fn now(&mut self, svm: &mut LiteSVM) -> ChainClock {
         let elapsed = match self.mode {
             ClockMode::Manual => Duration::ZERO,
             ClockMode::Wall => self.started.elapsed(),
@@ -64,7 +67,10 @@ impl Clock {
         self.now(svm);
     }
 
-    fn write(&self, svm: &mut LiteSVM, now: ChainClock) {
+    fn write(&mut self, svm: &mut LiteSVM, now: ChainClock) {
+        if self.written.replace(now) == Some(now) {
+            return;
+        }
         let mut sysvar: solana_clock::Clock = svm.get_sysvar();
         sysvar.slot = now.slot;
         sysvar.unix_timestamp = now.unix_timestamp;

@@ -7,6 +7,7 @@ mod program;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use amp_protocol::account::{ChannelAccount, DelegationAccount};
 use amp_sdk::chain::{
     AccountSnapshot, Chain, ChainClock, ChainError, Confirmation, MAX_TRANSACTION_BYTES, PROGRAM_ID,
 };
@@ -57,6 +58,7 @@ struct State {
     clock: clock::Clock,
     executed: Vec<Executed>,
     mints: u16,
+    blockhashes: u64,
 }
 
 impl EmbeddedChain {
@@ -71,7 +73,23 @@ impl EmbeddedChain {
         svm.airdrop(&bank.pubkey(), 100_000_000_000_000)
             .map_err(|failed| ProgramMissing::unusable(&failed.err))?;
         let clock = clock::Clock::start(mode, &mut svm);
-        Ok(Self { state: Arc::new(Mutex::new(State { svm, bank, clock, executed: Vec::new(), mints: 0 })) })
+        let state = State { svm, bank, clock, executed: Vec::new(), mints: 0, blockhashes: 0 };
+        Ok(Self { state: Arc::new(Mutex::new(state)) })
+    }
+
+    /// Another chain that begins where this one is: what is done with one, the other does not see. Costs
+    /// less than a transaction, as accounts are copied only when they change.
+    pub fn fork(&self) -> Self {
+        let state = self.lock();
+        let fork = State {
+            svm: state.svm.clone(),
+            bank: state.bank.insecure_clone(),
+            clock: state.clock.clone(),
+            executed: state.executed.clone(),
+            mints: state.mints,
+            blockhashes: state.blockhashes,
+        };
+        Self { state: Arc::new(Mutex::new(fork)) }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -102,14 +120,7 @@ impl EmbeddedChain {
         instructions: &[Instruction],
         signers: &[&Keypair],
     ) -> Result<Executed, ChainError> {
-        let state = &mut *self.lock();
-        state.svm.expire_blockhash();
-        let payer = signers.first().map(|signer| signer.pubkey());
-        let message =
-            Message::new_with_blockhash(instructions, payer.as_ref(), &state.svm.latest_blockhash());
-        let transaction = VersionedTransaction::try_new(VersionedMessage::Legacy(message), signers)
-            .map_err(|error| ChainError::Compile(error.to_string()))?;
-        state.execute(&transaction)
+        self.lock().run(instructions, signers)
     }
 
     /// Every transaction that succeeded through [`Chain::send`] or [`EmbeddedChain::execute`].
@@ -122,15 +133,17 @@ impl EmbeddedChain {
         self.lock().svm.get_balance(address).unwrap_or_default()
     }
 
+    /// Lamports of all accounts together: fees burn some, nothing makes any.
+    pub fn lamports_in_all(&self) -> u128 {
+        use solana_account::ReadableAccount;
+        self.lock().svm.accounts_db().inner.values().map(|account| u128::from(account.lamports())).sum()
+    }
+
     /// An account as it is now.
     pub fn snapshot(&self, address: &Address) -> Option<AccountSnapshot> {
         let account = self.lock().svm.get_account(address)?;
         // an account without lamports is gone
-        (account.lamports > 0).then_some(AccountSnapshot {
-            owner: account.owner,
-            lamports: account.lamports,
-            data: account.data,
-        })
+        (account.lamports > 0).then(|| snapshot(account))
     }
 
     /// Overwrites an account: what no transaction could make, to test what the program makes of it.
@@ -153,11 +166,36 @@ impl EmbeddedChain {
     }
 }
 
+impl EmbeddedChain {
+    fn program_accounts(
+        &self,
+        program_id: &Address,
+        wanted: impl Fn(&[u8]) -> bool,
+    ) -> Vec<(Address, AccountSnapshot)> {
+        let owned = self.lock().svm.get_program_accounts(program_id);
+        let found = owned.into_iter().filter(|(_, account)| account.lamports > 0 && wanted(&account.data));
+        found.map(|(address, account)| (address, snapshot(account))).collect()
+    }
+}
+
+fn snapshot(account: solana_account::Account) -> AccountSnapshot {
+    AccountSnapshot { owner: account.owner, lamports: account.lamports, data: account.data }
+}
+
 impl State {
+    /// A blockhash that no other transaction has.
+    fn next_blockhash(&mut self) -> Hash {
+        self.blockhashes = self.blockhashes.wrapping_add(1);
+        let mut bytes = *b"a hash of the embedded chain    ";
+        if let Some(tail) = bytes.last_chunk_mut::<8>() {
+            *tail = self.blockhashes.to_be_bytes();
+        }
+        Hash::new_from_array(bytes)
+    }
+
     fn run(&mut self, instructions: &[Instruction], signers: &[&Keypair]) -> Result<Executed, ChainError> {
-        self.svm.expire_blockhash();
         let payer = signers.first().map(|signer| signer.pubkey());
-        let message = Message::new_with_blockhash(instructions, payer.as_ref(), &self.svm.latest_blockhash());
+        let message = Message::new_with_blockhash(instructions, payer.as_ref(), &self.next_blockhash());
         let transaction = VersionedTransaction::try_new(VersionedMessage::Legacy(message), signers)
             .map_err(|error| ChainError::Compile(error.to_string()))?;
         self.execute(&transaction)
@@ -191,14 +229,34 @@ impl Chain for EmbeddedChain {
         Ok(self.snapshot(address))
     }
 
+    async fn delegations(
+        &self,
+        program_id: &Address,
+        channel: &Address,
+    ) -> Result<Vec<(Address, AccountSnapshot)>, ChainError> {
+        let names_channel = |data: &[u8]| {
+            DelegationAccount::decode(data).is_ok_and(|account| account.channel == channel.to_bytes())
+        };
+        Ok(self.program_accounts(program_id, names_channel))
+    }
+
+    async fn channels_funded_by(
+        &self,
+        program_id: &Address,
+        funder: &Address,
+    ) -> Result<Vec<(Address, AccountSnapshot)>, ChainError> {
+        let names_funder = |data: &[u8]| {
+            ChannelAccount::decode(data).is_ok_and(|account| account.funder == funder.to_bytes())
+        };
+        Ok(self.program_accounts(program_id, names_funder))
+    }
+
     async fn clock(&self) -> Result<ChainClock, ChainError> {
         Ok(self.clock_now())
     }
 
     async fn latest_blockhash(&self) -> Result<Hash, ChainError> {
-        let mut state = self.lock();
-        state.svm.expire_blockhash();
-        Ok(state.svm.latest_blockhash())
+        Ok(self.lock().next_blockhash())
     }
 
     async fn send(&self, transaction: &VersionedTransaction) -> Result<Confirmation, ChainError> {

@@ -30,10 +30,10 @@ pub struct ChannelAddress {
 }
 
 impl ChannelAddress {
-    /// Derives the addresses of a channel.
-    pub fn derive(program_id: &Address, funder: &Address, recipient: &Address, nonce: u64) -> Self {
+    /// Derives the addresses of a channel. `opener` is its funder; of a chained channel, the parent.
+    pub fn derive(program_id: &Address, opener: &Address, recipient: &Address, nonce: u64) -> Self {
         let nonce = nonce.to_le_bytes();
-        let channel_seeds: [&[u8]; 4] = [seeds::CHANNEL, funder.as_ref(), recipient.as_ref(), &nonce];
+        let channel_seeds: [&[u8]; 4] = [seeds::CHANNEL, opener.as_ref(), recipient.as_ref(), &nonce];
         let (channel, bump) = Address::find_program_address(&channel_seeds, program_id);
         let (vault, vault_bump) =
             Address::find_program_address(&[seeds::VAULT, channel.as_ref()], program_id);
@@ -44,7 +44,7 @@ impl ChannelAddress {
     /// tried), and its addresses: such a channel opens for the fewest compute units.
     pub fn cheapest_from(
         program_id: &Address,
-        funder: &Address,
+        opener: &Address,
         recipient: &Address,
         start: u64,
     ) -> (u64, Self) {
@@ -53,7 +53,7 @@ impl ChannelAddress {
         let mut tried = 1;
         let mut nonce = start;
         loop {
-            let at = Self::derive(program_id, funder, recipient, nonce);
+            let at = Self::derive(program_id, opener, recipient, nonce);
             if (at.bump == u8::MAX && at.vault_bump == u8::MAX) || tried == TRIES {
                 return (nonce, at);
             }
@@ -61,6 +61,21 @@ impl ChannelAddress {
             tried = tried.saturating_add(1);
         }
     }
+}
+
+/// Where the delegation of `delegate` on `channel` stands.
+pub fn delegation_address(program_id: &Address, channel: &Address, delegate: &Address) -> Address {
+    find_delegation_address(program_id, channel, delegate).0
+}
+
+/// The same, with its bump.
+pub(super) fn find_delegation_address(
+    program_id: &Address,
+    channel: &Address,
+    delegate: &Address,
+) -> (Address, u8) {
+    let seeds = [seeds::DELEGATION, channel.as_ref(), delegate.as_ref()];
+    Address::find_program_address(&seeds, program_id)
 }
 
 /// The token account that wallets use for `owner`.

@@ -9,7 +9,7 @@ use solana_address::Address;
 use solana_compute_budget_interface::ComputeBudgetInstruction;
 use solana_instruction::Instruction;
 
-use super::address::{ChannelAddress, find_associated_token_address};
+use super::address::{ChannelAddress, find_associated_token_address, find_delegation_address};
 
 /// What one more attempt at a derived address costs on chain.
 const DERIVATION: u32 = 1_500;
@@ -45,6 +45,16 @@ impl ComputeBudget {
         Self(OVERHEAD + 12_000 + SLOWER_TOKEN)
     }
 
+    /// `settle` of what a delegate owes: one more account to read and write.
+    pub const fn settle_by_delegate() -> Self {
+        Self(OVERHEAD + 14_000 + SLOWER_TOKEN)
+    }
+
+    /// `chain_channel`: a settlement and an opening at `at`.
+    pub const fn chain(at: &ChannelAddress) -> Self {
+        Self(Self::open(at).0 + 8_000)
+    }
+
     /// `request_close`.
     pub const fn request_close() -> Self {
         Self(OVERHEAD + 4_000)
@@ -60,6 +70,27 @@ impl ComputeBudget {
     pub fn close_by_other(funder: &Address, mint: &Address, token_program: &Address) -> Self {
         let (_, bump) = find_associated_token_address(funder, mint, token_program);
         Self(Self::close().0 + DERIVATION * (1 + u32::from(u8::MAX - bump)))
+    }
+
+    /// `set_delegate`: the program derives the address of a new delegation.
+    pub fn set_delegate(program_id: &Address, channel: &Address, delegate: &Address) -> Self {
+        let (_, bump) = find_delegation_address(program_id, channel, delegate);
+        Self(OVERHEAD + 12_000 + DERIVATION * u32::from(u8::MAX - bump))
+    }
+
+    /// `revoke_delegate`.
+    pub const fn revoke_delegate() -> Self {
+        Self(OVERHEAD + 5_000)
+    }
+
+    /// `close_delegation`.
+    pub const fn close_delegation() -> Self {
+        Self(OVERHEAD + 5_000)
+    }
+
+    /// So many of these in one transaction.
+    pub const fn times(self, count: u32) -> Self {
+        Self(self.0.saturating_mul(count))
     }
 
     /// And creates up to `count` token accounts.

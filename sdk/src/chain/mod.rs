@@ -24,10 +24,10 @@ use crate::signer::SignerError;
 
 pub use address::{
     ChannelAddress, PROGRAM_ID, TOKEN_2022_PROGRAM, TOKEN_PROGRAM, associated_token_address,
-    create_token_account,
+    create_token_account, delegation_address,
 };
 pub use budget::{ComputeBudget, PriorityFee};
-pub use read::{MintInfo, channel, mint, token_amount};
+pub use read::{MintInfo, channel, channels_funded_by, delegation, delegations, mint, token_amount};
 #[cfg(feature = "rpc")]
 pub use rpc::RpcChain;
 pub use transaction::{MAX_TRANSACTION_BYTES, Plan};
@@ -80,6 +80,28 @@ impl Confirmation {
 pub trait Chain: Send + Sync + 'static {
     /// An account, or `None` where there is none.
     async fn account(&self, address: &Address) -> Result<Option<AccountSnapshot>, ChainError>;
+
+    /// The delegations of a channel, of all its incarnations: the program's accounts of a delegation's
+    /// length that name the channel. A node needs an index of program accounts to answer.
+    ///
+    /// Services need it, to learn whose signatures a channel honours. On a chain that does not offer
+    /// it they serve no delegates.
+    async fn delegations(
+        &self,
+        _program_id: &Address,
+        _channel: &Address,
+    ) -> Result<Vec<(Address, AccountSnapshot)>, ChainError> {
+        Err(ChainError::Unreachable("this chain does not search for delegations".to_owned()))
+    }
+
+    /// The channels of a funder, chained ones too. A node needs an index of program accounts to answer.
+    async fn channels_funded_by(
+        &self,
+        _program_id: &Address,
+        _funder: &Address,
+    ) -> Result<Vec<(Address, AccountSnapshot)>, ChainError> {
+        Err(ChainError::Unreachable("this chain does not search for channels".to_owned()))
+    }
 
     /// The cluster's clock.
     async fn clock(&self) -> Result<ChainClock, ChainError>;

@@ -1,4 +1,4 @@
-use amp_protocol::account::{ChannelAccount, TokenHolding, mint_decimals};
+use amp_protocol::account::{ChannelAccount, DelegationAccount, TokenHolding, mint_decimals};
 use amp_protocol::money::Amount;
 use solana_address::Address;
 
@@ -30,6 +30,56 @@ pub async fn channel(
     ChannelAccount::decode(&account.data)
         .map(Some)
         .map_err(|error| ChainError::Account { address: *address, error })
+}
+
+/// The channels of a funder, chained ones too, with their addresses. What is not a channel account of the
+/// program with this funder is left out, one of a version that this crate does not know too.
+pub async fn channels_funded_by(
+    chain: &dyn Chain,
+    program_id: &Address,
+    funder: &Address,
+) -> Result<Vec<(Address, ChannelAccount)>, ChainError> {
+    let found = chain.channels_funded_by(program_id, funder).await?;
+    // whatever a node answers: bytes that look like a channel prove nothing
+    let own = found.into_iter().filter(|(_, account)| account.owner == *program_id);
+    let decoded = own.filter_map(|(address, account)| {
+        let channel = ChannelAccount::decode(&account.data).ok()?;
+        (channel.funder == funder.to_bytes()).then_some((address, channel))
+    });
+    Ok(decoded.collect())
+}
+
+/// A delegation, or `None` where the address holds none (never made, or closed).
+pub async fn delegation(
+    chain: &dyn Chain,
+    program_id: &Address,
+    address: &Address,
+) -> Result<Option<DelegationAccount>, ChainError> {
+    let Some(account) = chain.account(address).await? else { return Ok(None) };
+    if account.owner != *program_id {
+        return Ok(None);
+    }
+    DelegationAccount::decode(&account.data)
+        .map(Some)
+        .map_err(|error| ChainError::Account { address: *address, error })
+}
+
+/// The delegations of a channel, of all its incarnations, with their addresses. What is not a delegation
+/// account of the program on this channel is left out, one of a version that this crate does not know
+/// too.
+pub async fn delegations(
+    chain: &dyn Chain,
+    program_id: &Address,
+    channel: &Address,
+) -> Result<Vec<(Address, DelegationAccount)>, ChainError> {
+    let found = chain.delegations(program_id, channel).await?;
+    // whatever a node answers: bytes that look like a delegation prove nothing
+    let own = found.into_iter().filter(|(_, account)| account.owner == *program_id);
+    let decoded = own.filter_map(|(address, account)| {
+        let delegation = DelegationAccount::decode(&account.data).ok()?;
+        (delegation.channel == channel.to_bytes()).then_some((address, delegation))
+    });
+    Ok(decoded.collect())
 }
 
 /// A mint's token program and decimals.

@@ -1,10 +1,14 @@
+use amp_protocol::account::{ChannelAccount, DelegationAccount, delegation_offset, offset};
 use async_trait::async_trait;
 use solana_address::Address;
 use solana_commitment_config::CommitmentConfig;
 use solana_hash::Hash;
 use solana_rpc_client::nonblocking::rpc_client::RpcClient;
 use solana_rpc_client_api::client_error::{Error, ErrorKind};
+use solana_rpc_client_api::config::{RpcAccountInfoConfig, RpcProgramAccountsConfig};
+use solana_rpc_client_api::filter::{Memcmp, RpcFilterType};
 use solana_rpc_client_api::request::{RpcError, RpcResponseErrorData};
+use solana_rpc_client_api::response::UiAccountEncoding;
 use solana_transaction::versioned::VersionedTransaction;
 
 use super::{AccountSnapshot, Chain, ChainClock, ChainError, Confirmation};
@@ -24,6 +28,41 @@ impl RpcChain {
     }
 }
 
+impl RpcChain {
+    /// The program's accounts of a kind (length and discriminator) that hold `key` at `at`.
+    async fn program_accounts(
+        &self,
+        program_id: &Address,
+        (length, discriminator): (usize, [u8; 8]),
+        at: usize,
+        key: &Address,
+    ) -> Result<Vec<(Address, AccountSnapshot)>, ChainError> {
+        let matches = |at, bytes: &[u8]| RpcFilterType::Memcmp(Memcmp::new_base58_encoded(at, bytes));
+        let filters = vec![
+            RpcFilterType::DataSize(u64::try_from(length).unwrap_or(u64::MAX)),
+            matches(0, &discriminator),
+            matches(at, key.as_ref()),
+        ];
+        let account_config = RpcAccountInfoConfig {
+            encoding: Some(UiAccountEncoding::Base64),
+            commitment: Some(CommitmentConfig::confirmed()),
+            ..RpcAccountInfoConfig::default()
+        };
+        let config = RpcProgramAccountsConfig {
+            filters: Some(filters),
+            account_config,
+            ..RpcProgramAccountsConfig::default()
+        };
+        let found = self.client.get_program_ui_accounts_with_config(program_id, config).await;
+        let decoded = found.map_err(unreachable)?.into_iter().filter_map(|(address, account)| {
+            let account = account.to_account()?;
+            let (owner, lamports) = (account.owner, account.lamports);
+            Some((address, AccountSnapshot { owner, lamports, data: account.data }))
+        });
+        Ok(decoded.collect())
+    }
+}
+
 #[async_trait]
 impl Chain for RpcChain {
     async fn account(&self, address: &Address) -> Result<Option<AccountSnapshot>, ChainError> {
@@ -34,6 +73,26 @@ impl Chain for RpcChain {
             lamports: account.lamports,
             data: account.data,
         }))
+    }
+
+    async fn delegations(
+        &self,
+        program_id: &Address,
+        channel: &Address,
+    ) -> Result<Vec<(Address, AccountSnapshot)>, ChainError> {
+        let at = delegation_offset::CHANNEL.saturating_add(DelegationAccount::DISCRIMINATOR.len());
+        let kind = (DelegationAccount::LEN, DelegationAccount::DISCRIMINATOR);
+        self.program_accounts(program_id, kind, at, channel).await
+    }
+
+    async fn channels_funded_by(
+        &self,
+        program_id: &Address,
+        funder: &Address,
+    ) -> Result<Vec<(Address, AccountSnapshot)>, ChainError> {
+        let at = offset::FUNDER.saturating_add(ChannelAccount::DISCRIMINATOR.len());
+        let kind = (ChannelAccount::LEN, ChannelAccount::DISCRIMINATOR);
+        self.program_accounts(program_id, kind, at, funder).await
     }
 
     async fn clock(&self) -> Result<ChainClock, ChainError> {
@@ -98,5 +157,77 @@ fn failure(error: Error, signature: solana_signature::Signature) -> ChainError {
     match error.get_transaction_error() {
         Some(cause) => ChainError::from_transaction(cause, Vec::new()),
         None => ChainError::Unconfirmed { signature, reason: error.to_string() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use amp_protocol::json::Base58;
+    use amp_protocol::money::Amount;
+    use amp_protocol::rules::Delegation;
+    use axum::extract::State;
+    use axum::{Json, Router, routing::post};
+    use serde_json::{Value, json};
+    use tokio::sync::mpsc;
+
+    const PROGRAM: [u8; 32] = [7; 32];
+
+    fn delegation() -> DelegationAccount {
+        DelegationAccount {
+            bump: 255,
+            channel: [1; 32],
+            delegate: [2; 32],
+            rent_payer: [3; 32],
+            channel_opened_slot: 4,
+            created_slot: 5,
+            delegation: Delegation::begin(Amount::new(6), 0, 7).unwrap(),
+        }
+    }
+
+    /// A node that gives this result to every request; tells what it was asked.
+    async fn node(result: Value) -> (RpcChain, mpsc::Receiver<Value>) {
+        let (asked, requests) = mpsc::channel(8);
+        let answer = |State((asked, result)): State<(mpsc::Sender<Value>, Value)>,
+                      Json(body): Json<Value>| async move {
+            let answer = json!({"jsonrpc": "2.0", "id": body["id"], "result": result});
+            asked.send(body).await.unwrap();
+            Json(answer)
+        };
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let app = Router::new().route("/", post(answer)).with_state((asked, result));
+        tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+        (RpcChain::new(url), requests)
+    }
+
+    #[tokio::test]
+    async fn delegations_are_searched_for_by_length_kind_and_channel() {
+        let address = Base58([9; 32]).to_string();
+        let (data, owner) = (Base58(delegation().encode()).to_string(), Base58(PROGRAM).to_string());
+        let account = json!({"data": [data, "base58"], "executable": false, "lamports": 11, "owner": owner,
+            "rentEpoch": 0, "space": 208});
+        let (chain, mut requests) = node(json!([{"pubkey": address, "account": account}])).await;
+        let found = chain.delegations(&PROGRAM.into(), &[1; 32].into()).await.unwrap();
+        let data = delegation().encode().to_vec();
+        let expected = AccountSnapshot { owner: PROGRAM.into(), lamports: 11, data };
+        assert_eq!(found, [(Address::from([9; 32]), expected)]);
+
+        let asked = requests.recv().await.unwrap();
+        assert_eq!((&asked["method"], &asked["params"][0]), (&"getProgramAccounts".into(), &owner.into()));
+        let options = &asked["params"][1];
+        assert_eq!((&options["commitment"], &options["encoding"]), (&"confirmed".into(), &"base64".into()));
+        let matches =
+            |at, bytes: String| json!({"memcmp": {"offset": at, "bytes": bytes, "encoding": "base58"}});
+        let kind = Base58(DelegationAccount::DISCRIMINATOR).to_string();
+        let filters = json!([{"dataSize": 208}, matches(0, kind), matches(16, Base58([1; 32]).to_string())]);
+        assert_eq!(options["filters"], filters);
+    }
+
+    #[tokio::test]
+    async fn a_node_that_answers_otherwise_is_an_error_and_not_an_empty_list() {
+        let (chain, _requests) = node(json!("what?")).await;
+        let failed = chain.delegations(&PROGRAM.into(), &[1; 32].into()).await;
+        assert!(matches!(failed, Err(ChainError::Unreachable(_))), "{failed:?}");
     }
 }

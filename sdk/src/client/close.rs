@@ -13,6 +13,7 @@ use solana_address::Address;
 use solana_instruction::Instruction;
 
 use super::Client;
+use super::config::Funding;
 use super::error::{ClientError, ProofFailure};
 use super::policy::PolicyError;
 use super::service::Service;
@@ -23,9 +24,9 @@ use crate::chain::{
 };
 use crate::signed::verify_close_statement;
 
-/// How often and how long a close waits for the opening's slot to pass.
-const TRIES: u32 = 8;
-const SLOT: Duration = Duration::from_millis(400);
+/// How often and how long a close waits for the slot of the opening, or of the delegation, to pass.
+pub(super) const TRIES: u32 = 8;
+pub(super) const SLOT: Duration = Duration::from_millis(400);
 
 /// What a close came to.
 #[derive(Debug)]
@@ -56,14 +57,16 @@ pub enum CloseOutcome {
 impl Client {
     /// Closes the channel to the service of this URL: with its statement at once; where it gives none,
     /// by a request, and by a second call after the grace period.
+    ///
+    /// A statement over more than this client agreed to and signed for is not used. What delegates spent
+    /// is in it too, and of that only they know: for each of them the service is believed up to its
+    /// limit. To bound what a delegate can be said to have spent, give it a small limit; a delegation that
+    /// was revoked or has expired counts with what was claimed once its grace has passed. Afterwards the
+    /// channel's delegations are closed, as far as that works, and their rent comes back.
     pub async fn close(&self, url: &str) -> Result<CloseOutcome, ClientError> {
+        self.inner.settings.funding("close a channel")?;
         let service = self.service_of(url)?;
-        let all = self.inner.store.all().await?;
-        let mut unfinished = all
-            .into_iter()
-            .filter(|record| record.origin == service.name && record.state != ChannelState::Closed);
-        let record =
-            unfinished.next().ok_or_else(|| ClientError::NoChannel { origin: service.name.clone() })?;
+        let record = self.unfinished(&service).await?;
         self.close_record(&service, record).await
     }
 
@@ -72,6 +75,7 @@ impl Client {
     pub async fn close_all(
         &self,
     ) -> Result<Vec<(ChannelRecord, Result<CloseOutcome, ClientError>)>, ClientError> {
+        self.inner.settings.funding("close a channel")?;
         let mut outcomes = Vec::new();
         for record in self.inner.store.all().await? {
             if record.state == ChannelState::Closed {
@@ -92,16 +96,30 @@ impl Client {
         record: ChannelRecord,
     ) -> Result<CloseOutcome, ClientError> {
         let _gate = service.gate.lock().await;
+        let outcome = self.close_channel(service, &record).await?;
+        if matches!(outcome, CloseOutcome::Closed { .. } | CloseOutcome::AlreadyClosed) {
+            // as it was stored meanwhile: its opening may have been seen just now
+            let record = self.inner.store.load(record.id).await?;
+            self.sweep_delegations(&record).await;
+        }
+        Ok(outcome)
+    }
+
+    async fn close_channel(
+        &self,
+        service: &Service,
+        record: &ChannelRecord,
+    ) -> Result<CloseOutcome, ClientError> {
         service.forget(record.id);
         let record = match record.state {
-            ChannelState::Opening => match self.look_for_opening(&record).await? {
+            ChannelState::Opening => match self.look_for_opening(record).await? {
                 Some(record) => record,
                 None => {
-                    self.drop_if_stale(&record).await?;
+                    self.drop_if_stale(record).await?;
                     return Ok(CloseOutcome::NeverOpened);
                 }
             },
-            _ => record,
+            _ => record.clone(),
         };
         let account = match self.incarnation(&record).await? {
             Some(account) => account,
@@ -114,12 +132,13 @@ impl Client {
                 }
             }
         };
+        let delegated = self.spendable_by_delegates(&record, &account).await?;
         // from here on nothing more is signed for, in any process
         self.inner.store.set_state(record.id, ChannelState::Closing, Amount::ZERO).await?;
         if account.books.closing && self.chain().clock().await?.unix_timestamp >= closable_from(&account) {
             return self.finish(&record, &account, None).await;
         }
-        match self.cooperate(service, &record).await {
+        match self.cooperate(service, &record, &account, delegated).await {
             Ok(statement) => match self.finish(&record, &account, Some(&statement)).await {
                 // a payout account that can't be paid, or is not there, must not hold the refund
                 Err(
@@ -132,11 +151,14 @@ impl Client {
         }
     }
 
-    /// Asks the service for its close statement and checks it.
+    /// Asks the service for its close statement and checks it. Of the total up to `delegated` may be the
+    /// delegates'.
     async fn cooperate(
         &self,
         service: &Service,
         record: &ChannelRecord,
+        account: &ChannelAccount,
+        delegated: Amount,
     ) -> Result<SignedCloseStatement, ClientError> {
         let seq = self.inner.store.last_or_first(record.id).await?;
         let answer = self.call(service, record, Method::POST, path::CLOSE, seq).await?;
@@ -150,8 +172,17 @@ impl Client {
         // the books by now: calls that ended while the service finished count. Lost calls are agreed to
         // beyond what was signed, and the statement's payout is bound by no credential: so both bounds
         let ledger = self.inner.store.load(record.id).await?.ledger;
-        match ledger.acknowledge(statement.owed_total) {
-            Ok(_) => Ok(statement),
+        let check = |delegated| ledger.check_total(statement.owed_total, delegated, account.books.deposited);
+        if check(delegated).is_ok() {
+            return Ok(statement);
+        }
+        // a search is not every node's to answer, so it is the last resort
+        let delegated = match account.delegated_slot {
+            0 => delegated,
+            _ => self.spendable_by_all_delegates(record, account).await.unwrap_or(delegated),
+        };
+        match check(delegated) {
+            Ok(()) => Ok(statement),
             Err(overcharge) => Err(ClientError::Overcharged { origin: origin(), overcharge }),
         }
     }
@@ -163,10 +194,11 @@ impl Client {
         reason: ClientError,
     ) -> Result<CloseOutcome, ClientError> {
         let settings = &self.inner.settings;
+        let funding = settings.funding("close a channel")?;
         if !account.books.closing {
-            let funder = settings.funder.public_key();
+            let funder = funding.funder.public_key();
             let request = instructions::request_close(&settings.options.program_id, &record.channel, &funder);
-            match self.send_close(ComputeBudget::request_close(), vec![request]).await {
+            match self.send_close(funding, ComputeBudget::request_close(), vec![request]).await {
                 Ok(_) => {}
                 // another process was faster
                 Err(ChainError::Rejected(Rejection::AlreadyClosing)) => {}
@@ -195,7 +227,8 @@ impl Client {
         statement: Option<&SignedCloseStatement>,
     ) -> Result<CloseOutcome, ClientError> {
         let settings = &self.inner.settings;
-        let (funder, payer) = (settings.funder.public_key(), settings.rent_payer.public_key());
+        let funding = settings.funding("close a channel")?;
+        let (funder, payer) = (funding.funder.public_key(), funding.rent_payer.public_key());
         let token_account =
             |owner: &Address| associated_token_address(owner, &record.mint, &record.token_program);
         let mut before = Vec::new();
@@ -220,7 +253,7 @@ impl Client {
             },
         ));
         let confirmation =
-            self.send_close(ComputeBudget::close().with_token_accounts(created), before).await?;
+            self.send_close(funding, ComputeBudget::close().with_token_accounts(created), before).await?;
         let owed = statement.map_or(account.books.claimed, |statement| statement.owed_total);
         let books = &account.books;
         let closer = Closer::FunderWithStatement(owed);
@@ -232,20 +265,23 @@ impl Client {
         Ok(CloseOutcome::Closed { refund, payout: done.payout, confirmation })
     }
 
-    /// Sends, and again where the channel is still in the slot it was opened in.
-    async fn send_close(
+    /// Sends, and again where the channel is still in the slot it was opened in, or last delegated from.
+    pub(super) async fn send_close(
         &self,
+        funding: &Funding,
         budget: ComputeBudget,
         instructions: Vec<Instruction>,
     ) -> Result<Confirmation, ChainError> {
-        let settings = &self.inner.settings;
-        let payer = settings.rent_payer.public_key();
-        let plan = Plan::new(payer, budget, settings.options.priority_fee, instructions);
+        let payer = funding.rent_payer.public_key();
+        let fee = self.inner.settings.options.priority_fee;
+        let plan = Plan::new(payer, budget, fee, instructions);
         let mut tries = 0_u32;
         loop {
             tries = tries.saturating_add(1);
-            match plan.send(self.chain(), &[&*settings.funder, &*settings.rent_payer]).await {
-                Err(ChainError::Rejected(Rejection::ClosedInOpeningSlot)) if tries < TRIES => {
+            match plan.send(self.chain(), &[&*funding.funder, &*funding.rent_payer]).await {
+                Err(ChainError::Rejected(
+                    Rejection::ClosedInOpeningSlot | Rejection::ClosedInDelegationSlot,
+                )) if tries < TRIES => {
                     tokio::time::sleep(SLOT).await;
                 }
                 outcome => return outcome,
@@ -253,13 +289,16 @@ impl Client {
         }
     }
 
-    async fn incarnation(&self, record: &ChannelRecord) -> Result<Option<ChannelAccount>, ClientError> {
+    pub(super) async fn incarnation(
+        &self,
+        record: &ChannelRecord,
+    ) -> Result<Option<ChannelAccount>, ClientError> {
         let account = self.account(&record.channel).await?;
         Ok(account.filter(|account| account.opened_slot == record.opened_slot))
     }
 }
 
-fn closable_from(account: &ChannelAccount) -> i64 {
+pub(super) fn closable_from(account: &ChannelAccount) -> i64 {
     account.closing_at.saturating_add(i64::from(account.terms.close_grace))
 }
 

@@ -7,7 +7,7 @@ use amp_protocol::text::network;
 use solana_address::Address;
 
 use super::policy::Policy;
-use super::store::{Owner, Store};
+use super::store::{Owner, Role, Store};
 use super::{Client, ClientError};
 use crate::chain::{Chain, PROGRAM_ID, PriorityFee};
 use crate::signer::Signer;
@@ -17,11 +17,61 @@ const CONNECT: Duration = Duration::from_secs(10);
 
 /// Everything a client is made with.
 pub(super) struct Settings {
+    pub(super) payer: Payer,
+    pub(super) chain: Arc<dyn Chain>,
+    pub(super) options: Options,
+}
+
+/// Whose client it is.
+pub(super) enum Payer {
+    /// Its own channels'.
+    Funder(Funding),
+    /// A key that a funder lets spend from a channel: it signs credentials and nothing else.
+    Delegate(Arc<dyn Signer>),
+}
+
+/// A funder's keys.
+pub(super) struct Funding {
     pub(super) funder: Arc<dyn Signer>,
     pub(super) authorized: Arc<dyn Signer>,
     pub(super) rent_payer: Arc<dyn Signer>,
-    pub(super) chain: Arc<dyn Chain>,
-    pub(super) options: Options,
+}
+
+impl Settings {
+    /// Who signs the credentials.
+    pub(super) fn signer(&self) -> &dyn Signer {
+        match &self.payer {
+            Payer::Funder(funding) => &*funding.authorized,
+            Payer::Delegate(delegate) => &**delegate,
+        }
+    }
+
+    /// The funder's keys, or why there are none `to` do something with.
+    pub(super) fn funding(&self, to: &'static str) -> Result<&Funding, ClientError> {
+        match &self.payer {
+            Payer::Funder(funding) => Ok(funding),
+            Payer::Delegate(_) => Err(ClientError::NotFunder { to }),
+        }
+    }
+
+    /// The delegate's key, where this client is a delegate's.
+    pub(super) fn delegate(&self) -> Option<Address> {
+        match &self.payer {
+            Payer::Funder(_) => None,
+            Payer::Delegate(delegate) => Some(delegate.public_key()),
+        }
+    }
+
+    fn owner(&self) -> Owner {
+        let role = match &self.payer {
+            Payer::Funder(funding) => Role::Funder {
+                funder: funding.funder.public_key(),
+                authorized_signer: funding.authorized.public_key(),
+            },
+            Payer::Delegate(delegate) => Role::Delegate(delegate.public_key()),
+        };
+        Owner { program_id: self.options.program_id, role }
+    }
 }
 
 /// The settings that have defaults.
@@ -35,6 +85,7 @@ pub(super) struct Options {
     pub(super) rate_limit: Option<Amount>,
     pub(super) settle_interval: Option<u32>,
     pub(super) close_grace: Option<u32>,
+    pub(super) max_chain_depth: u8,
     pub(super) metered_budget: Option<Amount>,
     pub(super) auto_top_up: bool,
     pub(super) priority_fee: PriorityFee,
@@ -56,6 +107,7 @@ impl Default for Options {
             rate_limit: None,
             settle_interval: None,
             close_grace: None,
+            max_chain_depth: 0,
             metered_budget: None,
             auto_top_up: true,
             priority_fee: PriorityFee::default(),
@@ -68,11 +120,12 @@ impl Default for Options {
     }
 }
 
-/// Makes a [`Client`]: a funder, a chain and a mint are needed, the rest has defaults.
+/// Makes a [`Client`]: a funder or a delegate, a chain and a mint are needed, the rest has defaults.
 #[must_use = "a builder does nothing until `build`"]
 #[derive(Default)]
 pub struct ClientBuilder {
     funder: Option<Arc<dyn Signer>>,
+    delegate: Option<Arc<dyn Signer>>,
     authorized: Option<Arc<dyn Signer>>,
     rent_payer: Option<Arc<dyn Signer>>,
     chain: Option<Arc<dyn Chain>>,
@@ -95,6 +148,13 @@ impl ClientBuilder {
         funder(signer: impl Signer) => funder = Some(Arc::new(signer));
         /// The same, for a signer that is shared.
         funder_arc(signer: Arc<dyn Signer>) => funder = Some(signer);
+        /// In a funder's place: a key that a funder lets spend from its channels. The client signs
+        /// credentials with it, and needs neither tokens nor lamports; [`Client::use_channel`] names the
+        /// channel of each service. Of the limits, those on deposits and graces are the funder's alone;
+        /// `total_budget` bounds what this key signs for in all.
+        delegate(signer: impl Signer) => delegate = Some(Arc::new(signer));
+        /// The same, for a signer that is shared.
+        delegate_arc(signer: Arc<dyn Signer>) => delegate = Some(signer);
         /// The key that signs the credentials. Default: the funder; a hot key of its own keeps the
         /// funder's off the request path.
         authorized_signer(signer: impl Signer) => authorized = Some(Arc::new(signer));
@@ -131,6 +191,10 @@ impl ClientBuilder {
         settle_interval(seconds: u32) => options.settle_interval = Some(seconds);
         /// Seconds that a service has to settle after a close request. Default: the shortest it serves.
         close_grace(seconds: u32) => options.close_grace = Some(seconds);
+        /// How many levels of channels a service may chain below its own to pay its suppliers, at most 3.
+        /// Default: 0, none. What is chained and not earned comes back to the funder
+        /// ([`Client::reclaim`]), each level after its own close grace.
+        max_chain_depth(levels: u8) => options.max_chain_depth = levels;
         /// Most base units that one call may cost where the price depends on seconds, bytes or work.
         /// Default: the policy's `max_price_per_call`.
         metered_budget(amount: Amount) => options.metered_budget = Some(amount);
@@ -165,31 +229,56 @@ impl ClientBuilder {
 
     /// Opens the store and makes the client. Channels of earlier runs go on where they were.
     pub async fn build(self) -> Result<Client, ClientError> {
-        let funder = self.funder.ok_or(ClientError::Incomplete("a `funder`: who pays"))?;
+        let payer = self.payer()?;
         let chain = self.chain.ok_or(ClientError::Incomplete("a `chain`, for example an RpcChain"))?;
         if self.options.policy.allowed_mints.is_empty() {
             return Err(ClientError::Incomplete("a mint it may pay with: `allow_mint`"));
         }
-        let settings = Settings {
-            authorized: self.authorized.unwrap_or_else(|| funder.clone()),
-            rent_payer: self.rent_payer.unwrap_or_else(|| funder.clone()),
-            funder,
-            chain,
-            options: self.options,
-        };
+        let settings = Settings { payer, chain, options: self.options };
         let path = settings.options.store.clone().or_else(default_store);
         let path = path.ok_or(ClientError::Incomplete("a `store` path, as there is no data folder"))?;
-        let owner = Owner {
-            program_id: settings.options.program_id,
-            funder: settings.funder.public_key(),
-            authorized_signer: settings.authorized.public_key(),
-        };
         // twice the timeout: a call is not forgotten while it is still waited for
-        let store = Store::open(&path, owner, settings.options.timeout.saturating_mul(2))?;
+        let store = Store::open(&path, settings.owner(), settings.options.timeout.saturating_mul(2))?;
         // a redirect would carry the credential, which is money, to whoever it names
         let redirect = reqwest::redirect::Policy::none();
         let http = reqwest::Client::builder().redirect(redirect).connect_timeout(CONNECT).build()?;
         Client::assemble(settings, store, http).await
+    }
+
+    fn payer(&self) -> Result<Payer, ClientError> {
+        match (&self.funder, &self.delegate) {
+            (Some(funder), None) => {
+                let own = |key: &Option<Arc<dyn Signer>>| key.as_ref().unwrap_or(funder).clone();
+                let (authorized, rent_payer) = (own(&self.authorized), own(&self.rent_payer));
+                Ok(Payer::Funder(Funding { funder: funder.clone(), authorized, rent_payer }))
+            }
+            (None, Some(delegate)) => {
+                self.check_delegates_options()?;
+                Ok(Payer::Delegate(delegate.clone()))
+            }
+            (None, None) => Err(ClientError::Incomplete(
+                "a `funder`: who pays; or a `delegate`, who spends from a funder's channel",
+            )),
+            (Some(_), Some(_)) => Err(ClientError::Incomplete(
+                "either a `funder` or a `delegate`, not both: make a client for each",
+            )),
+        }
+    }
+
+    /// What a delegate's client would have no use for was meant for another one.
+    fn check_delegates_options(&self) -> Result<(), ClientError> {
+        if self.authorized.is_some() || self.rent_payer.is_some() {
+            return Err(ClientError::Incomplete(
+                "no `authorized_signer` and no `rent_payer` beside a `delegate`, which signs for itself and sends no transactions",
+            ));
+        }
+        let Options { deposit, rate_limit, settle_interval, close_grace, .. } = &self.options;
+        if deposit.or(*rate_limit).is_some() || settle_interval.or(*close_grace).is_some() {
+            return Err(ClientError::Incomplete(
+                "no `deposit`, `rate_limit`, `settle_interval` or `close_grace` beside a `delegate`: its funder opens the channel",
+            ));
+        }
+        Ok(())
     }
 }
 

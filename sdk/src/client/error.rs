@@ -4,6 +4,7 @@ use amp_protocol::money::{Amount, Seq};
 use amp_protocol::rejection::Rejection;
 use solana_address::Address;
 
+use super::delegated::Undelegated;
 use super::ledger::{LedgerError, Overcharge};
 use super::policy::PolicyError;
 use crate::chain::ChainError;
@@ -154,7 +155,7 @@ pub enum ClientError {
     },
     /// The service charged what nobody agreed to. It gets no more credentials.
     #[error(
-        "{origin} overcharged: {overcharge}; nothing more is paid to it, call `close` for the rest of the deposit"
+        "{origin} overcharged: {overcharge}; nothing more is paid to it, its funder gets the rest of the deposit by `close`"
     )]
     Overcharged {
         /// The service.
@@ -163,7 +164,9 @@ pub enum ClientError {
         overcharge: Overcharge,
     },
     /// The service overcharged before, and its channel is not closed yet.
-    #[error("{origin} overcharged before on channel {channel}; call `close` for the rest of the deposit")]
+    #[error(
+        "{origin} overcharged before on channel {channel}; its funder gets the rest of the deposit by `close`"
+    )]
     Disputed {
         /// The service.
         origin: String,
@@ -216,6 +219,130 @@ pub enum ClientError {
         /// The service.
         origin: String,
     },
+    /// A delegate's client was asked for what only a funder can do.
+    #[error("a delegate's client can't {to}: ask the channel's funder, or make a client with `funder`")]
+    NotFunder {
+        /// What was asked for.
+        to: &'static str,
+    },
+    /// A funder's client was asked for what only a delegate does.
+    #[error(
+        "this client is a funder's and opens channels of its own; make one with `delegate` to use another's"
+    )]
+    NotDelegate,
+    /// The channel is not one that was chained below this client's.
+    #[error("{channel} was not chained below a channel of this client's funder; `close` ends one's own")]
+    NotChained {
+        /// The channel.
+        channel: Address,
+    },
+    /// A delegate's client does not know which channel pays this service.
+    #[error("no channel is named for {origin}; ask its funder for the address and call `use_channel`")]
+    NoChannelNamed {
+        /// The service.
+        origin: String,
+    },
+    /// The channel that was named is not for this service.
+    #[error(
+        "channel {channel} does not pay this service: its {field} is {found}, the service names {named}; ask the funder for the right one"
+    )]
+    WrongChannel {
+        /// The channel.
+        channel: Address,
+        /// In what they differ.
+        field: &'static str,
+        /// The channel's.
+        found: Address,
+        /// The service's.
+        named: Address,
+    },
+    /// The delegate can't spend from the channel.
+    #[error("{delegate} can't spend from channel {channel}: {reason}")]
+    NotDelegated {
+        /// The channel.
+        channel: Address,
+        /// The delegate.
+        delegate: Address,
+        /// Why, and what to do.
+        reason: Undelegated,
+    },
+    /// The delegate's limit is used up.
+    #[error(
+        "delegate {delegate} of channel {channel} has a limit of {limit} base units, {needed} are needed; its funder can raise it with `delegate`"
+    )]
+    LimitReached {
+        /// The channel.
+        channel: Address,
+        /// The delegate.
+        delegate: Address,
+        /// Its limit.
+        limit: Amount,
+        /// What it should be.
+        needed: Amount,
+    },
+    /// What is left of the deposit is too little for a delegate's call, and only the funder tops it up.
+    #[error(
+        "channel {channel} has {deposited} base units deposited, which is too little; ask its funder {funder} to `top_up`"
+    )]
+    FunderMustTopUp {
+        /// The channel.
+        channel: Address,
+        /// Its funder.
+        funder: Address,
+        /// What is deposited.
+        deposited: Amount,
+        /// [`Code::Underfunded`], or [`Code::DepositLow`] where the service serves no deposit so small.
+        code: Code,
+    },
+    /// The program would refuse this change of a delegation. Nothing was sent.
+    #[error("the delegation of channel {channel} to {delegate} can't be changed so: {reason}")]
+    DelegationRefused {
+        /// The channel.
+        channel: Address,
+        /// The delegate.
+        delegate: Address,
+        /// The rule.
+        reason: Rejection,
+    },
+    /// The delegation's grace is over.
+    #[error(
+        "the delegation of channel {channel} to {delegate} is over, and anyone may close it: extending it could make \
+         a new one, with all of the limit unspent. Call `close_delegation`, then delegate what is left"
+    )]
+    DelegationOver {
+        /// The channel.
+        channel: Address,
+        /// The delegate.
+        delegate: Address,
+    },
+    /// There is no such delegation.
+    #[error("channel {channel} is not delegated to {delegate}; the delegation was never made, or is closed")]
+    NoDelegation {
+        /// The channel.
+        channel: Address,
+        /// The delegate.
+        delegate: Address,
+    },
+    /// A change of a delegation was sent, and the chain does not show it yet.
+    #[error(
+        "the chain does not show the delegation of channel {channel} to {delegate} yet; try again in a minute"
+    )]
+    DelegationPending {
+        /// The channel.
+        channel: Address,
+        /// The delegate.
+        delegate: Address,
+    },
+    /// A delegation can't be closed yet: something of it may still be settled.
+    #[error("the delegation of channel {channel} to {delegate} can be closed {}", closable(.closable_from))]
+    DelegationNotOver {
+        /// The channel.
+        channel: Address,
+        /// The delegate.
+        delegate: Address,
+        /// Unix seconds. `None`: it neither expires nor is revoked.
+        closable_from: Option<i64>,
+    },
     /// The service refused, with an AMP error. Nothing was charged.
     #[error("the service refused with {status} {}: {}", .body.error, .body.message)]
     Refused {
@@ -250,9 +377,13 @@ impl ClientError {
         match self {
             Self::Refused { body, .. } => Some(body.error),
             Self::BadProof { .. } => Some(Code::InvalidProof),
-            Self::NoChannel { .. } => Some(Code::NoChannel),
+            Self::NoChannel { .. } | Self::NoChannelNamed { .. } => Some(Code::NoChannel),
             Self::ClosedByService { .. } => Some(Code::Closed),
-            Self::NeedsTopUp { .. } | Self::InsufficientFunds { .. } => Some(Code::Underfunded),
+            Self::NeedsTopUp { .. } | Self::InsufficientFunds { .. } | Self::LimitReached { .. } => {
+                Some(Code::Underfunded)
+            }
+            Self::FunderMustTopUp { code, .. } => Some(*code),
+            Self::NotDelegated { reason, .. } => Some(reason.code()),
             Self::Chain(error) => match error.rejection()? {
                 Rejection::SettleEarly => Some(Code::SettleEarly),
                 Rejection::RateExceeded => Some(Code::RateExceeded),
@@ -261,6 +392,13 @@ impl ClientError {
             _ => None,
         }
     }
+}
+
+fn closable(from: &Option<i64>) -> String {
+    from.map_or_else(
+        || "once it is revoked and the channel's close grace has passed, or the channel is closed".to_owned(),
+        |from| format!("from unix time {from} on, or once the channel is closed"),
+    )
 }
 
 /// Why a discovery document can't be used.

@@ -10,7 +10,7 @@ use reqwest::header::HeaderValue;
 use reqwest::{Body, Method, Request};
 use url::Url;
 
-use super::config::{ClientBuilder, Settings};
+use super::config::{ClientBuilder, Payer, Settings};
 use super::discovery::{self, origin_of, origin_text};
 use super::error::ClientError;
 use super::pay;
@@ -46,7 +46,9 @@ impl Client {
         let client = Self { inner: Arc::new(Inner { settings, store, http, services: Mutex::default() }) };
         // services with a channel are paid from the first call on
         for record in client.inner.store.all().await? {
-            if matches!(record.state, ChannelState::Open | ChannelState::Opening | ChannelState::Disputed) {
+            let paid =
+                [ChannelState::Open, ChannelState::Opening, ChannelState::Disputed, ChannelState::Ended];
+            if paid.contains(&record.state) {
                 client.service_of(&record.origin)?.mark_paid();
             }
         }
@@ -92,12 +94,13 @@ impl Client {
         pay::pay(self, &service, request).await
     }
 
-    /// Discovers the service of this URL and opens the channel, so that the next call pays at once.
+    /// Discovers the service of this URL and opens the channel, so that the next call pays at once. A
+    /// delegate's client looks up the channel that was named instead.
     pub async fn prepare(&self, url: &str) -> Result<ChannelRecord, ClientError> {
         let service = self.service_of(url)?;
         let document = self.document(&service, false).await?;
         let price = self.price(&document.pricing.for_route(parse(url)?.path()));
-        self.inner.settings.options.policy.check(&document, &service.origin, price)?;
+        self.check_policy(&document, &service, price)?;
         let _gate = service.gate.lock().await;
         let record = self.ensure_open(&service, &document, price).await?;
         service.set_channel(record.clone());
@@ -115,6 +118,21 @@ impl Client {
         let answer = tokio::time::timeout(timeout, self.inner.http.execute(request)).await;
         let answer = answer.map_err(|_| ClientError::TimedOut { url, seconds: timeout.as_secs() })??;
         Ok(Response::new(answer, None))
+    }
+
+    /// Whether a call for `price` is within the policy, so far as it is this client's to decide.
+    pub(super) fn check_policy(
+        &self,
+        document: &DiscoveryDocument,
+        service: &Service,
+        price: Amount,
+    ) -> Result<(), ClientError> {
+        let Settings { payer, options, .. } = &self.inner.settings;
+        match payer {
+            Payer::Funder(_) => options.policy.check(document, &service.origin, price)?,
+            Payer::Delegate(_) => options.policy.check_call(document, &service.origin, price)?,
+        }
+        Ok(())
     }
 
     /// The most that a call may cost: its price, or the budget where that depends on what is used.

@@ -27,6 +27,30 @@
 //! | requests | [`Client::get`], [`Client::post`], [`Client::execute`]; [`Client::authorize`] for other transports |
 //! | channels | [`Client::prepare`], [`Client::top_up`], [`Client::status`], [`Client::channels`] |
 //! | the end | [`Client::close`], [`Client::close_all`] |
+//! | other keys that spend | [`Client::delegate`], [`Client::revoke_delegate`], [`Client::delegations`], [`Client::close_delegation`] |
+//! | spending as such a key | [`ClientBuilder::delegate`], [`Client::use_channel`] |
+//!
+//! **Delegation.** A funder lets another key spend from its open channel, up to a limit and for a time.
+//! That key's client needs neither tokens nor lamports: it signs, and asks the funder for the rest.
+//!
+//! ```no_run
+//! # use std::{sync::Arc, time::Duration};
+//! # use amp_sdk::{chain::Chain, client::{Client, Expiry}, signer::{KeypairSigner, Signer as _}};
+//! # use amp_sdk::protocol::money::Amount;
+//! # async fn both(funder: Client, chain: Arc<dyn Chain>, usdc: solana_address::Address) -> Result<(), Box<dyn std::error::Error>> {
+//! let service = "https://api.example";
+//! // the funder, for the agent's public key: at most 50,000 base units, for a day
+//! let agent_key = KeypairSigner::from_file("agent.json")?;
+//! let expiry = Expiry::after(Duration::from_secs(86_400));
+//! let delegation = funder.delegate(service, &agent_key.public_key(), Amount::new(50_000), expiry).await?;
+//!
+//! // the agent, wherever it runs: told the channel's address once
+//! let agent = Client::builder().delegate(agent_key).chain(chain).allow_mint(usdc).build().await?;
+//! agent.use_channel(service, delegation.channel).await?;
+//! let answer = agent.get("https://api.example/v1/quote").await?;
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! **What a service can take.** At most what was signed for: `seq * unit_price`. The client signs no
 //! further than what the service has acknowledged, plus the prices of the calls in flight, plus the
@@ -39,6 +63,8 @@
 mod body;
 mod close;
 mod config;
+mod delegate;
+mod delegated;
 mod discovery;
 mod error;
 mod http;
@@ -46,6 +72,7 @@ mod ledger;
 mod open;
 mod pay;
 mod policy;
+mod reclaim;
 mod recover;
 mod response;
 mod retry;
@@ -59,10 +86,13 @@ mod top_up;
 
 pub use close::CloseOutcome;
 pub use config::ClientBuilder;
+pub use delegate::{DelegationRecord, Expiry};
+pub use delegated::Undelegated;
 pub use error::{ClientError, DiscoveryFailure, ProofFailure};
 pub use http::Client;
 pub use ledger::{Ledger, LedgerError, Overcharge};
 pub use policy::{Policy, PolicyError};
+pub use reclaim::Reclaimed;
 pub use response::{Payment, Response};
-pub use store::{ChannelRecord, ChannelState};
+pub use store::{ChannelRecord, ChannelState, HeldDelegation};
 pub use ticket::Ticket;

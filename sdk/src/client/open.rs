@@ -10,6 +10,7 @@ use amp_protocol::rules::Terms;
 use solana_address::Address;
 
 use super::Client;
+use super::config::Funding;
 use super::error::ClientError;
 use super::policy::PolicyError;
 use super::service::Service;
@@ -32,6 +33,9 @@ impl Client {
         document: &DiscoveryDocument,
         price: Amount,
     ) -> Result<ChannelRecord, ClientError> {
+        if self.inner.settings.delegate().is_some() {
+            return self.named_channel(service, document).await;
+        }
         if let Some(record) = self.inner.store.current(&service.name).await? {
             match record.state {
                 ChannelState::Open => {
@@ -81,22 +85,25 @@ impl Client {
         document: &DiscoveryDocument,
         price: Amount,
     ) -> Result<ChannelRecord, ClientError> {
+        let funding = self.inner.settings.funding("open a channel")?;
         let options = &self.inner.settings.options;
         let deposit = self.usual_deposit(document, price);
         options.policy.check_deposit(deposit)?;
         let terms = self.terms(document, deposit)?;
         let (mint, recipient) = (mint_of(document), Address::from(document.recipient.0));
         let token_program = chain::mint(self.chain(), &mint).await?.token_program;
-        self.check_funds(&mint, &token_program, deposit).await?;
+        self.check_funds(funding, &mint, &token_program, deposit).await?;
         let intent = Intent {
             origin: service.name.clone(),
+            funder: funding.funder.public_key(),
+            authorized_signer: funding.authorized.public_key(),
             recipient,
             mint,
             token_program,
-            rent_payer: self.inner.settings.rent_payer.public_key(),
+            rent_payer: funding.rent_payer.public_key(),
             unit_price: options.unit_price,
             deposit,
-            nonce: self.free_nonce(&recipient).await?,
+            nonce: self.free_nonce(funding, &recipient).await?,
         };
         let policy = options.policy.clone();
         let check = move |committed| policy.check_budget(committed, deposit);
@@ -116,7 +123,7 @@ impl Client {
             return Err(ClientError::OpeningPending { channel: record.channel });
         }
         let args = OpenChannel { nonce: record.nonce, deposit, terms };
-        match self.send_open(&record, &args).await {
+        match self.send_open(funding, &record, &args).await {
             Ok(()) => self.confirm(&record, &args).await,
             Err(error) => self.after_failure(&record, error).await,
         }
@@ -142,14 +149,19 @@ impl Client {
         Err(error)
     }
 
-    async fn send_open(&self, record: &ChannelRecord, args: &OpenChannel) -> Result<(), ClientError> {
+    async fn send_open(
+        &self,
+        funding: &Funding,
+        record: &ChannelRecord,
+        args: &OpenChannel,
+    ) -> Result<(), ClientError> {
         let settings = &self.inner.settings;
-        let funder = settings.funder.public_key();
+        let funder = funding.funder.public_key();
         let parties = instructions::OpenParties {
             funder,
-            rent_payer: settings.rent_payer.public_key(),
+            rent_payer: funding.rent_payer.public_key(),
             recipient: record.recipient,
-            authorized_signer: settings.authorized.public_key(),
+            authorized_signer: funding.authorized.public_key(),
             funder_token: associated_token_address(&funder, &record.mint, &record.token_program),
         };
         let program_id = &settings.options.program_id;
@@ -162,7 +174,7 @@ impl Client {
             settings.options.priority_fee,
             vec![open],
         );
-        let confirmation = plan.send(self.chain(), &[&*settings.funder, &*settings.rent_payer]).await?;
+        let confirmation = plan.send(self.chain(), &[&*funding.funder, &*funding.rent_payer]).await?;
         tracing::info!(channel = %record.channel, origin = %record.origin, deposit = %args.deposit, signature = %confirmation.signature, "opened a channel");
         Ok(())
     }
@@ -213,11 +225,11 @@ impl Client {
 
     /// Whether the account is this client's channel: its keys, and its address's nonce.
     fn check_identity(&self, record: &ChannelRecord, account: &ChannelAccount) -> Result<(), ClientError> {
-        let settings = &self.inner.settings;
+        let funding = self.inner.settings.funding("take a channel for its own")?;
         for (field, found, expected) in [
-            ("funder", account.funder, settings.funder.public_key()),
+            ("funder", account.funder, funding.funder.public_key()),
             ("recipient", account.recipient, record.recipient),
-            ("authorized signer", account.authorized_signer, settings.authorized.public_key()),
+            ("authorized signer", account.authorized_signer, funding.authorized.public_key()),
             ("mint", account.mint, record.mint),
             ("vault", account.vault, record.vault),
         ] {
@@ -267,7 +279,7 @@ impl Client {
             rate_limit: options.rate_limit.unwrap_or(options.policy.max_deposit.max(deposit)).get(),
             settle_interval: options.settle_interval.map_or(offered, |own| own.min(offered)),
             close_grace: options.close_grace.unwrap_or_default().max(document.min_close_grace),
-            max_chain_depth: 0,
+            max_chain_depth: options.max_chain_depth,
         };
         terms.check().map_err(PolicyError::Terms)?;
         let max = options.policy.max_close_grace;
@@ -290,11 +302,12 @@ impl Client {
     /// Whether the funder's token account holds this much.
     pub(super) async fn check_funds(
         &self,
+        funding: &Funding,
         mint: &Address,
         token_program: &Address,
         needed: Amount,
     ) -> Result<Amount, ClientError> {
-        let funder = self.inner.settings.funder.public_key();
+        let funder = funding.funder.public_key();
         let token_account = associated_token_address(&funder, mint, token_program);
         let held = chain::token_amount(self.chain(), &token_account).await?;
         if held < needed {
@@ -303,10 +316,9 @@ impl Client {
         Ok(held)
     }
 
-    async fn free_nonce(&self, recipient: &Address) -> Result<u64, ClientError> {
-        let settings = &self.inner.settings;
-        let (program_id, funder) = (settings.options.program_id, settings.funder.public_key());
-        let mut next = self.inner.store.next_nonce(recipient).await?;
+    async fn free_nonce(&self, funding: &Funding, recipient: &Address) -> Result<u64, ClientError> {
+        let (program_id, funder) = (self.inner.settings.options.program_id, funding.funder.public_key());
+        let mut next = self.inner.store.next_nonce(&funder, recipient).await?;
         loop {
             let (nonce, at) = ChannelAddress::cheapest_from(&program_id, &funder, recipient, next);
             // a client that lost its store finds its old channels in the way

@@ -10,6 +10,7 @@ use amp_protocol::text::header;
 use reqwest::Request;
 use reqwest::header::CONTENT_LENGTH;
 
+use super::delegated::Undelegated;
 use super::error::ClientError;
 use super::http::{Client, credential_headers};
 use super::response::{Payment, Response};
@@ -59,7 +60,7 @@ pub(super) async fn pay(
     }
     call.check_policy()?;
     let mut ticket = call.ticket(Seq::ZERO).await?;
-    let mut attempts = Attempts::default();
+    let mut attempts = Attempts::new(client.inner.settings.delegate().is_some());
     loop {
         let copy = request.try_clone();
         let (sent, mut answer) = call.send(request, ticket).await?;
@@ -80,8 +81,7 @@ impl Call<'_> {
     }
 
     fn check_policy(&self) -> Result<(), ClientError> {
-        let policy = &self.client.inner.settings.options.policy;
-        Ok(policy.check(&self.document, &self.service.origin, self.price())?)
+        self.client.check_policy(&self.document, self.service, self.price())
     }
 
     async fn ticket(&self, at_least: Seq) -> Result<Ticket, ClientError> {
@@ -144,6 +144,7 @@ impl Call<'_> {
                 tokio::time::sleep(pause).await;
                 Ok(ticket)
             }
+            Remedy::TopUp(_) if self.is_delegates() => self.topped_up(&refusal, ticket).await,
             Remedy::TopUp(least) => self.top_up(least, ticket).await,
             Remedy::Raise(required) => {
                 let channel = ticket.channel().clone();
@@ -158,6 +159,7 @@ impl Call<'_> {
                 self.client.status_of(self.service, ticket.channel()).await?;
                 self.instead(ticket).await
             }
+            Remedy::Reopen if self.is_delegates() => self.look_again(refusal, ticket).await,
             Remedy::Reopen => self.reopen(refusal, ticket).await,
             Remedy::GiveUp => {
                 ticket.refused().await?;
@@ -212,6 +214,48 @@ impl Call<'_> {
         let channel = ticket.channel().channel;
         ticket.refused().await?;
         Err(ClientError::ClosedByService { origin: self.service.name.clone(), channel })
+    }
+
+    fn is_delegates(&self) -> bool {
+        self.client.inner.settings.delegate().is_some()
+    }
+
+    /// For a delegate only the funder tops up; perhaps it has.
+    async fn topped_up(&self, refusal: &Refusal, ticket: Ticket) -> Result<Ticket, ClientError> {
+        let channel = ticket.channel().clone();
+        match self.client.look_again(self.service, &channel).await {
+            Ok(now) if now.id != channel.id => self.instead(ticket).await,
+            Ok(now) if now.ledger.deposited > channel.ledger.deposited => Ok(ticket),
+            Ok(now) => {
+                ticket.refused().await?;
+                Err(ClientError::FunderMustTopUp {
+                    channel: now.channel,
+                    funder: now.funder,
+                    deposited: now.ledger.deposited,
+                    code: refusal.body.error,
+                })
+            }
+            Err(error) => {
+                ticket.refused().await?;
+                Err(error)
+            }
+        }
+    }
+
+    /// A refusal by which the channel or the delegation may be gone, or made anew.
+    async fn look_again(&self, refusal: Refusal, ticket: Ticket) -> Result<Ticket, ClientError> {
+        let channel = ticket.channel().clone();
+        let error = match self.client.look_again(self.service, &channel).await {
+            Ok(now) if now.id != channel.id => return self.instead(ticket).await,
+            Ok(_) if refusal.body.error == Code::NoChannel => return Ok(ticket),
+            Ok(_) if refusal.body.error == Code::Closed => {
+                self.client.not_delegated(&channel, Undelegated::NotServed)
+            }
+            Ok(_) => refusal.into(),
+            Err(error) => error,
+        };
+        ticket.refused().await?;
+        Err(error)
     }
 
     /// The AMP refusal in an answer. Its body is read here, so it must end in time too.

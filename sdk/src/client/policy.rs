@@ -18,7 +18,7 @@ pub struct Policy {
     /// service has acknowledged.
     pub max_deposit: Amount,
     /// Most that all channels of the store may take together, ever: what was deposited less what came
-    /// back. `None`: unlimited.
+    /// back; of a delegate, what it signed for. `None`: unlimited.
     pub total_budget: Option<Amount>,
     /// Mints that may be paid with. Empty: none.
     pub allowed_mints: BTreeSet<Address>,
@@ -100,7 +100,7 @@ pub enum PolicyError {
     Budget {
         /// What was to be added.
         wanted: Amount,
-        /// Deposited and not refunded so far.
+        /// Deposited and not refunded so far; of a delegate, signed for.
         committed: Amount,
         /// The budget.
         total: Amount,
@@ -131,6 +131,24 @@ pub enum PolicyError {
 impl Policy {
     /// Whether a call for `price` to this host on these terms is within the policy.
     pub fn check(&self, document: &DiscoveryDocument, url: &Url, price: Amount) -> Result<(), PolicyError> {
+        self.check_call(document, url, price)?;
+        if document.min_close_grace > self.max_close_grace {
+            return Err(PolicyError::CloseGrace {
+                grace: document.min_close_grace,
+                max: self.max_close_grace,
+            });
+        }
+        self.check_deposit(document.pricing.default.min_deposit)
+    }
+
+    /// The same for a channel that is open, and somebody else's: its deposit and its grace are not the
+    /// agent's to choose.
+    pub fn check_call(
+        &self,
+        document: &DiscoveryDocument,
+        url: &Url,
+        price: Amount,
+    ) -> Result<(), PolicyError> {
         let host = url.host_str().unwrap_or_default().to_owned();
         if !self.allowed_hosts.is_empty() && !self.allowed_hosts.contains(&host) {
             return Err(PolicyError::Host { host });
@@ -145,13 +163,7 @@ impl Policy {
         if price > self.max_price_per_call {
             return Err(PolicyError::Price { price, max: self.max_price_per_call });
         }
-        if document.min_close_grace > self.max_close_grace {
-            return Err(PolicyError::CloseGrace {
-                grace: document.min_close_grace,
-                max: self.max_close_grace,
-            });
-        }
-        self.check_deposit(terms.min_deposit)
+        Ok(())
     }
 
     /// Whether a channel may hold this much.
@@ -164,11 +176,20 @@ impl Policy {
 
     /// Whether `wanted` more may be committed beside what is committed already.
     pub fn check_budget(&self, committed: Amount, wanted: Amount) -> Result<(), PolicyError> {
-        let Some(total) = self.total_budget else { return Ok(()) };
-        match committed.checked_add(wanted) {
-            Some(sum) if sum <= total => Ok(()),
-            _ => Err(PolicyError::Budget { wanted, committed, total }),
-        }
+        check_budget(self.total_budget, committed, wanted)
+    }
+}
+
+/// Whether `wanted` more may be committed beside what is committed already, `total` being the budget.
+pub(super) fn check_budget(
+    total: Option<Amount>,
+    committed: Amount,
+    wanted: Amount,
+) -> Result<(), PolicyError> {
+    let Some(total) = total else { return Ok(()) };
+    match committed.checked_add(wanted) {
+        Some(sum) if sum <= total => Ok(()),
+        _ => Err(PolicyError::Budget { wanted, committed, total }),
     }
 }
 

@@ -6,6 +6,7 @@ use amp_protocol::money::{Amount, Seq, UnitPrice};
 use solana_address::Address;
 
 use super::Client;
+use super::config::Funding;
 use super::error::ClientError;
 use super::ledger::Ledger;
 use super::open::mint_of;
@@ -23,11 +24,12 @@ impl Client {
     /// only as far as the policy would let it be owed anyway; a channel beyond that stays out, and its
     /// error is returned. Don't call this while another store uses the same keys.
     pub async fn recover(&self, url: &str) -> Result<Vec<ChannelRecord>, ClientError> {
+        let settings = &self.inner.settings;
+        let funding = settings.funding("recover channels")?;
         let service = self.service_of(url)?;
         let document = self.document(&service, false).await?;
-        let settings = &self.inner.settings;
         settings.options.policy.check(&document, &service.origin, Amount::ZERO)?;
-        let (program_id, funder) = (settings.options.program_id, settings.funder.public_key());
+        let (program_id, funder) = (settings.options.program_id, funding.funder.public_key());
         let recipient = Address::from(document.recipient.0);
         let known = self.inner.store.all().await?;
         let (mut found, mut next, mut missed) = (Vec::new(), 0_u64, 0_u64);
@@ -42,7 +44,7 @@ impl Client {
                             found.push(self.inner.store.revive(record.id, account.books.closing).await?);
                         }
                         Some(_) => {}
-                        None if self.is_ours(&account, &document) => {
+                        None if is_ours(funding, &account, &document) => {
                             found.push(self.take_in(&service, &account, &at).await?);
                         }
                         None => {}
@@ -53,12 +55,6 @@ impl Client {
             next = nonce.wrapping_add(1);
         }
         Ok(found)
-    }
-
-    fn is_ours(&self, account: &ChannelAccount, document: &DiscoveryDocument) -> bool {
-        account.authorized_signer == self.inner.settings.authorized.public_key().to_bytes()
-            && account.mint == mint_of(document).to_bytes()
-            && !account.books.closing
     }
 
     async fn take_in(
@@ -72,6 +68,8 @@ impl Client {
         let unit_price = UnitPrice::new(account.terms.unit_price).unwrap_or(UnitPrice::ONE);
         let intent = Intent {
             origin: service.name.clone(),
+            funder: Address::from(account.funder),
+            authorized_signer: Address::from(account.authorized_signer),
             recipient,
             mint,
             token_program,
@@ -86,12 +84,14 @@ impl Client {
             state: ChannelState::Open,
             channel: at.channel,
             vault: at.vault,
+            funder: intent.funder,
             recipient,
             mint,
             token_program,
             rent_payer: intent.rent_payer,
             nonce: account.nonce,
             opened_slot: account.opened_slot,
+            delegation: None,
             refunded: Amount::ZERO,
             topping_up: Amount::ZERO,
             created_at: 0,
@@ -99,10 +99,7 @@ impl Client {
         };
         // seq 0 authorizes nothing, and any seq with a good signature may ask
         let status = self.ask_status(service, &unknown, Seq::ZERO).await?;
-        let options = &self.inner.settings.options;
-        let calls = u64::from(options.in_flight_limit);
-        let slack = options.policy.max_price_per_call.checked_mul(calls).unwrap_or(Amount::MAX);
-        let believable = status.spent.checked_add(slack).unwrap_or(Amount::MAX);
+        let believable = status.spent.checked_add(self.in_flight_at_most()).unwrap_or(Amount::MAX);
         // a seq far above what was charged would be a blank cheque: the next one is above it
         if status.spent > account.books.deposited || status.last_seq > unit_price.seq_covering(believable) {
             let (origin, theirs) = (service.name.clone(), status.last_seq);
@@ -111,6 +108,19 @@ impl Client {
         let store = &self.inner.store;
         Ok(store.adopt(intent, account.opened_slot, status.spent, status.last_seq).await?)
     }
+
+    /// What calls in flight can have been signed for at a time, by this policy.
+    pub(super) fn in_flight_at_most(&self) -> Amount {
+        let options = &self.inner.settings.options;
+        let calls = u64::from(options.in_flight_limit);
+        options.policy.max_price_per_call.checked_mul(calls).unwrap_or(Amount::MAX)
+    }
+}
+
+fn is_ours(funding: &Funding, account: &ChannelAccount, document: &DiscoveryDocument) -> bool {
+    account.authorized_signer == funding.authorized.public_key().to_bytes()
+        && account.mint == mint_of(document).to_bytes()
+        && !account.books.closing
 }
 
 /// Whether the store counts this very incarnation as closed, though it is on chain.

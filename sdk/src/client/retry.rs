@@ -20,6 +20,8 @@ pub(super) struct Attempts {
     resumed: bool,
     waited: bool,
     pauses: u32,
+    /// The channel is a delegate's, which the service may see later than this client does.
+    delegate: bool,
 }
 
 /// The next step.
@@ -29,7 +31,7 @@ pub(super) enum Remedy {
     Raise(Seq),
     /// Raise the deposit to at least this, or by the usual amount; then send the same credential.
     TopUp(Option<Amount>),
-    /// See on chain whether the channel is gone; if so, open another.
+    /// See on chain whether the channel is gone, or a delegate's delegation; open another, or say so.
     Reopen,
     /// See how far the service is, and sign a newer seq.
     Resume,
@@ -40,6 +42,10 @@ pub(super) enum Remedy {
 }
 
 impl Attempts {
+    pub(super) fn new(delegate: bool) -> Self {
+        Self { delegate, ..Self::default() }
+    }
+
     /// Chooses the remedy for a refusal and remembers it.
     pub(super) fn remedy(&mut self, body: &ErrorBody, max_wait: Duration) -> Remedy {
         match (body.error, body.shortage) {
@@ -50,6 +56,15 @@ impl Attempts {
             // the service may see a top-up later than this client does
             (Code::Underfunded, Some(Shortage::Balance)) if self.topped_up => self.pause(),
             (Code::Underfunded, Some(Shortage::Balance)) => once(&mut self.topped_up, Remedy::TopUp(None)),
+            // lost calls that were charged use a limit up unseen; or the service sees a raise later
+            (Code::Underfunded, Some(Shortage::DelegateLimit)) if self.delegate => {
+                if self.resumed {
+                    self.pause()
+                } else {
+                    once(&mut self.resumed, Remedy::Resume)
+                }
+            }
+            (Code::InvalidSig, _) if self.delegate => once(&mut self.reopened, Remedy::Reopen),
             (Code::DepositLow, _) if self.topped_up => self.pause(),
             (Code::DepositLow, _) => once(&mut self.topped_up, Remedy::TopUp(body.min_deposit)),
             (Code::Closed, _) => once(&mut self.reopened, Remedy::Reopen),
@@ -105,6 +120,9 @@ mod tests {
         assert_eq!(remedy(body(Code::InvalidSeq)), Remedy::Resume);
         assert_eq!(remedy(body(Code::NoChannel)), Remedy::Again(FIRST_PAUSE));
         assert_eq!(remedy(body(Code::InvalidSig)), Remedy::GiveUp);
+        let delegates = |body| Attempts::new(true).remedy(&body, Duration::from_secs(5));
+        assert_eq!(delegates(underfunded(Shortage::DelegateLimit)), Remedy::Resume);
+        assert_eq!(delegates(body(Code::InvalidSig)), Remedy::Reopen);
         let rate = |after| ErrorBody { retry_after: Some(after), ..body(Code::RateExceeded) };
         assert_eq!(remedy(rate(5)), Remedy::Again(Duration::from_secs(5)));
         assert_eq!(remedy(rate(6)), Remedy::GiveUp);
@@ -112,11 +130,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_a_service_answers_a_call_ends(codes in proptest::collection::vec(0..9usize, 40)) {
-            let mut attempts = Attempts::default();
-            let ended = codes.iter().any(|index| {
+        fn whatever_a_service_answers_a_call_ends(
+            answers in proptest::collection::vec((0..9usize, 0..2usize), 40), delegate: bool,
+        ) {
+            let mut attempts = Attempts::new(delegate);
+            let ended = answers.iter().any(|(index, shortage)| {
                 let body = ErrorBody {
-                    shortage: Some(Shortage::Balance),
+                    shortage: Some([Shortage::Balance, Shortage::DelegateLimit][*shortage]),
                     retry_after: Some(0),
                     ..body(Code::ALL[*index])
                 };

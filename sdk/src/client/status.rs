@@ -55,7 +55,7 @@ impl Client {
     ) -> Result<ChannelStatus, ClientError> {
         let answer = self.call(service, record, Method::GET, path::CHANNEL, seq).await?;
         let status: ChannelStatus = answer.json()?;
-        let signer = self.inner.settings.authorized.public_key();
+        let signer = self.inner.settings.signer().public_key();
         check(&status, record, &signer).map_err(|reason| ClientError::BadProof {
             origin: service.name.clone(),
             what: "metering proof",
@@ -74,8 +74,7 @@ impl Client {
         seq: Seq,
     ) -> Result<body::Small, ClientError> {
         let settings = &self.inner.settings;
-        let credential =
-            sign_credential(&*settings.authorized, &record.channel, record.opened_slot, seq).await?;
+        let credential = sign_credential(settings.signer(), &record.channel, record.epoch(), seq).await?;
         let url = service.origin.join(path).map_err(|_| ClientError::Url(service.name.clone()))?;
         let mut request = Request::new(method, url);
         credential_headers(&mut request, &credential);
@@ -121,7 +120,7 @@ pub(super) fn check_proof(
     signer: &Address,
 ) -> Result<(), ProofFailure> {
     let channel = record.channel.to_bytes();
-    proof.check(&channel, record.opened_slot, &signer.to_bytes()).map_err(ProofFailure::About)?;
+    proof.check(&channel, record.epoch(), &signer.to_bytes()).map_err(ProofFailure::About)?;
     if !verify_metering_proof(proof, &record.recipient.to_bytes()) {
         return Err(ProofFailure::Signature);
     }

@@ -5,6 +5,7 @@ use amp_protocol::money::{Amount, Seq};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::Client;
+use super::config::{Payer, Settings};
 use super::error::ClientError;
 use super::ledger::{Ask, Ledger, LedgerError};
 use super::service::Service;
@@ -74,11 +75,12 @@ impl Drop for Ticket {
 
 impl Client {
     /// Signs for a call that costs at most `price`: for transports other than [`Client::execute`].
-    /// Opens the channel, and tops it up, where needed.
+    /// Opens the channel, and tops it up, where needed; a delegate's client does neither, and says what its
+    /// funder can do.
     pub async fn authorize(&self, url: &str, price: Amount) -> Result<Ticket, ClientError> {
         let service = self.service_of(url)?;
         let document = self.document(&service, false).await?;
-        self.inner.settings.options.policy.check(&document, &service.origin, price)?;
+        self.check_policy(&document, &service, price)?;
         self.ticket(&service, &document, price, Seq::ZERO).await
     }
 
@@ -90,37 +92,47 @@ impl Client {
         price: Amount,
         at_least: Seq,
     ) -> Result<Ticket, ClientError> {
-        let options = &self.inner.settings.options;
+        let Settings { payer, options, .. } = &self.inner.settings;
         let permit = service.permit(document, options.in_flight_limit).await;
         let ask = Ask { price, prepay: options.policy.max_prepay, at_least };
         let usual = self.usual_deposit(document, price);
         let mut last = ClientError::NoChannel { origin: service.name.clone() };
         for _ in 0..ROUNDS {
             let channel = self.channel(service, document, price).await?;
-            let reservation = match self.inner.store.reserve(channel.id, ask).await? {
-                Ok(reservation) => reservation,
-                Err(ReserveError::State(_)) => {
-                    // closed, or in dispute, by another task or process
-                    service.forget(channel.id);
-                    continue;
-                }
-                Err(ReserveError::Ledger(reason @ LedgerError::Unjustified { .. })) => {
-                    return Err(ClientError::Unjustified { origin: service.name.clone(), reason });
-                }
-                Err(ReserveError::Ledger(LedgerError::DepositTooSmall { needed, deposited })) => {
-                    last = ClientError::NeedsTopUp { channel: channel.channel, deposited, needed };
-                    if let Raised::Done(record) =
-                        self.raise_deposit(service, channel.id, needed, usual).await?
-                    {
-                        service.set_channel(*record);
+            let reservation =
+                match self.inner.store.reserve(channel.id, ask, options.policy.total_budget).await? {
+                    Ok(reservation) => reservation,
+                    Err(ReserveError::State(_)) => {
+                        // closed, or in dispute, by another task or process
+                        service.forget(channel.id);
+                        continue;
                     }
-                    continue;
-                }
-            };
+                    Err(ReserveError::Ledger(reason @ LedgerError::Unjustified { .. })) => {
+                        return Err(ClientError::Unjustified { origin: service.name.clone(), reason });
+                    }
+                    Err(ReserveError::Policy(error)) => return Err(error.into()),
+                    Err(ReserveError::Ledger(reason)) if matches!(payer, Payer::Delegate(_)) => {
+                        last = self.out_of_reach(&channel, reason);
+                        self.look_for_more(service, &channel, reason).await?;
+                        continue;
+                    }
+                    Err(ReserveError::Ledger(
+                        LedgerError::DepositTooSmall { needed, .. }
+                        | LedgerError::LimitTooSmall { needed, .. },
+                    )) => {
+                        let deposited = channel.ledger.deposited;
+                        last = ClientError::NeedsTopUp { channel: channel.channel, deposited, needed };
+                        if let Raised::Done(record) =
+                            self.raise_deposit(service, channel.id, needed, usual).await?
+                        {
+                            service.set_channel(*record);
+                        }
+                        continue;
+                    }
+                };
             let (store, service) = (self.inner.store.clone(), service.clone());
-            let signer = &*self.inner.settings.authorized;
-            let signed =
-                sign_credential(signer, &channel.channel, channel.opened_slot, reservation.seq).await;
+            let signer = self.inner.settings.signer();
+            let signed = sign_credential(signer, &channel.channel, channel.epoch(), reservation.seq).await;
             let credential = match signed {
                 Ok(credential) => credential,
                 Err(error) => {

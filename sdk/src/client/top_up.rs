@@ -34,6 +34,7 @@ struct Wish {
 impl Client {
     /// Adds to the deposit of the channel to the service of this URL, within the policy.
     pub async fn top_up(&self, url: &str, amount: Amount) -> Result<ChannelRecord, ClientError> {
+        self.inner.settings.funding("top a channel up")?;
         let service = self.service_of(url)?;
         let _gate = service.gate.lock().await;
         let none = || ClientError::NoChannel { origin: service.name.clone() };
@@ -76,11 +77,12 @@ impl Client {
 
     async fn add(&self, record: &ChannelRecord, wish: Wish) -> Result<ChannelRecord, ClientError> {
         let settings = &self.inner.settings;
+        let funding = settings.funding("top a channel up")?;
         let policy = &settings.options.policy;
         let at_risk = record.at_risk();
         policy.check_deposit(at_risk.checked_add(wish.missing).unwrap_or(Amount::MAX))?;
         let room = policy.max_deposit.checked_sub(at_risk).unwrap_or(Amount::ZERO);
-        let held = self.check_funds(&record.mint, &record.token_program, wish.missing).await?;
+        let held = self.check_funds(funding, &record.mint, &record.token_program, wish.missing).await?;
         let wanted = wish.usual.min(room).min(held);
         let amount = match self.begin(record, wanted).await? {
             Ok(()) => wanted,
@@ -89,12 +91,12 @@ impl Client {
                 wish.missing
             }
         };
-        let funder = settings.funder.public_key();
+        let funder = funding.funder.public_key();
         let source = associated_token_address(&funder, &record.mint, &record.token_program);
         let top_up = instructions::top_up(&self.keys(record), &funder, &source, amount);
-        let payer = settings.rent_payer.public_key();
+        let payer = funding.rent_payer.public_key();
         let plan = Plan::new(payer, ComputeBudget::top_up(), settings.options.priority_fee, vec![top_up]);
-        match plan.send(self.chain(), &[&*settings.funder, &*settings.rent_payer]).await {
+        match plan.send(self.chain(), &[&*funding.funder, &*funding.rent_payer]).await {
             Ok(confirmation) => {
                 tracing::info!(channel = %record.channel, %amount, signature = %confirmation.signature, "topped up");
             }
@@ -163,9 +165,10 @@ impl Client {
             return Ok(self.inner.store.set_state(record.id, ChannelState::Closing, Amount::ZERO).await?);
         }
         self.check_cluster().await?;
-        // nobody could claim more than was signed for: the rest went to the funder
+        // nobody could claim more than was signed for, here and by delegates: the rest went to the funder
         let ledger = self.inner.store.load(record.id).await?.ledger;
-        let signed = ledger.unit_price.ceiling(ledger.last_signed).amount().unwrap_or(Amount::MAX);
+        let delegated = self.claimed_by_delegates(record).await?;
+        let signed = ledger.signed_for().checked_add(delegated).unwrap_or(Amount::MAX);
         let refunded = ledger.deposited.checked_sub(signed).unwrap_or(Amount::ZERO);
         Ok(self.inner.store.set_state(record.id, ChannelState::Closed, refunded).await?)
     }

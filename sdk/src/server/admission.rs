@@ -1,7 +1,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use amp_protocol::account::ChannelAccount;
 use amp_protocol::money::{Amount, Seq};
 use solana_address::Address;
 use tokio::runtime::Handle;
@@ -10,13 +9,14 @@ use super::books::Book;
 use super::denial::Denial;
 use super::ledger::Reservation;
 use super::service::Core;
+use super::verification::Verified;
 
 /// Who pays for a request: the inner handler finds it among the request's extensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Payment {
     /// The channel.
     pub channel: Address,
-    /// The signer whose credential it was.
+    /// The signer whose credential it was: the channel's authorized signer, or a delegate.
     pub signer: Address,
     /// Its seq: unique among the signer's requests.
     pub seq: Seq,
@@ -27,7 +27,7 @@ pub struct Payment {
 /// What was charged, once it is on disk. Amounts are base units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Receipt {
-    /// Deposited - spent, all signers.
+    /// Deposited - spent, all signers; for a delegate at most what its limit leaves.
     pub balance: Amount,
     /// Charged to this signer so far.
     pub spent: Amount,
@@ -44,7 +44,7 @@ pub struct Receipt {
 pub struct Admission {
     core: Arc<Core>,
     book: Arc<Book>,
-    account: Arc<ChannelAccount>,
+    verified: Verified,
     reservation: Option<Reservation>,
     payment: Payment,
     if_dropped: Option<Amount>,
@@ -54,7 +54,7 @@ impl Admission {
     pub(crate) fn new(
         core: Arc<Core>,
         book: Arc<Book>,
-        account: Arc<ChannelAccount>,
+        verified: Verified,
         reservation: Reservation,
     ) -> Self {
         let payment = Payment {
@@ -63,7 +63,7 @@ impl Admission {
             seq: reservation.seq,
             price: reservation.price,
         };
-        Self { core, book, account, reservation: Some(reservation), payment, if_dropped: None }
+        Self { core, book, verified, reservation: Some(reservation), payment, if_dropped: None }
     }
 
     /// Who pays, and how much at most.
@@ -91,17 +91,13 @@ impl Admission {
         let Some(reservation) = self.reservation.take() else { return Err(Denial::closed(channel)) };
         let cost = amount.min(reservation.price);
         let now = self.core.time.now();
-        let (charged, spent_total) = self.book.settle_request(|ledger| {
+        let Verified { account, signer, authority } = &self.verified;
+        let (charged, balance) = self.book.settle_request(|ledger| {
             let charged = ledger.charge(&reservation, cost, now);
-            (charged, ledger.spent_total().unwrap_or(Amount::MAX))
+            (charged, ledger.balance_of(account, signer, authority))
         });
         let record = charged.map_err(|_| Denial::closed(channel))?;
-        let receipt = Receipt {
-            balance: self.account.books.deposited.checked_sub(spent_total).unwrap_or(Amount::ZERO),
-            spent: record.spent,
-            cost,
-            last_seq: record.seq,
-        };
+        let receipt = Receipt { balance, spent: record.spent, cost, last_seq: record.seq };
         let (store, book) = (self.core.store.clone(), self.book.clone());
         // its own task: a client that goes away now must not leave a charge half booked
         let committed = tokio::spawn(async move {
@@ -134,8 +130,8 @@ impl Drop for Admission {
         let (Some(cost), Some(runtime)) = (self.if_dropped, runtime) else {
             return self.book.settle_request(|ledger| ledger.release(&reservation));
         };
-        let (core, book, account) = (self.core.clone(), self.book.clone(), self.account.clone());
-        let admission = Self::new(core, book, account, reservation);
+        let (core, book, verified) = (self.core.clone(), self.book.clone(), self.verified.clone());
+        let admission = Self::new(core, book, verified, reservation);
         runtime.spawn(async move {
             if let Err(denial) = admission.charge(cost).await {
                 tracing::warn!(%denial, "a request whose client went away could not be charged");

@@ -6,12 +6,15 @@ use amp_protocol::message::Key;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
-use super::channels::lock;
 use super::ledger::ChannelLedger;
 use super::store::{Incarnation, StoredChannel};
+use super::views::lock;
 
 /// How long the books of a channel that is gone still answer "closed" instead of "unknown".
 const MEMORY_OF_ENDED: Duration = Duration::from_secs(3_600);
+
+/// How long a transaction that was sent may still land: a blockhash lives for 150 slots, about a minute.
+const TRANSACTION_LIFE: Duration = Duration::from_secs(180);
 
 /// One incarnation's ledger, shared by the requests on it.
 pub(crate) struct Book {
@@ -23,6 +26,8 @@ pub(crate) struct Book {
     /// Since when every look found the channel gone.
     gone: Mutex<Option<Instant>>,
     ended: Mutex<Option<Instant>>,
+    /// When this service last sent a close of its own.
+    close_sent: Mutex<Option<Instant>>,
 }
 
 impl Book {
@@ -34,6 +39,7 @@ impl Book {
             closing: tokio::sync::Mutex::default(),
             gone: Mutex::default(),
             ended: Mutex::default(),
+            close_sent: Mutex::default(),
         }
     }
 
@@ -91,6 +97,15 @@ impl Book {
         }
     }
 
+    /// Takes note that a close of this service's is on its way.
+    pub(crate) fn close_is_sent(&self) {
+        *lock(&self.close_sent) = Some(Instant::now());
+    }
+
+    fn may_still_be_closed(&self) -> bool {
+        lock(&self.close_sent).is_some_and(|sent| sent.elapsed() < TRANSACTION_LIFE)
+    }
+
     pub(crate) fn has_ended(&self) -> bool {
         lock(&self.ended).is_some()
     }
@@ -131,6 +146,13 @@ impl Books {
         lock(&self.0).range(at(0)..=at(u64::MAX)).map(|(_, book)| book.clone()).collect()
     }
 
+    /// Whether a close that this service sent for another incarnation of the address may still land. It names
+    /// the address alone: landing late, it would close this incarnation, unpaid.
+    pub(crate) fn is_closed_by_accident(&self, incarnation: &Incarnation) -> bool {
+        let others = self.of(incarnation.channel);
+        others.iter().any(|book| book.incarnation != *incarnation && book.may_still_be_closed())
+    }
+
     /// Every book that has not ended; forgets those that ended long ago.
     pub(crate) fn active(&self) -> Vec<Arc<Book>> {
         let mut books = lock(&self.0);
@@ -169,6 +191,18 @@ mod tests {
         tokio::time::advance(MEMORY_OF_ENDED).await;
         assert_eq!(books.active().len(), 1);
         assert!(!book.seen(true, MEMORY_OF_ENDED), "what was seen before it ended counts no more");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_close_that_may_still_land_keeps_the_next_incarnation_waiting() {
+        let books = Books::default();
+        let at = |channel, opened_slot| Incarnation { channel: [channel; 32], opened_slot };
+        books.open(at(1, 2)).close_is_sent();
+        assert!(books.is_closed_by_accident(&at(1, 3)));
+        assert!(!books.is_closed_by_accident(&at(1, 2)), "its own close is no accident");
+        assert!(!books.is_closed_by_accident(&at(2, 3)));
+        tokio::time::advance(TRANSACTION_LIFE).await;
+        assert!(!books.is_closed_by_accident(&at(1, 3)));
     }
 
     #[test]

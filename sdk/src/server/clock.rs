@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
-use super::channels::lock;
+use super::views::lock;
 use crate::chain::{Chain, ChainError};
 
 /// How often at most requests make the service ask for the time.

@@ -1,14 +1,16 @@
 use std::sync::Arc;
 
+use amp_protocol::account::ChannelAccount;
 use amp_protocol::code::Code;
 use amp_protocol::json::{CloseResponse, CredentialBody, ErrorBody, SignedCloseStatement};
 use amp_protocol::message::CloseStatement;
-use amp_protocol::money::{Amount, Seq};
+use amp_protocol::money::Seq;
 
 use super::books::Book;
 use super::clock::unix_now;
 use super::denial::Denial;
 use super::service::{AmpService, Core, signer_failed};
+use super::verification::Verified;
 use crate::signed;
 
 impl AmpService {
@@ -16,10 +18,17 @@ impl AmpService {
     /// of what it owes in all: with that the funder closes at once. Asked again, it returns the same.
     ///
     /// The credential's seq must not be below the highest accepted one: who replays an old one can't
-    /// stop service. It is not kept, and authorizes nothing.
+    /// stop service. It is not kept, and authorizes nothing. A delegate may spend from the channel, not
+    /// end it for its funder and all other delegates.
+    ///
+    /// # Errors
+    /// `AMP_INVALID_SIG` for a delegate, `AMP_INVALID_SEQ` for an old credential.
     pub async fn close(&self, credential: &CredentialBody) -> Result<CloseResponse, Denial> {
         let channel = credential.channel.0;
-        let (account, id) = self.core.identify(credential).await?;
+        let Verified { account, signer: id, authority } = self.core.identify(credential).await?;
+        if authority.delegation().is_some() {
+            return Err(Denial::not_for_delegates(channel));
+        }
         let book = self.core.book(channel, &account);
         let last_seq = book.ledger().signer(&id).map_or(Seq::ZERO, |signer| signer.live.replay.last());
         if credential.seq < last_seq {
@@ -30,15 +39,16 @@ impl AmpService {
                 ..ErrorBody::new(Code::InvalidSeq, message)
             })));
         }
-        self.core
-            .close(&book, account.books.claimed)
-            .await
-            .map(|close_statement| CloseResponse { close_statement })
+        self.core.close(&book, &account).await.map(|close_statement| CloseResponse { close_statement })
     }
 }
 
 impl Core {
-    async fn close(&self, book: &Arc<Book>, claimed: Amount) -> Result<SignedCloseStatement, Denial> {
+    async fn close(
+        &self,
+        book: &Arc<Book>,
+        account: &ChannelAccount,
+    ) -> Result<SignedCloseStatement, Denial> {
         let incarnation = book.incarnation;
         let _one_at_a_time = book.closing.lock().await;
         if let Some(statement) = book.ledger().statement {
@@ -52,7 +62,7 @@ impl Core {
             let mut ledger = book.ledger();
             // what is charged after this is not in the total: it is refused instead
             ledger.sealed = true;
-            ledger.owed_total(claimed)
+            ledger.owed_total(account)
         };
         let owed_total = total.ok_or(Denial::unavailable("the service's books do not add up"))?;
         let statement =

@@ -13,6 +13,8 @@ use crate::signer::Signer;
 
 /// Most seqs a window may remember: each takes 8 bytes of every write.
 const MAX_SEQ_WINDOW: u32 = 4_096;
+/// Most delegates that a request may be held against: each costs a signature check.
+const MAX_DELEGATES: u32 = 256;
 /// Shortest settle interval that is served where nothing else is configured, in seconds. A channel at
 /// its rate limit can only be served on once it is settled, so its interval is how often the client
 /// can make the service pay a fee.
@@ -28,6 +30,7 @@ pub struct ServiceConfig {
     pub(crate) unit_price: UnitPrice,
     pub(crate) seq_window: u32,
     pub(crate) min_close_grace: u32,
+    pub(crate) max_delegates: u32,
     pub(crate) channel_max_age: Duration,
     pub(crate) watch_interval: Duration,
     pub(crate) settle_every: Option<u32>,
@@ -79,16 +82,21 @@ pub enum ConfigError {
     /// No channel could have a grace that long.
     #[error("min_close_grace is {0} s; the program opens channels with at most {MAX_CLOSE_GRACE} s")]
     CloseGraceTooLong(u32),
-    /// A funder could be gone with the deposit before the service notices.
+    /// A funder could be gone with the deposit, or a delegate's grace be over, before the service
+    /// notices.
     #[error(
-        "min_close_grace is {grace} s, but a close request may go unnoticed for {blind} s (watch_interval + channel_max_age); raise the one or lower the others"
+        "min_close_grace is {grace} s, but a close request or a delegate's revocation may go unnoticed for {blind} s (watch_interval + channel_max_age); raise the one or lower the others"
     )]
     CloseGraceTooShort {
         /// The grace.
         grace: u32,
-        /// The longest time between a close request and the service's noticing it.
+        /// The longest time from a close request or a revocation until the service has noticed, serves
+        /// nothing more for it and collects.
         blind: u64,
     },
+    /// More keys than a bad signature should be held against.
+    #[error("max_delegates is {0}; at most {MAX_DELEGATES} keys are tried for a request")]
+    MaxDelegates(u32),
     /// The replay window is larger than every write should carry.
     #[error("seq_window is {0}; at most {MAX_SEQ_WINDOW} seqs are remembered")]
     SeqWindow(u32),
@@ -119,6 +127,7 @@ impl ServiceConfig {
             unit_price: UnitPrice::ONE,
             seq_window: 64,
             min_close_grace: 3_600,
+            max_delegates: 16,
             channel_max_age: Duration::from_secs(15),
             watch_interval: Duration::from_secs(30),
             settle_every: None,
@@ -174,8 +183,8 @@ impl ServiceConfig {
     }
 
     /// The least that is worth the fee of a settlement nobody asked for, in base units; 0, unless set:
-    /// any. What is less waits until there is more, or until the channel closes. A channel whose rate
-    /// limit would never let so much be owed is not served.
+    /// any. What is less waits until there is more, or until the channel closes or its delegate's time
+    /// ends. A channel whose rate limit would never let so much be owed is not served.
     pub fn min_settlement(self, amount: Amount) -> Self {
         Self { min_settlement: amount, ..self }
     }
@@ -201,18 +210,27 @@ impl ServiceConfig {
         Self { seq_window: seqs, ..self }
     }
 
-    /// The shortest close grace of a channel that is served, in seconds. With 0 a funder may take
-    /// back what is not settled yet: for tests.
+    /// The shortest close grace of a channel that is served, in seconds; it is the grace after a
+    /// delegate's end, too. With 0 a funder may take back what is not settled yet: for tests.
     pub fn min_close_grace(self, seconds: u32) -> Self {
         Self { min_close_grace: seconds, ..self }
     }
 
-    /// How old the service's view of a channel may be when it serves a request.
+    /// Most delegates of a channel that are served at a time; 16, unless set. It bounds the signature
+    /// checks that a request of nobody's key costs. Of more, those made first are served; ended ones
+    /// don't count. With 0 none is, and the chain is never searched for them.
+    pub fn max_delegates(self, delegates: u32) -> Self {
+        Self { max_delegates: delegates, ..self }
+    }
+
+    /// How old the service's view of a channel and its delegations may be when it serves a request: a
+    /// revoked delegate is served for so long.
     pub fn channel_max_age(self, age: Duration) -> Self {
         Self { channel_max_age: age, ..self }
     }
 
-    /// How often the worker looks at every channel: for close requests, and for what is due.
+    /// How often the worker looks at every channel: for close requests, for revoked and expired
+    /// delegates that owe something, and for what is due.
     pub fn watch_interval(self, interval: Duration) -> Self {
         Self { watch_interval: interval, ..self }
     }
@@ -251,6 +269,9 @@ impl ServiceConfig {
         if self.seq_window > MAX_SEQ_WINDOW {
             return Err(ConfigError::SeqWindow(self.seq_window));
         }
+        if self.max_delegates > MAX_DELEGATES {
+            return Err(ConfigError::MaxDelegates(self.max_delegates));
+        }
         for (name, duration) in
             [("watch_interval", self.watch_interval), ("channel_max_age", self.channel_max_age)]
         {
@@ -262,6 +283,8 @@ impl ServiceConfig {
         if grace > MAX_CLOSE_GRACE {
             return Err(ConfigError::CloseGraceTooLong(grace));
         }
+        // a funder's close request or revocation goes unseen by requests for channel_max_age; what they
+        // spent until then is noticed by the watch after that
         let blind = self.watch_interval.saturating_add(self.channel_max_age);
         if grace != 0 && Duration::from_secs(grace.into()) <= blind {
             return Err(ConfigError::CloseGraceTooShort { grace, blind: blind.as_secs() });
@@ -380,6 +403,7 @@ mod tests {
             Err(ConfigError::CloseGraceTooLong(2_592_001))
         );
         assert_eq!(config().seq_window(4_097).check(), Err(ConfigError::SeqWindow(4_097)));
+        assert_eq!(config().max_delegates(257).check(), Err(ConfigError::MaxDelegates(257)));
         assert_eq!(config().watch_interval(Duration::ZERO).check(), Err(ConfigError::Zero("watch_interval")));
         assert_eq!(config().route("v1", Amount::ZERO).check(), Err(ConfigError::Route("v1".into())));
     }

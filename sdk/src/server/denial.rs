@@ -41,7 +41,13 @@ impl Denial {
     }
 
     pub(crate) fn invalid_sig(channel: Key) -> Self {
-        let message = "the signature is not the authorized signer's over this channel, its opening slot and this seq; check the key, and that the channel was not reopened";
+        let message = "the signature is not the authorized signer's over this channel, its opening slot and this seq, nor a delegate's over its own slot; check the key, and that the channel was not reopened nor the delegation made anew";
+        Self::new(Code::InvalidSig, Some(channel), message)
+    }
+
+    /// The signature verifies, and its key has no say in this.
+    pub(crate) fn not_for_delegates(channel: Key) -> Self {
+        let message = "this is a delegate's signature: only the channel's authorized signer may stop its service; to stop this delegate, its funder revokes it";
         Self::new(Code::InvalidSig, Some(channel), message)
     }
 
@@ -81,6 +87,14 @@ impl Denial {
             |code, message| ErrorBody { channel: Some(channel.into()), ..ErrorBody::new(code, message) };
         let body = match *refusal {
             Refusal::Stopped => return Self::closed(channel),
+            // the key has no authority any more: to the channel its signature is a stranger's
+            Refusal::Ended { at, revoked } => {
+                let how = if revoked { "was revoked" } else { "expired" };
+                let message = format!(
+                    "this key's delegation {how} at {at} (Unix seconds); ask the channel's funder for another"
+                );
+                body(Code::InvalidSig, message)
+            }
             Refusal::SeqUsed { last_seq } => ErrorBody {
                 last_seq: Some(last_seq),
                 ..body(
@@ -106,6 +120,18 @@ impl Denial {
                 ..body(
                     Code::Underfunded,
                     format!("the price is {price}, what is left of the deposit is {balance}; top up"),
+                )
+            },
+            Refusal::DelegateLimit { price, left, required_seq } => ErrorBody {
+                shortage: Some(Shortage::DelegateLimit),
+                price: Some(price),
+                balance: Some(left),
+                required_seq: Some(required_seq),
+                ..body(
+                    Code::Underfunded,
+                    format!(
+                        "the price is {price}, what is left of this delegate's limit is {left}; ask the channel's funder to raise it"
+                    ),
                 )
             },
             Refusal::Ceiling { price, required_seq } => ErrorBody {

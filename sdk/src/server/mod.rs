@@ -33,6 +33,9 @@
 //!
 //! A settlement worker runs beside it: it collects what is owed before the funder can take it back,
 //! and closes channels whose funder asked for a close statement and did not use it.
+//!
+//! Requests may be signed by delegates of a channel as well: whose key it was, the service finds out.
+//! Each signer's spending, seqs and receipts are its own; the deposit and the rate window are shared.
 
 mod admission;
 mod books;
@@ -40,23 +43,27 @@ mod channels;
 mod clock;
 mod closing;
 mod config;
+mod delegates;
 mod denial;
 mod ledger;
 mod middleware;
 mod policy;
 mod service;
 mod settlement;
+mod status;
 mod store;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
+mod verification;
+mod views;
 
 pub use admission::{Admission, Payment, Receipt};
 pub use config::{ChargeOn, ConfigError, ServiceConfig};
 pub use denial::Denial;
 pub use ledger::{ReplayWindow, SignerRecord};
-pub use middleware::{AmpLayer, AmpMiddleware};
+pub use middleware::{AmpLayer, AmpMiddleware, credential_from_headers};
 pub use service::{AmpService, StartError};
-pub use settlement::Settled;
+pub use settlement::{Chained, ChainingError, Settled, SubChannel};
 pub use store::{Incarnation, SqliteStore, Store, StoreError, StoreIdentity, StoredChannel};

@@ -3,24 +3,24 @@ use std::sync::Arc;
 
 use amp_protocol::account::ChannelAccount;
 use amp_protocol::code::Code;
-use amp_protocol::json::{ChannelStatus, CredentialBody, DiscoveryDocument, Pricing};
+use amp_protocol::json::{CredentialBody, DiscoveryDocument, Pricing};
 use amp_protocol::message::Key;
-use amp_protocol::money::{Amount, Seq};
+use amp_protocol::money::Amount;
 use solana_address::Address;
-use tokio::time::Instant;
 
 use super::admission::{Admission, Receipt};
 use super::books::{Book, Books};
-use super::channels::{Channels, Freshness};
+use super::channels::{ChannelSource, Channels};
 use super::clock::ChainTime;
 use super::config::{ConfigError, ServiceConfig};
+use super::delegates::{Delegates, DelegationSource};
 use super::denial::Denial;
-use super::ledger::{Remedy, Request, SignerId};
+use super::ledger::{Remedy, Request};
 use super::policy;
-use super::settlement::{Settled, WorkerHandle};
+use super::settlement::{Chained, ChainingError, Settled, SubChannel, WorkerHandle};
 use super::store::{Incarnation, Store, StoreError, StoreIdentity};
+use super::verification::Verified;
 use crate::chain::{self, Chain, ChainError};
-use crate::signed;
 
 /// A service that is paid by payment channels, whatever transport its requests come by. Clones share
 /// it. [`AmpLayer`](super::AmpLayer) puts it in front of an axum router.
@@ -38,8 +38,9 @@ pub(crate) struct Core {
     pub(crate) chain: Arc<dyn Chain>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) channels: Channels,
+    pub(crate) delegates: Delegates,
     pub(crate) books: Books,
-    pub(crate) time: ChainTime,
+    pub(crate) time: Arc<ChainTime>,
 }
 
 /// Why a service can't start.
@@ -63,8 +64,20 @@ pub(crate) struct Refused {
 }
 
 impl Refused {
-    fn by_chain(denial: Denial) -> Self {
+    /// What the chain says now may change it.
+    pub(crate) fn by_chain(denial: Denial) -> Self {
         Self { denial, remedy: Remedy::Look }
+    }
+
+    /// Neither the authorized signer's key verifies, nor a delegate's: the channel may have been
+    /// reopened since, or a delegation made.
+    pub(crate) fn nobodys(channel: Key) -> Self {
+        Self { denial: Denial::invalid_sig(channel), remedy: Remedy::LookForSigner }
+    }
+
+    /// Nothing that can be done now changes it.
+    pub(crate) fn for_now(denial: Denial) -> Self {
+        Self { denial, remedy: Remedy::None }
     }
 }
 
@@ -79,7 +92,7 @@ impl AmpService {
         config.check()?;
         let recipient = config.recipient.public_key();
         let token_program = chain::mint(&*chain, &config.mint()).await?.token_program;
-        let time = ChainTime::default();
+        let time = Arc::new(ChainTime::default());
         time.sync(&*chain).await?;
         if chain.account(&recipient).await?.is_none_or(|account| account.lamports == 0) {
             tracing::warn!(%recipient, "the recipient has no lamports: it can't pay for settlements");
@@ -91,9 +104,13 @@ impl AmpService {
         };
         let stored = store.load(&identity, config.seq_window).await?;
         tracing::info!(%recipient, channels = stored.len(), "serving");
-        let channels = Channels::new(chain.clone(), config.program_id, config.channel_max_age);
+        let (program_id, max_age) = (config.program_id, config.channel_max_age);
+        let channels = ChannelSource::views(chain.clone(), program_id, max_age);
+        let most = config.max_delegates;
+        let delegates = DelegationSource::views(chain.clone(), program_id, max_age, most, time.clone());
         let (books, store) = (Books::restore(stored), Arc::new(store));
-        let core = Arc::new(Core { config, recipient, token_program, chain, store, channels, books, time });
+        let core = Core { config, recipient, token_program, chain, store, channels, delegates, books, time };
+        let core = Arc::new(core);
         let worker = WorkerHandle::spawn(core.clone());
         Ok(Self { core, worker })
     }
@@ -105,8 +122,8 @@ impl AmpService {
     /// [`Denial::Refused`] with the code and what to do; [`Denial::Unavailable`] where the chain does
     /// not answer.
     pub async fn authorize(&self, credential: &CredentialBody, price: Amount) -> Result<Admission, Denial> {
-        let admitted =
-            self.core.look(credential, |account| self.core.admit(credential, price, account)).await;
+        let admit = |verified: &Verified| self.core.admit(credential, price, verified);
+        let admitted = self.core.look(credential, policy::check, admit).await;
         if matches!(&admitted, Err(denial) if denial.code() == Some(Code::RateExceeded)) {
             // settled before the window ends, this one's claims don't weigh on the next
             self.worker.poke(credential.channel.0);
@@ -117,39 +134,6 @@ impl AmpService {
     /// Accepts a higher credential without a request. It is on disk when this returns.
     pub async fn raise_ceiling(&self, credential: &CredentialBody) -> Result<Receipt, Denial> {
         self.authorize(credential, Amount::ZERO).await?.charge(Amount::ZERO).await
-    }
-
-    /// What a client that lost its state needs to go on. Any seq will do, 0 too: only the signature
-    /// counts, and nothing of the credential is kept.
-    pub async fn channel_status(&self, credential: &CredentialBody) -> Result<ChannelStatus, Denial> {
-        let (account, id) = self.core.identify(credential).await?;
-        let channel = credential.channel.0;
-        let book = self.core.books.find(&incarnation(channel, &account));
-        let (spent_total, last_seq, record) = {
-            let ledger = book.as_ref().map(|book| book.ledger());
-            let signer = ledger.as_ref().and_then(|ledger| ledger.signer(&id));
-            let last = signer.map(|signer| signer.live.replay.last());
-            let record = signer.and_then(|signer| signer.committed.clone());
-            (ledger.as_ref().and_then(|ledger| ledger.spent_total()), last, record)
-        };
-        let proof = match record.as_ref().and_then(|record| record.metering_proof(channel)) {
-            Some(proof) => {
-                let signed = signed::sign_metering_proof(&*self.core.config.recipient, &proof).await;
-                Some(signed.map_err(|error| signer_failed(&error))?)
-            }
-            None => None,
-        };
-        let claimed = account.signer.claimed;
-        let used = spent_total.unwrap_or(Amount::ZERO).max(account.books.claimed);
-        // a service that lost its store goes on from what the chain has paid: see SignerRecord::new
-        let floor = account.terms.unit_price().map_or(Seq::ZERO, |price| price.seq_covering(claimed));
-        Ok(ChannelStatus {
-            channel: credential.channel,
-            spent: record.map_or(claimed, |record| record.spent),
-            balance: account.books.deposited.checked_sub(used).unwrap_or(Amount::ZERO),
-            last_seq: last_seq.unwrap_or(floor),
-            metering_proof: proof,
-        })
     }
 
     /// Settles a channel as soon as the program allows, whether or not it is due.
@@ -164,6 +148,19 @@ impl AmpService {
     /// Settles every channel that owes something; one outcome each.
     pub async fn settle_all(&self) -> Vec<(Address, Result<Settled, Denial>)> {
         self.worker.settle_all().await
+    }
+
+    /// Puts part of what `upstream` owes at a supplier's disposal: a new channel that this service's
+    /// recipient key signs for, and whose rest goes to the upstream funder. The recipient pays its rent
+    /// (about 0.006 SOL) and gets it back at the close. For the signer whose credential is used it counts as a
+    /// settlement: the next one waits for the settle interval.
+    ///
+    /// Note the channel that is returned: the service does not store it.
+    ///
+    /// # Errors
+    /// [`ChainingError`]: what is not owed, what the program would refuse, or what became of the sending.
+    pub async fn chain(&self, upstream: &Address, asked: SubChannel) -> Result<Chained, ChainingError> {
+        self.worker.chain(upstream.to_bytes(), asked).await
     }
 
     /// The discovery document.
@@ -190,121 +187,40 @@ impl fmt::Debug for AmpService {
 }
 
 impl Core {
-    /// Tries with the channel as it is known; where that refuses what may have changed since, once
-    /// more with what the chain says now: a top-up may have landed, a channel may have been reopened.
-    pub(crate) async fn look<T>(
-        &self,
-        credential: &CredentialBody,
-        attempt: impl Fn(&Arc<ChannelAccount>) -> Result<T, Refused>,
-    ) -> Result<T, Denial> {
-        let (channel, arrived) = (credential.channel.0, Instant::now());
-        let view = async |freshness| {
-            self.channels.get(channel, freshness).await.map_err(|error| Denial::chain(&error))
-        };
-        let seen = view(Freshness::Cached).await?;
-        let Some(account) = &seen else {
-            let newer = view(Freshness::Since(arrived)).await?.ok_or_else(|| self.unknown(credential))?;
-            self.remember(credential, &newer).await?;
-            return attempt(&newer).map_err(|refused| refused.denial);
-        };
-        self.remember(credential, account).await?;
-        let refused = match attempt(account) {
-            Ok(done) => return Ok(done),
-            Err(refused) => refused,
-        };
-        match refused.remedy {
-            Remedy::None => Err(refused.denial),
-            Remedy::Time => {
-                self.time.sync_soon(&*self.chain).await.map_err(|error| Denial::chain(&error))?;
-                attempt(account).map_err(|refused| refused.denial)
-            }
-            Remedy::Look => match view(Freshness::Since(arrived)).await? {
-                Some(same) if Arc::ptr_eq(&same, account) => Err(refused.denial),
-                Some(newer) => {
-                    self.remember(credential, &newer).await?;
-                    attempt(&newer).map_err(|refused| refused.denial)
-                }
-                None => Err(self.unknown(credential)),
-            },
-        }
-    }
-
-    /// Takes up the books of a channel that was served before, was taken for closed and forgotten, and
-    /// is on chain after all: new books would serve its used seqs again. Who does not hold the
-    /// signer's key makes no work for the store.
-    async fn remember(&self, credential: &CredentialBody, account: &ChannelAccount) -> Result<(), Denial> {
-        let channel = credential.channel.0;
-        let incarnation = incarnation(channel, account);
-        if self.books.find(&incarnation).is_some()
-            || policy::check_payee(&self.config, channel, account).is_err()
-            || verify(credential, account).is_err()
-        {
-            return Ok(());
-        }
-        let stored = self.store.recall(incarnation, self.config.seq_window).await;
-        if let Some(stored) = stored.map_err(|error| Denial::store(&error))? {
-            self.books.recall(stored);
-        }
-        Ok(())
-    }
-
-    /// There is no channel at the address; its last signer is told that it was closed.
-    fn unknown(&self, credential: &CredentialBody) -> Denial {
-        let channel = credential.channel.0;
-        let verifies = |key: &Key, epoch| signed::verify_credential(credential, epoch, key);
-        if self.books.of(channel).iter().any(|book| book.ledger().any_signer(verifies)) {
-            return Denial::closed(channel);
-        }
-        Denial::no_channel(channel)
-    }
-
-    /// Policy, then the signature, then the ledger: nothing of the ledger is shown to or changed by
-    /// whoever does not hold the signer's key.
+    /// Admits a request of a verified signer.
     fn admit(
         self: &Arc<Self>,
         credential: &CredentialBody,
         price: Amount,
-        account: &Arc<ChannelAccount>,
+        verified: &Verified,
     ) -> Result<Admission, Refused> {
         let channel = credential.channel.0;
-        policy::check(&self.config, channel, account).map_err(Refused::by_chain)?;
-        let signer = verify(credential, account)?;
-        let book = self.books.open(incarnation(channel, account));
-        let request = Request { signer, seq: credential.seq, sig: credential.sig.0, price };
+        let Verified { account, signer, authority } = verified;
+        if self.books.is_closed_by_accident(&incarnation(channel, account)) {
+            let soon = "a close of the channel's last incarnation is under way; try again in three minutes";
+            return Err(Refused { denial: Denial::unavailable(soon), remedy: Remedy::None });
+        }
+        let book = self.book(channel, account);
+        let (seq, sig) = (credential.seq, credential.sig.0);
+        let request = Request { signer: *signer, authority: *authority, seq, sig, price };
         let admitted = book.ledger().admit(account, &request, self.config.seq_window, self.time.now());
         let reservation = admitted.map_err(|refusal| Refused {
             denial: Denial::from_refusal(&refusal, channel),
             remedy: refusal.remedy(),
         })?;
-        Ok(Admission::new(self.clone(), book, account.clone(), reservation))
+        Ok(Admission::new(self.clone(), book, verified.clone(), reservation))
     }
 
-    /// The channel and the signer of a credential that is not for a request.
-    pub(crate) async fn identify(
-        &self,
-        credential: &CredentialBody,
-    ) -> Result<(Arc<ChannelAccount>, SignerId), Denial> {
-        let attempt = |account: &Arc<ChannelAccount>| {
-            policy::check_payee(&self.config, credential.channel.0, account).map_err(Refused::by_chain)?;
-            Ok((account.clone(), verify(credential, account)?))
-        };
-        self.look(credential, attempt).await
+    /// The channel and the signer of a credential that is not for a request. A delegation that has ended
+    /// will do.
+    pub(crate) async fn identify(&self, credential: &CredentialBody) -> Result<Verified, Denial> {
+        self.look(credential, policy::check_payee, |verified| Ok(verified.clone())).await
     }
 
     /// The book of a channel as it is on chain now.
     pub(crate) fn book(&self, channel: Key, account: &ChannelAccount) -> Arc<Book> {
         self.books.open(incarnation(channel, account))
     }
-}
-
-/// Who signed a credential: the only key that may is the channel's authorized signer. A failure may
-/// mean that the channel was reopened since it was looked at.
-fn verify(credential: &CredentialBody, account: &ChannelAccount) -> Result<SignerId, Refused> {
-    let id = SignerId::authorized(account);
-    if signed::verify_credential(credential, id.epoch, &id.key) {
-        return Ok(id);
-    }
-    Err(Refused::by_chain(Denial::invalid_sig(credential.channel.0)))
 }
 
 pub(crate) fn incarnation(channel: Key, account: &ChannelAccount) -> Incarnation {

@@ -14,6 +14,8 @@ pub struct Ledger {
     pub unit_price: UnitPrice,
     /// Deposited so far.
     pub deposited: Amount,
+    /// The most a delegate may ever be claimed for. `None`: it is the authorized signer, without a limit.
+    pub limit: Option<Amount>,
     /// The highest seq that was ever signed.
     pub last_signed: Seq,
     /// The highest total that the service has said it charged.
@@ -46,6 +48,14 @@ pub enum LedgerError {
         needed: Amount,
         /// What was deposited.
         deposited: Amount,
+    },
+    /// The delegate's limit does not cover it: the funder has to raise it to at least `needed`.
+    #[error("the call needs a limit of {needed} base units, the delegation has {limit}")]
+    LimitTooSmall {
+        /// The ceiling that would have been signed.
+        needed: Amount,
+        /// The limit.
+        limit: Amount,
     },
     /// The service wants a higher seq than what it has shown to be charged, and the calls in flight, need.
     #[error(
@@ -86,6 +96,18 @@ pub enum Overcharge {
         /// The highest seq that was signed.
         last_signed: Seq,
     },
+    /// All signers together were charged more than was agreed to and the delegates can have spent.
+    #[error(
+        "{total} base units are charged in all, at most {own} were agreed to and {delegated} can be the delegates'"
+    )]
+    WithDelegates {
+        /// What the service says.
+        total: Amount,
+        /// What was agreed to and signed for.
+        own: Amount,
+        /// The most that the delegates can have spent.
+        delegated: Amount,
+    },
 }
 
 impl Ledger {
@@ -95,6 +117,7 @@ impl Ledger {
         Self {
             unit_price,
             deposited,
+            limit: None,
             last_signed: Seq::ZERO,
             acknowledged: zero,
             agreed: zero,
@@ -109,15 +132,14 @@ impl Ledger {
     /// already: so a lost call leaves one unit of exposure, whatever its price.
     pub fn reserve(&self, ask: Ask) -> Result<(Seq, Self), LedgerError> {
         let seq = self.next_seq(ask)?;
-        let too_small = LedgerError::DepositTooSmall { needed: Amount::MAX, deposited: self.deposited };
-        let agreed = self.agreed.checked_add(ask.price).ok_or(too_small)?;
-        let in_flight = self.in_flight.checked_add(ask.price).ok_or(too_small)?;
+        let overflow = || self.too_small(Amount::MAX);
+        let agreed = self.agreed.checked_add(ask.price).ok_or_else(overflow)?;
+        let in_flight = self.in_flight.checked_add(ask.price).ok_or_else(overflow)?;
         Ok((seq, Self { last_signed: seq, agreed, in_flight, ..*self }))
     }
 
     fn next_seq(&self, ask: Ask) -> Result<Seq, LedgerError> {
-        let too_small = |needed| LedgerError::DepositTooSmall { needed, deposited: self.deposited };
-        let overflow = too_small(Amount::MAX);
+        let overflow = self.too_small(Amount::MAX);
         let step = self.last_signed.checked_add(Seq::new(1)).ok_or(overflow)?;
         // calls in flight may be acknowledged already, through an answer to a later one: never count
         // them twice
@@ -132,9 +154,28 @@ impl Ledger {
         [ahead, least]
             .into_iter()
             .find(|seq| {
-                self.unit_price.ceiling(*seq).amount().is_some_and(|ceiling| ceiling <= self.deposited)
+                self.unit_price.ceiling(*seq).amount().is_some_and(|ceiling| ceiling <= self.spendable())
             })
-            .ok_or_else(|| too_small(self.unit_price.ceiling(least).amount().unwrap_or(Amount::MAX)))
+            .ok_or_else(|| self.too_small(self.unit_price.ceiling(least).amount().unwrap_or(Amount::MAX)))
+    }
+
+    /// Which of deposit and limit is too small for a ceiling of `needed`, the limit first: its funder can
+    /// do nothing without knowing of it.
+    fn too_small(&self, needed: Amount) -> LedgerError {
+        match self.limit {
+            Some(limit) if limit < needed => LedgerError::LimitTooSmall { needed, limit },
+            _ => LedgerError::DepositTooSmall { needed, deposited: self.deposited },
+        }
+    }
+
+    /// The highest ceiling that may be signed.
+    pub fn spendable(&self) -> Amount {
+        self.limit.map_or(self.deposited, |limit| limit.min(self.deposited))
+    }
+
+    /// The highest ceiling that was signed.
+    pub fn signed_for(&self) -> Amount {
+        self.unit_price.ceiling(self.last_signed).amount().unwrap_or(Amount::MAX)
     }
 
     /// The books after an answer. `cost`: what the call was charged, where that is final.
@@ -163,6 +204,18 @@ impl Ledger {
         Ok(Self { acknowledged: self.acknowledged.max(total), ..*self })
     }
 
+    /// Whether a close may pay this `total` out of `deposited`: up to `delegated` of it may be the
+    /// delegates', the rest must have been agreed to and signed for.
+    pub fn check_total(&self, total: Amount, delegated: Amount, deposited: Amount) -> Result<(), Overcharge> {
+        let own = self.agreed.min(self.signed_for());
+        let delegated = deposited.checked_sub(own).unwrap_or(Amount::ZERO).min(delegated);
+        match self.acknowledge(total.checked_sub(delegated).unwrap_or(Amount::ZERO)) {
+            Ok(_) => Ok(()),
+            Err(overcharge) if delegated.is_zero() => Err(overcharge),
+            Err(_) => Err(Overcharge::WithDelegates { total, own, delegated }),
+        }
+    }
+
     /// The books after a call was refused: nothing was charged.
     pub fn refused(&self, price: Amount) -> Self {
         self.lost(price).no_longer_agreed(price)
@@ -173,10 +226,10 @@ impl Ledger {
         Self { in_flight: self.in_flight.checked_sub(price).unwrap_or(Amount::ZERO), ..*self }
     }
 
-    /// What is left of the deposit when everything in flight is charged at its price.
+    /// What is left of the deposit, or of the limit, when everything in flight is charged at its price.
     pub fn available(&self) -> Amount {
         let expected = self.acknowledged.checked_add(self.in_flight).unwrap_or(Amount::MAX).min(self.agreed);
-        self.deposited.checked_sub(expected).unwrap_or(Amount::ZERO)
+        self.spendable().checked_sub(expected).unwrap_or(Amount::ZERO)
     }
 
     fn no_longer_agreed(&self, amount: Amount) -> Self {

@@ -70,6 +70,42 @@ fn what_the_deposit_does_not_cover_is_not_signed() {
 }
 
 #[test]
+fn a_seq_whose_ceiling_passes_a_delegates_limit_is_not_signed() {
+    let delegates = |unit, limit| Ledger { limit: Some(Amount::new(limit)), ..ledger(unit, 1_000) };
+    let refused = |needed, limit| {
+        Err(LedgerError::LimitTooSmall { needed: Amount::new(needed), limit: Amount::new(limit) })
+    };
+    assert_eq!(pay(delegates(1, 100), 100).0, 100);
+    assert_eq!(delegates(1, 100).reserve(ask(101)), refused(101, 100));
+    // rounded up to a unit, which the limit does not cover, though it covers the price
+    assert_eq!(delegates(60, 100).reserve(ask(61)), refused(120, 100));
+    // the deposit still counts, and prepay is left out before a call is refused
+    assert!(matches!(delegates(1, 5_000).reserve(ask(1_001)), Err(LedgerError::DepositTooSmall { .. })));
+    let ahead = Ask { prepay: Amount::new(50), ..ask(100) };
+    assert_eq!(delegates(1, 149).reserve(ahead).unwrap().0, Seq::new(100));
+    assert_eq!(delegates(1, 149).available(), Amount::new(149));
+}
+
+#[test]
+fn a_close_pays_what_was_agreed_to_and_what_delegates_can_have_spent_and_no_more() {
+    let (_, books) = pay(ledger(1, 1_000), 100);
+    let check = |total, delegated, deposited| {
+        books.check_total(Amount::new(total), Amount::new(delegated), Amount::new(deposited))
+    };
+    assert_eq!(check(100, 0, 1_000), Ok(()));
+    assert!(matches!(check(101, 0, 1_000), Err(Overcharge::Unsigned { .. })));
+    assert_eq!(check(350, 250, 1_000), Ok(()));
+    let over = |total, delegated| {
+        let (own, delegated) = (Amount::new(100), Amount::new(delegated));
+        Err(Overcharge::WithDelegates { total: Amount::new(total), own, delegated })
+    };
+    assert_eq!(check(351, 250, 1_000), over(351, 250));
+    // limits may be given out above the deposit, which is all there is
+    assert_eq!(check(1_000, 5_000, 1_000), Ok(()));
+    assert_eq!(check(1_001, 5_000, 1_000), over(1_001, 900));
+}
+
+#[test]
 fn prepay_is_signed_where_the_deposit_has_room_and_left_out_where_not() {
     let ahead = Ask { prepay: Amount::new(50), ..ask(100) };
     assert_eq!(ledger(1, 150).reserve(ahead).unwrap().0, Seq::new(150));
@@ -194,11 +230,13 @@ proptest! {
     #[test]
     fn no_numbers_make_it_panic(
         numbers in proptest::array::uniform9(any::<u64>()), unit in 1..=u64::MAX,
+        limit in proptest::option::of(any::<u64>()),
     ) {
         let [deposited, last, acknowledged, agreed, in_flight, price, prepay, at_least, spent] = numbers;
         let books = Ledger {
             unit_price: UnitPrice::new(unit).unwrap(),
             deposited: Amount::new(deposited),
+            limit: limit.map(Amount::new),
             last_signed: Seq::new(last),
             acknowledged: Amount::new(acknowledged),
             agreed: Amount::new(agreed),
@@ -206,8 +244,12 @@ proptest! {
         };
         let (price, prepay) = (Amount::new(price), Amount::new(prepay));
         if let Ok((seq, _)) = books.reserve(Ask { price, prepay, at_least: Seq::new(at_least) }) {
-            prop_assert!(u128::from(seq.get()) * u128::from(unit) <= u128::from(deposited));
+            let ceiling = u128::from(seq.get()) * u128::from(unit);
+            prop_assert!(ceiling <= u128::from(deposited.min(limit.unwrap_or(u64::MAX))));
             prop_assert!(seq.get() > last);
+        }
+        if books.check_total(Amount::new(spent), prepay, Amount::new(deposited)).is_ok() && !prepay.is_zero() {
+            prop_assert!(spent <= deposited.max(agreed));
         }
         let _ = books.answered(price, Some(prepay), Some(Amount::new(spent)));
     }

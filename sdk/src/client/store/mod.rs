@@ -4,6 +4,8 @@
 //! an opening is on disk before its transaction is sent, so that no crash loses a deposit. Several
 //! processes of one agent may share the file: each change reads and writes in one transaction.
 
+mod delegated;
+mod delegates;
 mod opening;
 mod schema;
 #[cfg(test)]
@@ -16,15 +18,18 @@ use std::time::{Duration, SystemTime};
 use amp_protocol::money::{Amount, Seq};
 use futures::FutureExt as _;
 use futures::future::{Either, select};
-use rusqlite::{Connection, params};
+use rusqlite::types::Value;
+use rusqlite::{Connection, params, params_from_iter};
 use solana_address::Address;
 use tokio::sync::oneshot;
 
+use super::PolicyError;
 use super::ledger::{Ask, Ledger, LedgerError, Overcharge};
 use crate::durable::{Database, DurableError, Sharing};
 
+pub(super) use delegated::Held;
 pub(super) use opening::Intent;
-pub use schema::{ChannelRecord, ChannelState};
+pub use schema::{ChannelRecord, ChannelState, HeldDelegation};
 use schema::{first, load, save};
 
 /// Seconds after which a transaction that was not seen can't land any more: a blockhash lives for 150
@@ -35,15 +40,34 @@ pub(super) const TRANSACTION_LIFE: i64 = 180;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Owner {
     pub(super) program_id: Address,
-    pub(super) funder: Address,
-    pub(super) authorized_signer: Address,
+    pub(super) role: Role,
+}
+
+/// By which keys the channels are an agent's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    Funder { funder: Address, authorized_signer: Address },
+    Delegate(Address),
 }
 
 impl Owner {
-    const MATCHES: &'static str = "program_id = ?1 AND funder = ?2 AND authorized_signer = ?3";
+    /// The condition of its channels, with a question mark for each of [`Owner::keys`]. A funder's have
+    /// no delegate: what a delegate signed on the same channel is in books of its own.
+    const fn condition(&self) -> &'static str {
+        match self.role {
+            Role::Funder { .. } => {
+                "program_id = ? AND funder = ? AND authorized_signer = ? AND delegate = x''"
+            }
+            Role::Delegate(_) => "program_id = ? AND delegate = ?",
+        }
+    }
 
-    fn keys(&self) -> [[u8; 32]; 3] {
-        [self.program_id, self.funder, self.authorized_signer].map(|key| key.to_bytes())
+    fn keys(&self) -> Vec<Value> {
+        let keys = match self.role {
+            Role::Funder { funder, authorized_signer } => vec![self.program_id, funder, authorized_signer],
+            Role::Delegate(delegate) => vec![self.program_id, delegate],
+        };
+        keys.into_iter().map(|key| Value::Blob(key.to_bytes().to_vec())).collect()
     }
 }
 
@@ -63,6 +87,8 @@ pub(super) enum ReserveError {
     Ledger(LedgerError),
     /// The channel does not pay any more.
     State(ChannelState),
+    /// It would pass the agent's own budget.
+    Policy(PolicyError),
 }
 
 /// How a call ended.
@@ -95,15 +121,15 @@ impl Store {
         let (owner, horizon) = (self.owner, self.horizon());
         self.database
             .write(move |connection| {
-                let sql = format!("SELECT id FROM channels WHERE {} ORDER BY id DESC", Owner::MATCHES);
+                let sql = format!("SELECT id FROM channels WHERE {} ORDER BY id DESC", owner.condition());
                 let mut statement = connection.prepare_cached(&sql)?;
-                let ids = statement.query_map(owner.keys(), |row| row.get(0))?;
+                let ids = statement.query_map(params_from_iter(owner.keys()), |row| row.get(0))?;
                 ids.map(|id| load(connection, id?, horizon)).collect()
             })
             .await
     }
 
-    /// The channel to this service that is opening, open or disputed.
+    /// The channel to this service that is opening, open, disputed, or a delegate's that has ended.
     pub(super) async fn current(&self, origin: &str) -> Result<Option<ChannelRecord>, DurableError> {
         let (owner, origin) = (self.owner, origin.to_owned());
         self.database.write(move |connection| current(connection, &owner, &origin)).await
@@ -115,22 +141,32 @@ impl Store {
         self.database.write(move |connection| load(connection, id, horizon)).await
     }
 
-    /// Reserves the next seq for a call. It is on disk when this returns.
+    /// Reserves the next seq for a call. It is on disk when this returns. A delegate commits no deposits,
+    /// so its total budget bounds what it signs for in all.
     pub(super) async fn reserve(
         &self,
         id: i64,
         ask: Ask,
+        total_budget: Option<Amount>,
     ) -> Result<Result<Reservation, ReserveError>, DurableError> {
-        let (horizon, now) = (self.horizon(), unix_millis());
+        let (horizon, now, owner) = (self.horizon(), unix_millis(), self.owner);
+        let total_budget = total_budget.filter(|_| matches!(owner.role, Role::Delegate(_)));
         self.database
             .write(move |connection| {
                 let record = load(connection, id, horizon)?;
                 if record.state != ChannelState::Open {
                     return Ok(Err(ReserveError::State(record.state)));
                 }
-                let (seq, ledger) = match record.ledger.reserve(ask) {
+                let reserved = match total_budget {
+                    Some(total) => {
+                        let committed = delegated::signed_for(connection, &owner)?;
+                        delegated::reserve_within(&record.ledger, ask, committed, total)
+                    }
+                    None => record.ledger.reserve(ask).map_err(ReserveError::Ledger),
+                };
+                let (seq, ledger) = match reserved {
                     Ok(reserved) => reserved,
-                    Err(error) => return Ok(Err(ReserveError::Ledger(error))),
+                    Err(error) => return Ok(Err(error)),
                 };
                 save(connection, id, &ledger)?;
                 let sql = "DELETE FROM in_flight WHERE channel_id = ?1 AND sent_at <= ?2";
@@ -212,8 +248,8 @@ impl Store {
         &self,
         id: i64,
         amount: Amount,
-        check: impl FnOnce(Amount, Amount) -> Result<(), super::PolicyError> + Send + 'static,
-    ) -> Result<Result<(), super::PolicyError>, DurableError> {
+        check: impl FnOnce(Amount, Amount) -> Result<(), PolicyError> + Send + 'static,
+    ) -> Result<Result<(), PolicyError>, DurableError> {
         let owner = self.owner;
         self.database
             .write(move |connection| {
@@ -326,10 +362,10 @@ fn no_longer_pending(
 }
 
 fn current(connection: &Connection, owner: &Owner, origin: &str) -> rusqlite::Result<Option<ChannelRecord>> {
-    let condition =
-        format!("{} AND origin = ?4 AND state < {}", Owner::MATCHES, ChannelState::Closing.number());
-    let [program_id, funder, authorized_signer] = owner.keys();
-    first(connection, &condition, params![program_id, funder, authorized_signer, origin])
+    let condition = format!("{} AND origin = ? AND state IN ({})", owner.condition(), ChannelState::CURRENT);
+    let mut values = owner.keys();
+    values.push(Value::Text(origin.to_owned()));
+    first(connection, &condition, params_from_iter(values))
 }
 
 /// Unix seconds.

@@ -2,7 +2,7 @@
 
 use amp_protocol::account::ChannelAccount;
 use amp_protocol::money::{Amount, Seq, UnitPrice};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, params, params_from_iter};
 use solana_address::Address;
 
 use super::schema::{COLUMNS, first, load, read, save};
@@ -15,6 +15,8 @@ use crate::durable::DurableError;
 #[derive(Clone, Debug)]
 pub(in crate::client) struct Intent {
     pub(in crate::client) origin: String,
+    pub(in crate::client) funder: Address,
+    pub(in crate::client) authorized_signer: Address,
     pub(in crate::client) recipient: Address,
     pub(in crate::client) mint: Address,
     pub(in crate::client) token_program: Address,
@@ -27,14 +29,17 @@ pub(in crate::client) struct Intent {
 impl Store {
     /// The smallest nonce above all that were used with this recipient: addresses are not used again,
     /// and a client that lost its store finds its channels by counting.
-    pub(in crate::client) async fn next_nonce(&self, recipient: &Address) -> Result<u64, DurableError> {
-        let (owner, recipient) = (self.owner, recipient.to_bytes());
+    pub(in crate::client) async fn next_nonce(
+        &self,
+        funder: &Address,
+        recipient: &Address,
+    ) -> Result<u64, DurableError> {
+        let keys = [self.owner.program_id, *funder, *recipient].map(|key| key.to_bytes());
         self.database
             .write(move |connection| {
                 let sql =
                     "SELECT nonce FROM channels WHERE program_id = ?1 AND funder = ?2 AND recipient = ?3";
                 let mut statement = connection.prepare_cached(sql)?;
-                let keys = params![owner.program_id.to_bytes(), owner.funder.to_bytes(), recipient];
                 let nonces = statement.query_map(keys, |row| row.get::<_, i64>(0))?;
                 let highest =
                     nonces.map(|nonce| nonce.map(i64::cast_unsigned)).collect::<Result<Vec<_>, _>>()?;
@@ -68,7 +73,7 @@ impl Store {
                 }
                 let id = match id {
                     Some(id) => id,
-                    None => insert(connection, &owner, &intent, ChannelState::Opening, 0)?,
+                    None => insert(connection, &owner.program_id, &intent, ChannelState::Opening, 0)?,
                 };
                 let fresh = Ledger::new(intent.unit_price, intent.deposit);
                 save(connection, id, &fresh)?;
@@ -149,16 +154,17 @@ impl Store {
         spent: Amount,
         last_seq: Seq,
     ) -> Result<ChannelRecord, DurableError> {
-        let owner = self.owner;
+        let program_id = self.owner.program_id;
         self.database
             .write(move |connection| {
-                let sql = "program_id = ?1 AND funder = ?2 AND recipient = ?3 AND nonce = ?4";
-                let keys = [owner.program_id, owner.funder, intent.recipient].map(|key| key.to_bytes());
+                let sql =
+                    "program_id = ?1 AND funder = ?2 AND recipient = ?3 AND nonce = ?4 AND delegate = x''";
+                let keys = [program_id, intent.funder, intent.recipient].map(|key| key.to_bytes());
                 let values = params![keys[0], keys[1], keys[2], intent.nonce.cast_signed()];
                 if let Some(stored) = first(connection, sql, values)? {
                     return Ok(stored);
                 }
-                let id = insert(connection, &owner, &intent, ChannelState::Open, opened_slot)?;
+                let id = insert(connection, &program_id, &intent, ChannelState::Open, opened_slot)?;
                 let fresh = Ledger::new(intent.unit_price, intent.deposit);
                 save(
                     connection,
@@ -177,10 +183,10 @@ pub(super) fn committed(
     owner: &Owner,
     except: Option<i64>,
 ) -> rusqlite::Result<Amount> {
-    let sql = format!("SELECT {COLUMNS} FROM channels WHERE {}", Owner::MATCHES);
+    let sql = format!("SELECT {COLUMNS} FROM channels WHERE {}", owner.condition());
     let mut statement = connection.prepare_cached(&sql)?;
     let mut sum = Amount::ZERO;
-    for record in statement.query_map(owner.keys(), read)? {
+    for record in statement.query_map(params_from_iter(owner.keys()), read)? {
         let record = record?;
         if Some(record.id) != except {
             sum = sum.checked_add(record.committed()).unwrap_or(Amount::MAX);
@@ -191,22 +197,21 @@ pub(super) fn committed(
 
 fn insert(
     connection: &Connection,
-    owner: &Owner,
+    program_id: &Address,
     intent: &Intent,
     state: ChannelState,
     opened_slot: u64,
 ) -> rusqlite::Result<i64> {
-    let at = ChannelAddress::derive(&owner.program_id, &owner.funder, &intent.recipient, intent.nonce);
+    let at = ChannelAddress::derive(program_id, &intent.funder, &intent.recipient, intent.nonce);
     let sql = "INSERT INTO channels (program_id, funder, authorized_signer, origin, state, created_at, recipient, mint, \
         token_program, rent_payer, nonce, channel, vault, opened_slot, unit_price, deposited) \
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
-    let [program_id, funder, authorized_signer] = owner.keys();
     connection.execute(
         sql,
         params![
-            program_id,
-            funder,
-            authorized_signer,
+            program_id.to_bytes(),
+            intent.funder.to_bytes(),
+            intent.authorized_signer.to_bytes(),
             intent.origin,
             state.number(),
             unix_seconds(),

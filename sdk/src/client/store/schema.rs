@@ -34,6 +34,49 @@ CREATE INDEX in_flight_by_channel ON in_flight (channel_id);
 ALTER TABLE channels ADD COLUMN topping_up_at INTEGER NOT NULL DEFAULT 0;
 UPDATE channels SET topping_up_at = CAST(strftime('%s', 'now') AS INTEGER) WHERE topping_up != 0;
 ",
+    // a channel is stored once for its funder and once for each delegation of its: the unique key grows,
+    // for which SQLite needs a new table. In flight first, so that nothing refers to the old one.
+    "
+CREATE TABLE in_flight_before AS SELECT id, channel_id, price, sent_at FROM in_flight;
+DROP TABLE in_flight;
+ALTER TABLE channels RENAME TO channels_before;
+CREATE TABLE channels (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    program_id BLOB NOT NULL, funder BLOB NOT NULL, authorized_signer BLOB NOT NULL,
+    delegate BLOB NOT NULL DEFAULT x'', created_slot INTEGER NOT NULL DEFAULT 0,
+    delegated_limit INTEGER NOT NULL DEFAULT 0, expires_at INTEGER NOT NULL DEFAULT 0,
+    origin TEXT NOT NULL, state INTEGER NOT NULL, created_at INTEGER NOT NULL,
+    recipient BLOB NOT NULL, mint BLOB NOT NULL, token_program BLOB NOT NULL, rent_payer BLOB NOT NULL,
+    nonce INTEGER NOT NULL, channel BLOB NOT NULL, vault BLOB NOT NULL,
+    opened_slot INTEGER NOT NULL, unit_price INTEGER NOT NULL, deposited INTEGER NOT NULL,
+    topping_up INTEGER NOT NULL DEFAULT 0, topping_up_at INTEGER NOT NULL DEFAULT 0,
+    refunded INTEGER NOT NULL DEFAULT 0,
+    last_signed INTEGER NOT NULL DEFAULT 0, acknowledged INTEGER NOT NULL DEFAULT 0,
+    agreed INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (program_id, funder, recipient, nonce, delegate, created_slot)
+);
+INSERT INTO channels (id, program_id, funder, authorized_signer, origin, state, created_at, recipient, mint,
+        token_program, rent_payer, nonce, channel, vault, opened_slot, unit_price, deposited, topping_up,
+        topping_up_at, refunded, last_signed, acknowledged, agreed)
+    SELECT id, program_id, funder, authorized_signer, origin, state, created_at, recipient, mint,
+        token_program, rent_payer, nonce, channel, vault, opened_slot, unit_price, deposited, topping_up,
+        topping_up_at, refunded, last_signed, acknowledged, agreed FROM channels_before;
+DROP TABLE channels_before;
+CREATE INDEX channels_by_origin ON channels (origin, state);
+CREATE TABLE in_flight (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    channel_id INTEGER NOT NULL REFERENCES channels (id),
+    price INTEGER NOT NULL, sent_at INTEGER NOT NULL
+);
+INSERT INTO in_flight SELECT id, channel_id, price, sent_at FROM in_flight_before;
+DROP TABLE in_flight_before;
+CREATE INDEX in_flight_by_channel ON in_flight (channel_id);
+CREATE TABLE delegates (
+    channel_id INTEGER NOT NULL REFERENCES channels (id),
+    delegate BLOB NOT NULL, delegated_limit INTEGER NOT NULL, claimed_before INTEGER NOT NULL,
+    created_slot INTEGER NOT NULL, PRIMARY KEY (channel_id, delegate)
+) WITHOUT ROWID;
+",
 ];
 
 /// Where a channel is in its life.
@@ -49,9 +92,18 @@ pub enum ChannelState {
     Closing,
     /// It is gone from the chain.
     Closed,
+    /// A delegate's, which can't spend from it as of the last look: the delegation is revoked, expired or
+    /// gone, or the channel is. The next call looks again.
+    Ended,
+    /// A delegate's, which uses another channel for this service now, or a newer delegation of this one.
+    Replaced,
 }
 
 impl ChannelState {
+    /// Numbers of the states of a channel that the next call begins with: opening, open, disputed, ended.
+    /// A service has at most one of them, or one beside a disputed one that a delegate left.
+    pub(super) const CURRENT: &'static str = "0, 1, 2, 5";
+
     pub(super) const fn number(self) -> i64 {
         match self {
             Self::Opening => 0,
@@ -59,11 +111,13 @@ impl ChannelState {
             Self::Disputed => 2,
             Self::Closing => 3,
             Self::Closed => 4,
+            Self::Ended => 5,
+            Self::Replaced => 6,
         }
     }
 
     fn from_number(number: i64) -> Self {
-        let all = [Self::Opening, Self::Open, Self::Disputed, Self::Closing];
+        let all = [Self::Opening, Self::Open, Self::Disputed, Self::Closing, Self::Ended, Self::Replaced];
         all.into_iter().find(|state| state.number() == number).unwrap_or(Self::Closed)
     }
 }
@@ -80,6 +134,8 @@ pub struct ChannelRecord {
     pub channel: Address,
     /// Its vault.
     pub vault: Address,
+    /// Owns the deposit.
+    pub funder: Address,
     /// The service's key.
     pub recipient: Address,
     /// The token.
@@ -90,8 +146,10 @@ pub struct ChannelRecord {
     pub rent_payer: Address,
     /// Tells channels to the same recipient apart.
     pub nonce: u64,
-    /// The epoch of the credentials.
+    /// The slot of its opening.
     pub opened_slot: u64,
+    /// By which delegation it is spent from. `None`: it is the funder's own.
+    pub delegation: Option<HeldDelegation>,
     /// Came back at close.
     pub refunded: Amount,
     /// Top-ups that were sent, were not seen confirmed, and may land yet: as of the reading.
@@ -102,7 +160,23 @@ pub struct ChannelRecord {
     pub ledger: Ledger,
 }
 
+/// A delegation as the delegate's client has it. Its limit is the ledger's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeldDelegation {
+    /// Who may spend.
+    pub delegate: Address,
+    /// The slot it was made in: the epoch of its credentials.
+    pub created_slot: u64,
+    /// Unix seconds, as of the last look at the chain. `None`: never.
+    pub expires_at: Option<i64>,
+}
+
 impl ChannelRecord {
+    /// The epoch of the credentials: the slot in which the authority to sign them was created.
+    pub fn epoch(&self) -> u64 {
+        self.delegation.map_or(self.opened_slot, |delegation| delegation.created_slot)
+    }
+
     /// What it holds, or may hold soon, and the service has not charged yet.
     pub(in crate::client) fn at_risk(&self) -> Amount {
         let deposited = self.ledger.deposited.checked_add(self.topping_up).unwrap_or(Amount::MAX);
@@ -119,12 +193,16 @@ impl ChannelRecord {
 /// The columns that [`read`] reads, in its order.
 pub(super) const COLUMNS: &str = "id, origin, state, channel, vault, recipient, mint, token_program, rent_payer, \
     nonce, opened_slot, refunded, topping_up, created_at, unit_price, deposited, last_signed, acknowledged, agreed, \
-    topping_up_at";
+    topping_up_at, funder, delegate, created_slot, delegated_limit, expires_at";
 
 pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<ChannelRecord> {
     let key = |at: usize| row.get::<_, [u8; 32]>(at).map(Address::from);
     let number = |at: usize| row.get::<_, i64>(at).map(i64::cast_unsigned);
     let amount = |at: usize| number(at).map(Amount::new);
+    // empty for the funder's own
+    let delegate: Option<[u8; 32]> = row.get::<_, Vec<u8>>(21)?.try_into().ok();
+    let expires_at: i64 = row.get(24)?;
+    let limit = amount(23)?;
     let unit_price = UnitPrice::new(number(14)?).ok_or(rusqlite::Error::IntegralValueOutOfRange(14, 0))?;
     Ok(ChannelRecord {
         id: row.get(0)?,
@@ -137,7 +215,16 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<ChannelRecord> {
         token_program: key(7)?,
         rent_payer: key(8)?,
         nonce: number(9)?,
+        funder: key(20)?,
         opened_slot: number(10)?,
+        delegation: match delegate {
+            Some(delegate) => Some(HeldDelegation {
+                delegate: Address::from(delegate),
+                created_slot: number(22)?,
+                expires_at: (expires_at != 0).then_some(expires_at),
+            }),
+            None => None,
+        },
         refunded: amount(11)?,
         topping_up: if unix_seconds().saturating_sub(row.get(19)?) < TRANSACTION_LIFE {
             amount(12)?
@@ -149,6 +236,7 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<ChannelRecord> {
             last_signed: Seq::new(number(16)?),
             acknowledged: amount(17)?,
             agreed: amount(18)?,
+            limit: delegate.map(|_| limit),
             ..Ledger::new(unit_price, amount(15)?)
         },
     })
@@ -170,14 +258,15 @@ pub(super) fn load(connection: &Connection, id: i64, horizon: i64) -> rusqlite::
 
 /// Writes the ledger back.
 pub(super) fn save(connection: &Connection, id: i64, ledger: &Ledger) -> rusqlite::Result<()> {
-    let sql =
-        "UPDATE channels SET deposited = ?2, last_signed = ?3, acknowledged = ?4, agreed = ?5 WHERE id = ?1";
+    let sql = "UPDATE channels SET deposited = ?2, last_signed = ?3, acknowledged = ?4, agreed = ?5, \
+        delegated_limit = ?6 WHERE id = ?1";
     connection.prepare_cached(sql)?.execute(params![
         id,
         ledger.deposited.get().cast_signed(),
         ledger.last_signed.get().cast_signed(),
         ledger.acknowledged.get().cast_signed(),
         ledger.agreed.get().cast_signed(),
+        ledger.limit.unwrap_or_default().get().cast_signed(),
     ])?;
     Ok(())
 }
@@ -188,6 +277,9 @@ pub(super) fn first(
     condition: &str,
     values: impl rusqlite::Params,
 ) -> rusqlite::Result<Option<ChannelRecord>> {
-    let sql = format!("SELECT {COLUMNS} FROM channels WHERE {condition} ORDER BY id DESC LIMIT 1");
+    let disputed = ChannelState::Disputed.number();
+    let sql = format!(
+        "SELECT {COLUMNS} FROM channels WHERE {condition} ORDER BY state = {disputed}, id DESC LIMIT 1"
+    );
     connection.prepare_cached(&sql)?.query_row(values, read).optional()
 }

@@ -3,6 +3,10 @@
 
 mod chain;
 mod closing;
+mod delegated;
+mod delegated_trouble;
+mod delegates_close;
+mod delegating;
 mod liars;
 mod opening;
 mod paying;
@@ -15,7 +19,7 @@ use amp_protocol::money::Amount;
 use solana_address::Address;
 use tempfile::TempDir;
 
-use super::{ChannelState, Client, ClientBuilder, ClientError, Response};
+use super::{ChannelState, Client, ClientBuilder, ClientError, DelegationRecord, Expiry, Response};
 use crate::signer::{KeypairSigner, Signer as _};
 use chain::FakeChain;
 use service::FakeService;
@@ -53,6 +57,17 @@ impl World {
         self.builder().build().await.unwrap()
     }
 
+    /// A delegate's client over a store of its own.
+    fn agent_builder(&self, key: &KeypairSigner) -> ClientBuilder {
+        let name = format!("{}.db", key.public_key());
+        Client::builder()
+            .delegate(key.clone())
+            .chain(self.chain.clone())
+            .allow_mint(MINT)
+            .timeout(Duration::from_secs(5))
+            .store(self.folder.path().join(name))
+    }
+
     fn url(&self, path: &str) -> String {
         format!("{}{path}", self.service.origin)
     }
@@ -66,6 +81,28 @@ impl World {
         let answer = self.pay(client).await.unwrap();
         assert_eq!(answer.status(), 200);
         answer.payment().unwrap().seq.get()
+    }
+
+    /// The funder's client with an open channel, and the channel's address.
+    async fn funded(&self) -> (Client, Address) {
+        let client = self.client().await;
+        let channel = client.prepare(&self.url("/paid")).await.unwrap().channel;
+        (client, channel)
+    }
+
+    /// Delegates without an expiry.
+    async fn delegate(&self, funder: &Client, key: &KeypairSigner, limit: u64) -> DelegationRecord {
+        let (origin, limit) = (&self.service.origin, Amount::new(limit));
+        funder.delegate(origin, &key.public_key(), limit, Expiry::NEVER).await.unwrap()
+    }
+
+    /// A delegate with this limit that uses the channel, with its key.
+    async fn agent(&self, funder: &Client, limit: u64) -> (Client, KeypairSigner) {
+        let key = KeypairSigner::generate();
+        let channel = self.delegate(funder, &key, limit).await.channel;
+        let agent = self.agent_builder(&key).build().await.unwrap();
+        agent.use_channel(&self.service.origin, channel).await.unwrap();
+        (agent, key)
     }
 
     async fn states(&self, client: &Client) -> Vec<ChannelState> {

@@ -58,12 +58,24 @@ pub(super) struct Lies {
     pub(super) no_proof: bool,
     /// No answer to closes.
     pub(super) no_close: bool,
+    /// It has not seen any delegation yet, for so many requests.
+    pub(super) blind: u32,
+}
+
+/// Who signed, and what that is good for.
+#[derive(Clone, Copy)]
+struct Signer {
+    key: [u8; 32],
+    epoch: u64,
+    limit: u64,
+    deposited: u64,
 }
 
 pub(super) struct Inner {
     pub(super) document: DiscoveryDocument,
     pub(super) price: u64,
-    pub(super) meters: HashMap<([u8; 32], u64), Meter>,
+    /// By channel, signer and epoch.
+    pub(super) meters: HashMap<([u8; 32], [u8; 32], u64), Meter>,
     pub(super) lies: Lies,
     pub(super) discoveries: u32,
     pub(super) unpaid: u32,
@@ -135,31 +147,68 @@ impl FakeService {
         })
     }
 
-    /// The channel's epoch, or the refusal.
-    fn admit(&self, credential: &CredentialBody) -> Result<(u64, u64), Box<ErrorBody>> {
+    /// The signer, or the refusal.
+    fn admit(&self, credential: &CredentialBody) -> Result<Signer, Box<ErrorBody>> {
         let refuse = |code| Box::new(ErrorBody::new(code, "no"));
-        let channel =
-            self.chain.channel(&Address::from(credential.channel.0)).ok_or(refuse(Code::NoChannel))?;
-        if !verify_credential(credential, channel.opened_slot, &channel.authorized_signer) {
-            return Err(refuse(Code::InvalidSig));
-        }
+        let address = Address::from(credential.channel.0);
+        let channel = self.chain.channel(&address).ok_or(refuse(Code::NoChannel))?;
+        let deposited = channel.books.deposited.get();
+        let (key, epoch) = (channel.authorized_signer, channel.opened_slot);
+        let signer = if verify_credential(credential, epoch, &key) {
+            Signer { key, epoch, limit: deposited, deposited }
+        } else {
+            self.delegate(&address, channel.opened_slot, credential).ok_or(refuse(Code::InvalidSig))?
+        };
         if channel.books.closing {
             return Err(refuse(Code::Closed));
         }
-        Ok((channel.opened_slot, channel.books.deposited.get()))
+        Ok(Signer { deposited, ..signer })
+    }
+
+    fn delegate(&self, channel: &Address, opened_slot: u64, credential: &CredentialBody) -> Option<Signer> {
+        let blind = &mut self.inner().lies.blind;
+        if *blind > 0 {
+            *blind -= 1;
+            return None;
+        }
+        let (found, now) = (self.chain.delegations_of(channel), self.chain.state().time);
+        let live = found
+            .into_iter()
+            .filter(|found| found.channel_opened_slot == opened_slot && !found.delegation.has_ended(now));
+        let mut signed =
+            live.filter(|found| verify_credential(credential, found.created_slot, &found.delegate));
+        let found = signed.next()?;
+        let limit = found.delegation.limit.get();
+        Some(Signer { key: found.delegate, epoch: found.created_slot, limit, deposited: 0 })
+    }
+
+    /// What all signers of a channel have spent.
+    fn spent_in_all(&self, channel: &[u8; 32]) -> u64 {
+        let inner = self.inner();
+        inner.meters.iter().filter(|((of, ..), _)| of == channel).map(|(_, meter)| meter.spent).sum()
     }
 
     fn serve(&self, credential: &CredentialBody) -> Result<(u64, u64, u64), Box<ErrorBody>> {
-        let (epoch, deposited) = self.admit(credential)?;
+        let Signer { key, epoch, limit, deposited } = self.admit(credential)?;
+        let in_all = self.spent_in_all(&credential.channel.0);
         let mut inner = self.inner();
         let (price, lie) = (inner.price, inner.lies.spent);
-        let meter = inner.meters.entry((credential.channel.0, epoch)).or_default();
+        let meter = inner.meters.entry((credential.channel.0, key, epoch)).or_default();
         let seq = credential.seq.get();
         if meter.seen.contains(&seq) {
             let last_seq = Some(Seq::new(meter.highest));
             return Err(Box::new(ErrorBody { last_seq, ..ErrorBody::new(Code::InvalidSeq, "seen") }));
         }
         let (highest, after) = (meter.highest.max(seq), meter.spent + price);
+        let short = |shortage| {
+            Box::new(ErrorBody { shortage: Some(shortage), ..ErrorBody::new(Code::Underfunded, "used up") })
+        };
+        if in_all + price > deposited {
+            return Err(short(Shortage::Balance));
+        }
+        if after > limit {
+            return Err(short(Shortage::DelegateLimit));
+        }
         if after > highest {
             return Err(Box::new(ErrorBody {
                 shortage: Some(Shortage::Ceiling),
@@ -168,9 +217,10 @@ impl FakeService {
             }));
         }
         assert!(highest <= deposited, "a ceiling above the deposit was signed");
+        assert!(highest <= limit, "a ceiling above the limit was signed");
         meter.seen.insert(seq);
         (meter.highest, meter.spent) = (highest, after);
-        Ok((price, meter.spent + lie, deposited - meter.spent))
+        Ok((price, meter.spent + lie, deposited - in_all - price))
     }
 
     async fn own(
@@ -179,10 +229,12 @@ impl FakeService {
         at: &str,
         credential: CredentialBody,
     ) -> Result<Response, Box<ErrorBody>> {
-        let (epoch, deposited) = self.admit(&credential)?;
-        let (meter, owed, last_seq, key, channel, mute, unproven) = {
+        let Signer { key: signer, epoch, deposited, .. } = self.admit(&credential)?;
+        let in_all = self.spent_in_all(&credential.channel.0);
+        let opened = self.chain.channel(&Address::from(credential.channel.0)).unwrap();
+        let (meter, owed, total, last_seq, key, channel, mute, unproven) = {
             let inner = self.inner();
-            let meter = inner.meters.get(&(credential.channel.0, epoch)).cloned().unwrap_or_default();
+            let meter = inner.meters.get(&(credential.channel.0, signer, epoch)).cloned().unwrap_or_default();
             let lies = &inner.lies;
             let key = lies.other_key.clone().unwrap_or_else(|| self.recipient.clone());
             let channel = lies.other_channel.unwrap_or(credential.channel.0);
@@ -190,6 +242,7 @@ impl FakeService {
             (
                 meter.clone(),
                 owed,
+                Amount::new(in_all + lies.owed),
                 Seq::new(meter.highest + lies.last_seq),
                 key,
                 channel,
@@ -198,14 +251,16 @@ impl FakeService {
             )
         };
         if at == path::CLOSE && method == Method::POST && !mute {
-            let statement = CloseStatement { channel, opened_slot: epoch, owed_total: owed };
+            if signer != opened.authorized_signer {
+                return Err(Box::new(ErrorBody::new(Code::InvalidSig, "a delegate's")));
+            }
+            let statement = CloseStatement { channel, opened_slot: epoch, owed_total: total };
             let close_statement = sign_close_statement(&key, &statement).await.unwrap();
             return Ok(axum::Json(CloseResponse { close_statement }).into_response());
         }
         if at != path::CHANNEL {
             return Ok(StatusCode::NOT_FOUND.into_response());
         }
-        let signer = self.chain.channel(&Address::from(credential.channel.0)).unwrap().authorized_signer;
         let proof = MeteringProof {
             channel,
             epoch,
@@ -222,7 +277,7 @@ impl FakeService {
         } else {
             Some(sign_metering_proof(&key, &proof).await.unwrap())
         };
-        let balance = Amount::new(deposited - meter.spent);
+        let balance = Amount::new(deposited - in_all);
         let status =
             ChannelStatus { channel: credential.channel, spent: owed, balance, last_seq, metering_proof };
         Ok(axum::Json(status).into_response())

@@ -6,21 +6,8 @@ use amp_protocol::json::SignedCloseStatement;
 use amp_protocol::message::{Key, MeteringProof};
 use amp_protocol::money::{Amount, Seq, UnitPrice};
 
+use super::authority::{Authority, SignerId};
 use super::replay::ReplayWindow;
-
-/// A signer in one epoch of its authority: an authority made anew starts new books.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct SignerId {
-    pub(crate) key: Key,
-    pub(crate) epoch: u64,
-}
-
-impl SignerId {
-    /// The channel's authorized signer.
-    pub(crate) fn authorized(account: &ChannelAccount) -> Self {
-        Self { key: account.authorized_signer, epoch: account.opened_slot }
-    }
-}
 
 /// What is stored of one signer: enough to claim what it owes and to refuse what it used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,6 +81,24 @@ pub(crate) struct SignerAccount {
     pub(crate) committed: Option<SignerRecord>,
     /// Prices of admitted requests that are not charged yet.
     pub(crate) reserved: Amount,
+    /// What the chain is known to have paid on its credentials: it may have paid more.
+    pub(super) claimed: Amount,
+    /// Unix seconds since when its delegation is not on chain.
+    pub(super) missing_since: Option<i64>,
+}
+
+impl SignerAccount {
+    /// A signer without a request so far, of whose credentials the chain has paid `claimed`.
+    pub(super) fn new(id: SignerId, claimed: Amount, unit_price: UnitPrice, seq_window: u32) -> Self {
+        let live = SignerRecord::new(id, claimed, unit_price, seq_window);
+        Self { live, committed: None, reserved: Amount::ZERO, claimed, missing_since: None }
+    }
+
+    /// A store that was set back knows of less than the chain has paid for: that is not served again.
+    pub(super) fn note_claimed(&mut self, claimed: Amount) {
+        self.claimed = self.claimed.max(claimed);
+        self.live.spent = self.live.spent.max(claimed);
+    }
 }
 
 /// One incarnation of a channel: all its signers, and whether it is still served.
@@ -102,6 +107,10 @@ pub(crate) struct ChannelLedger {
     pub(super) signers: BTreeMap<SignerId, SignerAccount>,
     /// Requests admitted and not yet charged, committed or released.
     pub(super) in_flight: u64,
+    /// Whether the chain's claims were held against these books; see [`Self::note_claims`].
+    pub(super) claims_noted: bool,
+    /// Claimed by delegates of which neither the store nor the chain knows any more.
+    pub(super) claimed_by_forgotten: Amount,
     /// Unix seconds since when nothing is admitted.
     pub(crate) stopped_at: Option<i64>,
     /// Nothing is charged any more: the close statement's total is fixed.
@@ -119,10 +128,13 @@ impl ChannelLedger {
     ) -> Self {
         let signers = records.into_iter().map(|live| {
             let id = SignerId { key: live.signer, epoch: live.epoch };
-            (id, SignerAccount { committed: Some(live.clone()), live, reserved: Amount::ZERO })
+            let committed = Some(live.clone());
+            let (reserved, claimed) = (Amount::ZERO, Amount::ZERO);
+            (id, SignerAccount { live, committed, reserved, claimed, missing_since: None })
         });
+        let (signers, sealed) = (signers.collect(), stopped_at.is_some());
         // whatever was in flight ended with the process
-        Self { signers: signers.collect(), in_flight: 0, stopped_at, sealed: stopped_at.is_some(), statement }
+        Self { signers, stopped_at, sealed, statement, ..Self::default() }
     }
 
     /// One signer's books, if it was ever admitted.
@@ -130,9 +142,12 @@ impl ChannelLedger {
         self.signers.get(id)
     }
 
-    /// Whether any signer verifies with `check(key, epoch)`.
-    pub(crate) fn any_signer(&self, check: impl Fn(&Key, u64) -> bool) -> bool {
-        self.signers.keys().any(|id| check(&id.key, id.epoch))
+    /// Whether one of the first `most` signers, those of the oldest authority first, verifies with
+    /// `check(key, epoch)`.
+    pub(crate) fn any_signer(&self, most: usize, check: impl Fn(&Key, u64) -> bool) -> bool {
+        let mut ids: Vec<&SignerId> = self.signers.keys().collect();
+        ids.sort_by_key(|id| id.epoch);
+        ids.into_iter().take(most).any(|id| check(&id.key, id.epoch))
     }
 
     /// Requests in flight.
@@ -140,30 +155,63 @@ impl ChannelLedger {
         self.in_flight
     }
 
-    /// What every signer may be claimed for.
-    pub(crate) fn committed(&self) -> impl Iterator<Item = &SignerRecord> {
-        self.signers.values().filter_map(|account| account.committed.as_ref())
-    }
-
-    /// Charged to all signers and committed. `claimed` is what the chain paid out already: the
-    /// channel owes at least that, whatever this store remembers.
-    pub(crate) fn owed_total(&self, claimed: Amount) -> Option<Amount> {
-        Some(total(self.committed().map(|record| record.spent))?.max(claimed))
-    }
-
-    /// Charged to all signers but for the one given.
-    pub(super) fn spent_and_reserved_by_others(&self, id: &SignerId) -> Option<(Amount, Amount)> {
-        let others = || self.signers.iter().filter(|(other, _)| *other != id).map(|(_, account)| account);
-        Some((total(others().map(|a| a.live.spent))?, total(others().map(|a| a.reserved))?))
+    /// Charged to all signers and committed, and at the least what the chain has paid out: the channel
+    /// owes that, whatever this store remembers.
+    pub(crate) fn owed_total(&self, account: &ChannelAccount) -> Option<Amount> {
+        let committed = |signer: &SignerAccount| {
+            signer.committed.as_ref().map_or(Amount::ZERO, |committed| committed.spent)
+        };
+        Some(self.total(account, committed)?.max(account.books.claimed))
     }
 
     /// Charged to all signers so far.
-    pub(crate) fn spent_total(&self) -> Option<Amount> {
-        total(self.signers.values().map(|account| account.live.spent))
+    pub(crate) fn spent_total(&self, account: &ChannelAccount) -> Option<Amount> {
+        self.total(account, |signer| signer.live.spent)
     }
-}
 
-/// The sum, or `None` past 64 bits.
-fn total(amounts: impl Iterator<Item = Amount>) -> Option<Amount> {
-    amounts.into_iter().try_fold(Amount::ZERO, Amount::checked_add)
+    /// Deposited - spent, all signers.
+    pub(crate) fn balance(&self, account: &ChannelAccount) -> Amount {
+        let spent = self.spent_total(account).unwrap_or(Amount::MAX).max(account.books.claimed);
+        account.books.deposited.checked_sub(spent).unwrap_or(Amount::ZERO)
+    }
+
+    /// What a signer can still spend: the balance, and of a delegate at most what its limit leaves.
+    pub(crate) fn balance_of(
+        &self,
+        account: &ChannelAccount,
+        id: &SignerId,
+        authority: &Authority,
+    ) -> Amount {
+        let spent = self.signer(id).map_or(Amount::ZERO, |signer| signer.live.spent);
+        let spent = spent.max(authority.books().claimed);
+        let left = |limit: Amount| limit.checked_sub(spent).unwrap_or(Amount::ZERO);
+        self.balance(account).min(authority.limit().map_or(Amount::MAX, left))
+    }
+
+    /// The sum of `of` over all signers, of each at least what the chain has paid on its credentials,
+    /// also of those that this store knows nothing of; `None` past 64 bits.
+    pub(super) fn total(
+        &self,
+        account: &ChannelAccount,
+        of: impl Fn(&SignerAccount) -> Amount,
+    ) -> Option<Amount> {
+        let claimed = |id, signer| self.known_claims(account, id, signer);
+        let known = self.signers.iter().map(|(id, signer)| of(signer).max(claimed(id, signer)));
+        let unknown = match self.signers.contains_key(&SignerId::authorized(account)) {
+            true => Amount::ZERO,
+            false => account.signer.claimed,
+        };
+        known.chain([unknown, self.claimed_by_forgotten]).try_fold(Amount::ZERO, Amount::checked_add)
+    }
+
+    /// What the chain is known to have paid on a signer's credentials. The authorized signer's claims
+    /// come from the same look as the channel's.
+    pub(super) fn known_claims(
+        &self,
+        account: &ChannelAccount,
+        id: &SignerId,
+        signer: &SignerAccount,
+    ) -> Amount {
+        if *id == SignerId::authorized(account) { account.signer.claimed } else { signer.claimed }
+    }
 }

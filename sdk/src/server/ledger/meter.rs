@@ -78,12 +78,17 @@ impl ChannelLedger {
 mod tests {
     use super::*;
     use crate::server::ledger::Request;
-    use crate::server::testing::{channel_account, signer_id};
+    use crate::server::testing::{authority, channel_account, signer_id};
     use amp_protocol::money::Seq;
 
     fn admitted(ledger: &mut ChannelLedger, seq: u64, price: u64) -> Reservation {
-        let request =
-            Request { signer: signer_id(), seq: Seq::new(seq), sig: [1; 64], price: Amount::new(price) };
+        let request = Request {
+            signer: signer_id(),
+            authority: authority(),
+            seq: Seq::new(seq),
+            sig: [1; 64],
+            price: Amount::new(price),
+        };
         ledger.admit(&channel_account(), &request, 64, 1_000).unwrap()
     }
 
@@ -118,7 +123,7 @@ mod tests {
         let mut ledger = ChannelLedger::default();
         let reservation = admitted(&mut ledger, 100, 60);
         ledger.charge(&reservation, Amount::new(60), 7).unwrap();
-        assert_eq!(ledger.owed_total(Amount::ZERO), Some(Amount::ZERO));
+        assert_eq!(ledger.owed_total(&channel_account()), Some(Amount::ZERO));
         ledger.undo(&reservation, Amount::new(60));
         assert_eq!(spent_and_reserved(&ledger), (0, 0));
         assert_eq!((ledger.in_flight(), ledger.signer(&signer_id()).unwrap().live.calls), (0, 0));
@@ -133,7 +138,7 @@ mod tests {
         for (reservation, record) in records.into_iter().rev() {
             ledger.committed_record(&reservation, record);
         }
-        assert_eq!(ledger.owed_total(Amount::ZERO), Some(Amount::new(20)));
+        assert_eq!(ledger.owed_total(&channel_account()), Some(Amount::new(20)));
     }
 
     #[test]

@@ -5,12 +5,18 @@
 
 mod account;
 mod admit;
+#[cfg(test)]
+mod admit_tests;
+mod authority;
+mod claims;
 mod meter;
 #[cfg(test)]
 mod model_tests;
+mod rate;
 mod replay;
 
+pub(crate) use account::ChannelLedger;
 pub use account::SignerRecord;
-pub(crate) use account::{ChannelLedger, SignerId};
 pub(crate) use admit::{Refusal, Remedy, Request, Reservation};
+pub(crate) use authority::{Authority, SignerId};
 pub use replay::ReplayWindow;

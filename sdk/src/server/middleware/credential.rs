@@ -6,9 +6,9 @@ use http::HeaderMap;
 
 use crate::server::denial::Denial;
 
-/// Reads the three AMP headers; `None` where there is none of them. What is missing or malformed is
-/// refused with the code of that field and what it should be.
-pub(super) fn from_headers(headers: &HeaderMap) -> Result<Option<CredentialBody>, Denial> {
+/// Reads the three AMP headers, for a service with a middleware of its own; `None` where there is none of
+/// them. What is missing or malformed is refused with the code of that field and what it should be.
+pub fn from_headers(headers: &HeaderMap) -> Result<Option<CredentialBody>, Denial> {
     if [header::CHANNEL, header::SEQ, header::SIG].iter().all(|name| !headers.contains_key(*name)) {
         return Ok(None);
     }

@@ -13,6 +13,7 @@ mod price;
 mod respond;
 mod service;
 
+pub use credential::from_headers as credential_from_headers;
 pub use layer::AmpLayer;
 #[cfg(test)]
 pub(crate) use respond::denied as response_of;

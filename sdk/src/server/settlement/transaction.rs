@@ -1,11 +1,15 @@
 use amp_protocol::account::ChannelAccount;
+use amp_protocol::instruction::ChainChannel;
 use amp_protocol::json::CredentialBody;
 use amp_protocol::message::Key;
 use amp_protocol::money::Amount;
 use solana_address::Address;
 
-use crate::chain::instructions::{self, ChannelKeys, CloseParties};
-use crate::chain::{ComputeBudget, Plan, PriorityFee, associated_token_address, create_token_account};
+use super::claim::Claim;
+use crate::chain::instructions::{self, ChainParties, ChannelKeys, CloseParties};
+use crate::chain::{
+    ChannelAddress, ComputeBudget, Plan, PriorityFee, associated_token_address, create_token_account,
+};
 use crate::server::ledger::SignerRecord;
 
 /// The service's part in the transactions it sends: it signs and pays for them.
@@ -32,19 +36,24 @@ impl Sender {
         associated_token_address(&self.recipient, &Address::from(mint), &self.token_program)
     }
 
-    /// Claims `owed` (cumulative) with the signer's highest credential.
+    /// Claims `owed` (cumulative) with the signer's highest credential; of a delegate's delegation the
+    /// address is given.
     pub(super) fn settle(
         &self,
         channel: Key,
         account: &ChannelAccount,
         record: &SignerRecord,
+        delegation: Option<&Address>,
         owed: Amount,
         create_payout: bool,
     ) -> Plan {
         let keys = self.keys(channel, account);
         let payout = self.payout_account(account.mint);
         let signed = CredentialBody { channel: channel.into(), seq: record.seq, sig: record.sig.into() };
-        let mut budget = ComputeBudget::settle();
+        let mut budget = match delegation {
+            Some(_) => ComputeBudget::settle_by_delegate(),
+            None => ComputeBudget::settle(),
+        };
         let mut all = Vec::with_capacity(3);
         if create_payout {
             budget = budget.with_token_accounts(1);
@@ -52,8 +61,34 @@ impl Sender {
         }
         // the program reads the instruction just before its own: these two stay together
         all.push(instructions::credential(&Address::from(record.signer), record.epoch, &signed));
-        all.push(instructions::settle(&keys, &self.recipient, &payout, owed));
+        all.push(instructions::settle(&keys, &self.recipient, &payout, delegation, owed));
         Plan::new(self.recipient, budget, self.priority_fee, all)
+    }
+
+    /// Claims up to `args.owed` with the claim's credential into a new channel at `at`.
+    pub(super) fn chain(
+        &self,
+        upstream: Address,
+        account: &ChannelAccount,
+        claim: &Claim,
+        sub_service: &Address,
+        args: &ChainChannel,
+        at: &ChannelAddress,
+    ) -> Plan {
+        let record = &claim.record;
+        let channel = upstream.to_bytes();
+        let signed = CredentialBody { channel: channel.into(), seq: record.seq, sig: record.sig.into() };
+        let parties = ChainParties {
+            recipient: self.recipient,
+            rent_payer: self.recipient,
+            sub_service: *sub_service,
+            delegation: claim.delegation,
+        };
+        let all = vec![
+            instructions::credential(&Address::from(record.signer), record.epoch, &signed),
+            instructions::chain_channel(&self.keys(channel, account), &parties, args),
+        ];
+        Plan::new(self.recipient, ComputeBudget::chain(at), self.priority_fee, all)
     }
 
     /// The funder's associated account: where a close by the recipient refunds to.

@@ -11,6 +11,7 @@ use solana_address::Address;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
+use super::chain::{self, Chained, ChainingError, SubChannel};
 use super::plan::Urgency;
 use super::settler::{Settled, Visit, visit};
 use crate::server::books::Book;
@@ -35,6 +36,7 @@ type Outcome = Result<Settled, Denial>;
 enum Command {
     Settle(Key, oneshot::Sender<Outcome>),
     SettleAll(oneshot::Sender<Vec<(Address, Outcome)>>),
+    Chain(Key, SubChannel, oneshot::Sender<Result<Chained, ChainingError>>),
     Poke(Key),
     Shutdown(oneshot::Sender<()>),
 }
@@ -65,6 +67,13 @@ impl WorkerHandle {
         let (reply, outcome) = oneshot::channel();
         self.commands.send(Command::Settle(channel, reply)).await.map_err(|_| ended())?;
         outcome.await.map_err(|_| ended())?
+    }
+
+    pub(crate) async fn chain(&self, upstream: Key, asked: SubChannel) -> Result<Chained, ChainingError> {
+        let (reply, outcome) = oneshot::channel();
+        let command = Command::Chain(upstream, asked, reply);
+        self.commands.send(command).await.map_err(|_| ChainingError::Ended)?;
+        outcome.await.map_err(|_| ChainingError::Ended)?
     }
 
     pub(crate) async fn settle_all(&self) -> Vec<(Address, Outcome)> {
@@ -108,6 +117,9 @@ impl Worker {
             tokio::select! {
                 command = queue.recv() => match command {
                     Some(Command::Settle(channel, reply)) => { let _ = reply.send(self.settle(channel).await); }
+                    Some(Command::Chain(upstream, asked, reply)) => {
+                        let _ = reply.send(self.chain(upstream, &asked).await);
+                    }
                     Some(Command::SettleAll(reply)) => { let _ = reply.send(self.settle_all().await); }
                     Some(Command::Poke(channel)) => self.poke(channel),
                     Some(Command::Shutdown(reply)) => {
@@ -235,6 +247,12 @@ impl Worker {
         let visits = self.visit_all(vec![(book, Urgency::Demanded)]).await;
         let visit = visits.into_iter().next().map(|(_, _, visit)| visit);
         visit.unwrap_or(Visit::Idle).into_outcome(channel)
+    }
+
+    async fn chain(&self, upstream: Key, asked: &SubChannel) -> Result<Chained, ChainingError> {
+        let none = ChainingError::NoChannel(Address::from(upstream));
+        let book = self.core.books.of(upstream).pop().ok_or(none)?;
+        chain::chain(&self.core, &book, asked).await
     }
 
     async fn settle_all(&mut self) -> Vec<(Address, Outcome)> {

@@ -2,6 +2,8 @@
 
 mod closing;
 mod codes;
+mod delegates;
+mod delegates_settled;
 mod durability;
 mod endpoints;
 mod requests;
@@ -22,6 +24,7 @@ use tower::ServiceExt;
 
 use super::testing::{Bench, CHANNEL, Disk, Fate};
 use super::{AmpLayer, AmpService, Payment};
+use crate::signer::KeypairSigner;
 
 struct Answer {
     status: StatusCode,
@@ -125,11 +128,22 @@ impl Stage {
         get_with(&self.router, "/quote", &self.bench.credential(seq).await).await
     }
 
+    /// `/quote` paid by a delegate with this seq.
+    async fn quote_by(&self, key: &KeypairSigner, seq: u64) -> Answer {
+        get_with(&self.router, "/quote", &self.bench.delegated(key, seq).await).await
+    }
+
     /// Ends the service as a restart does, and starts it on the same store.
     async fn restart(self) -> Self {
+        self.restart_after(|_| ()).await
+    }
+
+    async fn restart_after(self, meanwhile: impl FnOnce(&Bench)) -> Self {
         let Self { bench, service, router, .. } = self;
         service.shutdown().await;
         drop((service, router));
+        drop(bench.store().await);
+        meanwhile(&bench);
         let config = bench.config().route("/free", amp_protocol::money::Amount::ZERO);
         let service = bench.service_with(config).await;
         let (router, gate) = self::router(&service);

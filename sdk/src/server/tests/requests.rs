@@ -128,3 +128,13 @@ async fn an_unreachable_chain_is_a_503_that_tells_no_secrets() {
     stage.bench.chain.go_down(false);
     stage.quote(10).await.paid();
 }
+
+/// It names the address alone: landing late, it would close the next incarnation before it has paid.
+#[tokio::test]
+async fn while_a_close_of_the_last_incarnation_may_land_the_next_is_not_served() {
+    let stage = Stage::new().await;
+    let opened_slot = stage.bench.account().opened_slot;
+    let last = crate::server::store::Incarnation { channel: CHANNEL, opened_slot: opened_slot - 1 };
+    stage.service.core.books.open(last).close_is_sent();
+    assert_eq!(stage.quote(10).await.status.as_u16(), 503);
+}

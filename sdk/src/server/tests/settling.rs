@@ -11,9 +11,9 @@ async fn what_is_owed_is_collected_once() {
     stage.quote(20).await.paid();
     let settled = stage.service.settle(CHANNEL.into()).await.unwrap();
     assert_eq!(settled.paid, Amount::new(20));
-    assert!(settled.transaction.is_some());
+    assert_eq!(settled.transactions.len(), 1);
     let again = stage.service.settle(CHANNEL.into()).await.unwrap();
-    assert_eq!((again.paid, again.transaction), (Amount::ZERO, None));
+    assert_eq!((again.paid, again.transactions.len()), (Amount::ZERO, 0));
     assert_eq!((stage.bench.chain.sent(), stage.bench.chain.channel().books.claimed.get()), (1, 20));
     // what was claimed is not owed again, and what follows is
     assert_eq!(stage.quote(30).await.paid(), ("9970", "30", "10"));
@@ -174,6 +174,20 @@ async fn a_channel_that_was_taken_for_gone_has_its_ledger_after_a_restart_too() 
     assert_eq!(stage.quote(10).await.code(), (400, "AMP_INVALID_SEQ"));
     assert_eq!(stage.quote(20).await.paid(), ("9980", "20", "10"));
     assert_eq!(stage.service.settle(CHANNEL.into()).await.unwrap().paid, Amount::new(20));
+}
+
+#[tokio::test]
+async fn a_channel_that_was_taken_for_gone_is_collected_from_while_it_closes() {
+    let stage = Stage::new().await;
+    stage.quote(10).await.paid();
+    let account = stage.bench.chain.channel();
+    stage.bench.chain.remove(CHANNEL);
+    pass(700).await;
+    let stage = stage.restart().await;
+    stage.bench.chain.put_channel(CHANNEL, &account);
+    stage.bench.chain.change_channel(|account| (account.books.closing, account.closing_at) = (true, 1));
+    assert_eq!(stage.quote(20).await.code(), (410, "AMP_CLOSED"));
+    assert_eq!(stage.service.settle(CHANNEL.into()).await.unwrap().paid, Amount::new(10));
 }
 
 #[tokio::test]

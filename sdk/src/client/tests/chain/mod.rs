@@ -1,5 +1,7 @@
 //! A chain in memory that runs the program's rules on the client's instructions.
 
+mod delegations;
+
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard};
 
@@ -52,6 +54,10 @@ pub(super) struct State {
     pub(super) lagging: u32,
     /// Reads are at a node of another cluster.
     pub(super) elsewhere: bool,
+    /// It answers searches for delegations.
+    pub(super) searchable: bool,
+    /// Who paid the fees of the transactions that were sent.
+    pub(super) payers: Vec<Address>,
     accounts: HashMap<Address, AccountSnapshot>,
     late: Vec<VersionedTransaction>,
 }
@@ -71,6 +77,8 @@ impl FakeChain {
             payout_fails: false,
             lagging: 0,
             elsewhere: false,
+            searchable: false,
+            payers: Vec::new(),
             accounts: [(MINT, mint), (PROGRAM_ID, program)].into(),
             late: Vec::new(),
         }))
@@ -206,6 +214,9 @@ impl State {
                 "request_close"
             }
             data::CLOSE_CHANNEL => self.close(all, before).map_err(ChainError::Rejected)?,
+            data::SET_DELEGATE => self.set_delegate(arguments, all).map_err(ChainError::Rejected)?,
+            data::REVOKE_DELEGATE => self.revoke_delegate(all).map_err(ChainError::Rejected)?,
+            data::CLOSE_DELEGATION => self.close_delegation(all).map_err(ChainError::Rejected)?,
             other => panic!("unknown instruction {other:?}"),
         };
         self.done.push(name);
@@ -231,6 +242,7 @@ impl State {
             parent: [0; 32],
             nonce: word(0),
             opened_slot: self.slot,
+            delegated_slot: 0,
             opened_at: self.time,
             closing_at: 0,
             terms: Terms {
@@ -263,6 +275,10 @@ impl State {
             // time passes between two tries
             self.slot += 1;
             return Err(Rejection::ClosedInOpeningSlot);
+        }
+        if self.slot <= channel.delegated_slot {
+            self.slot += 1;
+            return Err(Rejection::ClosedInDelegationSlot);
         }
         let closer = if all[7] == PROGRAM_ID {
             Closer::AfterGrace
@@ -302,6 +318,15 @@ impl Chain for FakeChain {
         Ok(account)
     }
 
+    async fn delegations(
+        &self,
+        program_id: &Address,
+        channel: &Address,
+    ) -> Result<Vec<(Address, AccountSnapshot)>, ChainError> {
+        assert_eq!(*program_id, PROGRAM_ID);
+        self.state().search(channel)
+    }
+
     async fn clock(&self) -> Result<ChainClock, ChainError> {
         let state = self.state();
         Ok(ChainClock { slot: state.slot, unix_timestamp: state.time })
@@ -316,6 +341,7 @@ impl Chain for FakeChain {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         let mut state = self.state();
         let signature = transaction.signatures[0];
+        state.payers.push(transaction.message.static_account_keys()[0]);
         let unheard = || ChainError::Unconfirmed { signature, reason: "told to".to_owned() };
         match state.weather.take() {
             Some(Weather::Dropped) => return Err(unheard()),

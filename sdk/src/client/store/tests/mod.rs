@@ -3,11 +3,14 @@ use tempfile::TempDir;
 
 use super::*;
 
+mod delegated;
+
 const OWNER: Owner = Owner {
     program_id: Address::new_from_array([1; 32]),
-    funder: Address::new_from_array([2; 32]),
-    authorized_signer: Address::new_from_array([3; 32]),
+    role: Role::Funder { funder: FUNDER, authorized_signer: SIGNER },
 };
+const FUNDER: Address = Address::new_from_array([2; 32]);
+const SIGNER: Address = Address::new_from_array([3; 32]);
 const HOUR: Duration = Duration::from_secs(3_600);
 
 fn open(folder: &TempDir, in_flight_for: Duration) -> Store {
@@ -25,6 +28,8 @@ impl Store {
 fn intent(deposit: u64) -> Intent {
     Intent {
         origin: "https://a.example".to_owned(),
+        funder: FUNDER,
+        authorized_signer: SIGNER,
         recipient: Address::from([5; 32]),
         mint: Address::from([6; 32]),
         token_program: Address::from([7; 32]),
@@ -48,7 +53,7 @@ async fn numbers_above_what_sqlite_counts_come_back_as_they_were() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(&folder, HOUR);
     let record = adopted(&store, u64::MAX).await;
-    store.reserve(record.id, ask(u64::MAX - 7)).await.unwrap().unwrap();
+    store.reserve(record.id, ask(u64::MAX - 7), None).await.unwrap().unwrap();
     let read = open(&folder, HOUR).load(record.id).await.unwrap();
     assert_eq!((read.nonce, read.opened_slot), (u64::MAX, u64::MAX - 1));
     assert_eq!(read.ledger.deposited, Amount::MAX);
@@ -61,7 +66,7 @@ async fn two_stores_on_one_file_never_hand_out_the_same_seq() {
     let folder = tempfile::tempdir().unwrap();
     let stores = [open(&folder, HOUR), open(&folder, HOUR)];
     let id = adopted(&stores[0], 1_000_000).await.id;
-    let reservations = (0..60).map(|call| stores[call % 2].reserve(id, ask(10)));
+    let reservations = (0..60).map(|call| stores[call % 2].reserve(id, ask(10), None));
     let mut seqs: Vec<u64> = futures::future::join_all(reservations)
         .await
         .into_iter()
@@ -76,11 +81,11 @@ async fn calls_of_a_process_that_died_stop_counting_as_in_flight_but_stay_agreed
     let folder = tempfile::tempdir().unwrap();
     let store = open(&folder, HOUR);
     let id = adopted(&store, 1_000_000).await.id;
-    store.reserve(id, ask(500)).await.unwrap().unwrap();
+    store.reserve(id, ask(500), None).await.unwrap().unwrap();
     drop(store);
     tokio::time::sleep(Duration::from_millis(5)).await;
     let store = open(&folder, Duration::from_millis(1));
-    let reserved = store.reserve(id, ask(500)).await.unwrap().unwrap();
+    let reserved = store.reserve(id, ask(500), None).await.unwrap().unwrap();
     // not 1000: the lost call leaves one unit
     assert_eq!(reserved.seq, Seq::new(501));
     assert_eq!(store.load(id).await.unwrap().ledger.agreed, Amount::new(1_000));
@@ -91,9 +96,9 @@ async fn a_dropped_call_counts_as_lost_before_the_next_is_signed() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(&folder, HOUR);
     let id = adopted(&store, 1_000_000).await.id;
-    let reservation = store.reserve(id, ask(500)).await.unwrap().unwrap();
+    let reservation = store.reserve(id, ask(500), None).await.unwrap().unwrap();
     store.abandon(reservation);
-    assert_eq!(store.reserve(id, ask(500)).await.unwrap().unwrap().seq, Seq::new(501));
+    assert_eq!(store.reserve(id, ask(500), None).await.unwrap().unwrap().seq, Seq::new(501));
 }
 
 #[tokio::test]
@@ -105,7 +110,7 @@ async fn an_opening_is_begun_once_and_keeps_its_nonce() {
     let again = again.unwrap().unwrap();
     assert_eq!((again.id, again.nonce, again.channel), (first.id, 4, first.channel));
     assert_eq!(again.ledger.deposited, Amount::new(200));
-    assert_eq!(store.next_nonce(&first.recipient).await.unwrap(), 5);
+    assert_eq!(store.next_nonce(&FUNDER, &first.recipient).await.unwrap(), 5);
 }
 
 #[tokio::test]
@@ -122,7 +127,8 @@ async fn an_opening_over_budget_leaves_nothing_behind() {
 async fn another_funders_channels_are_not_seen() {
     let folder = tempfile::tempdir().unwrap();
     adopted(&open(&folder, HOUR), 100).await;
-    let other = Owner { funder: Address::from([9; 32]), ..OWNER };
+    let role = Role::Funder { funder: Address::from([9; 32]), authorized_signer: SIGNER };
+    let other = Owner { role, ..OWNER };
     let store = Store::open(&folder.path().join("client.db"), other, HOUR).unwrap();
     assert_eq!(store.all().await.unwrap(), []);
     assert_eq!(store.current("https://a.example").await.unwrap(), None);
@@ -193,7 +199,7 @@ async fn a_store_of_the_first_release_keeps_its_channels_and_pending_top_ups() {
     let sql = "INSERT INTO channels (program_id, funder, authorized_signer, origin, state, created_at, recipient, \
         mint, token_program, rent_payer, nonce, channel, vault, opened_slot, unit_price, deposited, topping_up) \
         VALUES (?1, ?2, ?3, 'https://a.example', 1, 1, ?1, ?1, ?1, ?1, 0, ?1, ?1, 7, 1, 1000, 500)";
-    let keys = OWNER.keys();
+    let keys = params_from_iter(OWNER.keys());
     old.write(move |connection| connection.execute(sql, keys).map(drop)).await.unwrap();
     drop(old);
     let record = open(&folder, HOUR).current("https://a.example").await.unwrap().unwrap();
@@ -210,4 +216,56 @@ async fn an_opening_that_was_begun_again_is_not_dropped_for_its_old_age() {
     let young = store.begin_open(intent(100), |_| Ok(())).await.unwrap().unwrap();
     assert!(!store.drop_intent(old.id, old.created_at).await.unwrap());
     assert!(store.drop_intent(old.id, young.created_at).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_store_of_the_release_before_delegation_keeps_its_channels_and_its_calls_in_flight() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("client.db");
+    let old = Database::open(&path, Sharing::Shared, &schema::MIGRATIONS[..2]).unwrap();
+    let now = unix_millis();
+    let fill = move |connection: &Connection| {
+        let channel = "INSERT INTO channels (program_id, funder, authorized_signer, origin, state, created_at, \
+            recipient, mint, token_program, rent_payer, nonce, channel, vault, opened_slot, unit_price, deposited, \
+            topping_up, topping_up_at, refunded, last_signed, acknowledged, agreed) \
+            VALUES (?1, ?2, ?3, ?4, ?5, 11, ?6, ?6, ?6, ?6, ?7, ?6, ?6, 7, 3, 1000, 500, ?8, 20, 30, 40, 90)";
+        let [program_id, funder, signer] = [OWNER.program_id, FUNDER, SIGNER].map(|key| key.to_bytes());
+        for (origin, state, nonce) in [("https://a.example", 1, 0), ("https://b.example", 4, 1)] {
+            let seconds = now / 1_000;
+            let values = params![program_id, funder, signer, origin, state, [5_u8; 32], nonce, seconds];
+            connection.execute(channel, values)?;
+        }
+        let call = "INSERT INTO in_flight (channel_id, price, sent_at) VALUES (1, 50, ?1)";
+        connection.execute(call, [now])?;
+        connection.execute(call, [now])
+    };
+    old.write(fill).await.unwrap();
+    drop(old);
+    let store = open(&folder, HOUR);
+    let records = store.all().await.unwrap();
+    let states: Vec<_> = records.iter().map(|record| (record.id, record.nonce, record.state)).collect();
+    assert_eq!(states, [(2, 1, ChannelState::Closed), (1, 0, ChannelState::Open)]);
+    let open = &records[1];
+    assert_eq!((open.funder, open.delegation, open.epoch()), (FUNDER, None, 7));
+    assert_eq!((open.topping_up, open.refunded), (Amount::new(500), Amount::new(20)));
+    let books = Ledger {
+        last_signed: Seq::new(30),
+        acknowledged: Amount::new(40),
+        agreed: Amount::new(90),
+        in_flight: Amount::new(100),
+        ..Ledger::new(UnitPrice::new(3).unwrap(), Amount::new(1_000))
+    };
+    assert_eq!(open.ledger, books);
+    // and it works on: calls end, the next is signed, the same address can't be stored twice
+    let reservation = store.reserve(1, ask(3), None).await.unwrap().unwrap();
+    let after = store.resolve(reservation, Outcome::Refused).await.unwrap().unwrap();
+    assert_eq!((after.in_flight, after.agreed), (Amount::new(100), Amount::new(90)));
+    let again = store.adopt(
+        Intent { recipient: Address::from([5; 32]), nonce: 0, ..intent(1) },
+        9,
+        Amount::ZERO,
+        Seq::ZERO,
+    );
+    assert_eq!(again.await.unwrap().id, 1);
+    assert_eq!(store.next_nonce(&FUNDER, &Address::from([5; 32])).await.unwrap(), 2);
 }

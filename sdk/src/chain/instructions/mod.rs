@@ -1,6 +1,9 @@
 //! The program's instructions, with their accounts in the program's order. A test holds names,
 //! order and flags against the IDL.
 
+mod chaining;
+mod delegation;
+
 use amp_protocol::ed25519_instruction::{self, SignatureBytes};
 use amp_protocol::instruction;
 use amp_protocol::json::{CredentialBody, SignedCloseStatement};
@@ -10,6 +13,9 @@ use solana_address::Address;
 use solana_instruction::{AccountMeta, Instruction};
 
 use super::address::{ChannelAddress, SYSTEM_PROGRAM};
+
+pub use chaining::{ChainParties, chain_channel};
+pub use delegation::{DelegationParties, close_delegation, revoke_delegate, set_delegate};
 
 /// Where the runtime shows a program its neighbours.
 pub const INSTRUCTIONS_SYSVAR: Address =
@@ -93,11 +99,13 @@ pub fn top_up(
     }
 }
 
-/// `settle`. The instruction just before it must be the credential's [`ed25519`].
+/// `settle`. The instruction just before it must be the credential's [`ed25519`]. `delegation` is given
+/// exactly when a delegate signed it.
 pub fn settle(
     keys: &ChannelKeys,
     recipient: &Address,
     recipient_token: &Address,
+    delegation: Option<&Address>,
     owed: Amount,
 ) -> Instruction {
     Instruction {
@@ -110,8 +118,17 @@ pub fn settle(
             AccountMeta::new(*recipient_token, false),
             AccountMeta::new_readonly(keys.token_program, false),
             AccountMeta::new_readonly(INSTRUCTIONS_SYSVAR, false),
+            optional(&keys.program_id, delegation),
         ],
         data: instruction::settle(owed).to_vec(),
+    }
+}
+
+/// A writable account that may be missing: anchor reads its own program id as "no account".
+fn optional(program_id: &Address, account: Option<&Address>) -> AccountMeta {
+    match account {
+        Some(account) => AccountMeta::new(*account, false),
+        None => AccountMeta::new_readonly(*program_id, false),
     }
 }
 
@@ -140,11 +157,8 @@ pub struct CloseParties {
 /// `close_channel`. With a payout account, the instruction just before it must be the close
 /// statement's [`ed25519`].
 pub fn close_channel(keys: &ChannelKeys, parties: &CloseParties) -> Instruction {
-    // anchor reads its own program id as "no account"
-    let absent = AccountMeta::new_readonly(keys.program_id, false);
-    let payout = parties.payout_token.map_or(absent.clone(), |account| AccountMeta::new(account, false));
-    let sysvar =
-        parties.payout_token.map_or(absent, |_| AccountMeta::new_readonly(INSTRUCTIONS_SYSVAR, false));
+    let payout = optional(&keys.program_id, parties.payout_token.as_ref());
+    let sysvar = parties.payout_token.map_or(keys.program_id, |_| INSTRUCTIONS_SYSVAR);
     Instruction {
         program_id: keys.program_id,
         accounts: vec![
@@ -156,7 +170,7 @@ pub fn close_channel(keys: &ChannelKeys, parties: &CloseParties) -> Instruction 
             AccountMeta::new(parties.rent_payer, false),
             AccountMeta::new_readonly(keys.token_program, false),
             payout,
-            sysvar,
+            AccountMeta::new_readonly(sysvar, false),
         ],
         data: instruction::CLOSE_CHANNEL.to_vec(),
     }

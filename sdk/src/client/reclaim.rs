@@ -1,0 +1,101 @@
+//! What the root funder does about channels that were chained below its own: it finds them on chain, asks
+//! for their close, and after the grace has the rest back, whoever stands between.
+
+use amp_protocol::account::ChannelAccount;
+use amp_protocol::money::Amount;
+use amp_protocol::rejection::Rejection;
+use solana_address::Address;
+
+use super::close::closable_from;
+use super::{Client, ClientError};
+use crate::chain::instructions::{self, ChannelKeys, CloseParties};
+use crate::chain::{
+    self, ChainError, ComputeBudget, Confirmation, associated_token_address, create_token_account,
+};
+
+/// How far a chained channel is on its way back.
+#[derive(Debug)]
+pub enum Reclaimed {
+    /// Its close is requested, now or earlier. Call `reclaim` again from this time on (Unix seconds).
+    Requested {
+        /// Unix seconds from which it can be closed.
+        closable_from: i64,
+    },
+    /// It is closed.
+    Closed {
+        /// Base units that came back to the funder.
+        refund: Amount,
+        /// The transaction.
+        confirmation: Confirmation,
+    },
+    /// There is no such channel, or no more: a refund is with the funder.
+    AlreadyClosed,
+}
+
+impl Client {
+    /// The channels that services have chained below channels of this client's funder, as they are on
+    /// chain now, with their addresses. Takes a node that searches program accounts.
+    ///
+    /// A service can chain on what it has already claimed: after `reclaim` look again.
+    pub async fn chained_channels(&self) -> Result<Vec<(Address, ChannelAccount)>, ClientError> {
+        let funder = self.inner.settings.funding("list chained channels")?.funder.public_key();
+        let program_id = &self.inner.settings.options.program_id;
+        let found = chain::channels_funded_by(self.chain(), program_id, &funder).await?;
+        Ok(found.into_iter().filter(|(_, account)| account.chain_depth > 0).collect())
+    }
+
+    /// Takes the next step to get back what is left in a chained channel: requests its close, or, once
+    /// the grace has passed, closes it. Its recipient can claim meanwhile what the service above it
+    /// signed for.
+    pub async fn reclaim(&self, channel: &Address) -> Result<Reclaimed, ClientError> {
+        let funding = self.inner.settings.funding("reclaim a chained channel")?;
+        let funder = funding.funder.public_key();
+        let program_id = self.inner.settings.options.program_id;
+        let Some(account) = self.account(channel).await? else {
+            self.check_cluster().await?;
+            return Ok(Reclaimed::AlreadyClosed);
+        };
+        if account.funder != funder.to_bytes() || account.chain_depth == 0 {
+            return Err(ClientError::NotChained { channel: *channel });
+        }
+        if !account.books.closing {
+            let request = instructions::request_close(&program_id, channel, &funder);
+            let sent = self.send_close(funding, ComputeBudget::request_close(), vec![request]).await;
+            if !matches!(sent, Ok(_) | Err(ChainError::Rejected(Rejection::AlreadyClosing))) {
+                sent?;
+            }
+            let from = match self.account(channel).await? {
+                Some(now) if now.books.closing => closable_from(&now),
+                // a node that lags: the request was confirmed just now
+                _ => self
+                    .chain()
+                    .clock()
+                    .await?
+                    .unix_timestamp
+                    .saturating_add(account.terms.close_grace.into()),
+            };
+            return Ok(Reclaimed::Requested { closable_from: from });
+        }
+        if self.chain().clock().await?.unix_timestamp < closable_from(&account) {
+            return Ok(Reclaimed::Requested { closable_from: closable_from(&account) });
+        }
+        let mint = Address::from(account.mint);
+        let token_program = chain::mint(self.chain(), &mint).await?.token_program;
+        let refund_token = associated_token_address(&funder, &mint, &token_program);
+        let payer = funding.rent_payer.public_key();
+        let (mut all, mut budget) = (Vec::new(), ComputeBudget::close());
+        if self.chain().account(&refund_token).await?.is_none() {
+            all.push(create_token_account(&payer, &funder, &mint, &token_program));
+            budget = budget.with_token_accounts(1);
+        }
+        let vault = Address::from(account.vault);
+        let keys = ChannelKeys { program_id, channel: *channel, vault, mint, token_program };
+        let rent_payer = Address::from(account.rent_payer);
+        let parties = CloseParties { closer: funder, refund_token, rent_payer, payout_token: None };
+        all.push(instructions::close_channel(&keys, &parties));
+        let confirmation = self.send_close(funding, budget, all).await?;
+        let refund = account.books.balance().map_err(ChainError::Rejected)?;
+        tracing::info!(%channel, %refund, "reclaimed a chained channel");
+        Ok(Reclaimed::Closed { refund, confirmation })
+    }
+}

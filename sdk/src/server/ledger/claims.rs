@@ -1,0 +1,172 @@
+use amp_protocol::account::ChannelAccount;
+use amp_protocol::money::Amount;
+
+use super::account::{ChannelLedger, SignerAccount, SignerRecord};
+use super::authority::SignerId;
+
+impl ChannelLedger {
+    /// Whether the chain's claims of delegates were held against these books.
+    ///
+    /// Once is enough: what is claimed after that is claimed by this service, out of these books. Where
+    /// delegates were never claimed from, there is nothing to hold.
+    pub(crate) fn claims_are_noted(&mut self, account: &ChannelAccount) -> bool {
+        self.claims_noted |= account.books.claimed == account.signer.claimed;
+        self.claims_noted
+    }
+
+    /// Holds what the chain has paid on each delegate's credentials against these books. A store that
+    /// was lost or set back knows of less: whoever paid it is taken up, and what it paid counts as spent.
+    /// Otherwise the deposit would be served a second time, and the claims of forgotten delegates
+    /// would make room in the rate window for what can't be claimed.
+    ///
+    /// `claimed` holds every delegate of this incarnation that is on chain. What those do not explain was
+    /// claimed from delegations that are closed.
+    pub(crate) fn note_claims(
+        &mut self,
+        account: &ChannelAccount,
+        claimed: &[(SignerId, Amount)],
+        seq_window: u32,
+    ) {
+        let Ok(unit_price) = account.terms.unit_price() else { return };
+        for (id, claimed) in claimed.iter().filter(|(_, claimed)| !claimed.is_zero()) {
+            let new = || SignerAccount::new(*id, *claimed, unit_price, seq_window);
+            self.signers.entry(*id).or_insert_with(new).note_claimed(*claimed);
+        }
+        let authorized = SignerId::authorized(account);
+        let is_listed = |id: &SignerId| claimed.iter().any(|(listed, _)| listed == id);
+        let explained = self.signers.iter().filter(|(id, _)| **id != authorized).map(|(id, signer)| {
+            // of a delegation that is closed, all that was spent may have been claimed
+            if is_listed(id) { signer.claimed } else { signer.live.spent }
+        });
+        let explained = explained.chain([account.signer.claimed]).try_fold(Amount::ZERO, Amount::checked_add);
+        let forgotten = explained.and_then(|explained| account.books.claimed.checked_sub(explained));
+        self.claimed_by_forgotten = forgotten.unwrap_or(Amount::ZERO);
+        self.claims_noted = true;
+    }
+
+    /// Takes note of what the chain has paid on one signer's credentials.
+    pub(crate) fn note_claimed(&mut self, id: &SignerId, claimed: Amount) {
+        if let Some(signer) = self.signers.get_mut(id) {
+            signer.note_claimed(claimed);
+            signer.missing_since = None;
+        }
+    }
+
+    /// Takes note that a delegate's delegation is not on chain at `now`; returns since when.
+    pub(crate) fn note_missing(&mut self, id: &SignerId, now: i64) -> i64 {
+        let signer = self.signers.get_mut(id);
+        signer.map_or(now, |signer| *signer.missing_since.get_or_insert(now))
+    }
+
+    /// The records of all signers that owe more than the chain is known to have paid.
+    pub(crate) fn uncollected(&self, account: &ChannelAccount) -> Vec<SignerRecord> {
+        let owes = |(id, signer): (&SignerId, &SignerAccount)| {
+            let claimed = self.known_claims(account, id, signer);
+            signer.committed.as_ref().filter(|committed| committed.spent > claimed).cloned()
+        };
+        self.signers.iter().filter_map(owes).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::ledger::{Authority, Refusal, Request};
+    use crate::server::testing::{channel_account, delegation_account};
+    use amp_protocol::money::Seq;
+
+    const DELEGATE: [u8; 32] = [7; 32];
+
+    /// Deposit 1000, of which a delegate's 600 were claimed in an earlier window.
+    fn account() -> ChannelAccount {
+        let mut account = channel_account();
+        (account.books.deposited, account.books.claimed) = (Amount::new(1_000), Amount::new(600));
+        account.terms.rate_limit = 500;
+        account
+    }
+
+    fn by_authorized_signer(account: &ChannelAccount, price: u64) -> Request {
+        let (signer, authority) = (SignerId::authorized(account), Authority::channel(account));
+        Request { signer, authority, seq: Seq::new(900), sig: [0; 64], price: Amount::new(price) }
+    }
+
+    fn id() -> SignerId {
+        SignerId::delegate(&delegation_account(DELEGATE, 1))
+    }
+
+    /// What a ledger without any record makes of a price, after it was told what delegates were claimed.
+    fn served(claims: &[(SignerId, Amount)], price: u64) -> Result<(), Refusal> {
+        let (account, mut ledger) = (account(), ChannelLedger::default());
+        assert!(!ledger.claims_are_noted(&account));
+        ledger.note_claims(&account, claims, 64);
+        assert!(ledger.claims_are_noted(&account));
+        let now = account.books.window.started_at;
+        ledger.admit(&account, &by_authorized_signer(&account, price), 64, now).map(drop)
+    }
+
+    #[test]
+    fn a_lost_store_serves_no_deposit_a_second_time_whoever_it_was_claimed_from() {
+        for claims in [&[(id(), Amount::new(600))][..], &[], &[(id(), Amount::new(100))]] {
+            assert_eq!(served(claims, 400), Ok(()));
+            let refused = served(claims, 401).unwrap_err();
+            assert!(
+                matches!(refused, Refusal::Balance { balance, .. } if balance == Amount::new(400)),
+                "{refused:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn forgotten_claims_make_no_room_in_the_rate_window() {
+        let mut account = account();
+        account.books.deposited = Amount::new(10_000);
+        let mut ledger = ChannelLedger::default();
+        ledger.note_claims(&account, &[(id(), Amount::new(600))], 64);
+        let now = account.books.window.started_at;
+        let mut at = |price| ledger.admit(&account, &by_authorized_signer(&account, price), 64, now);
+        assert!(matches!(at(501), Err(Refusal::Rate { .. })));
+        assert!(at(500).is_ok());
+    }
+
+    #[test]
+    fn a_close_after_a_lost_store_owes_what_was_claimed_and_what_was_served_since() {
+        let account = account();
+        let mut ledger = ChannelLedger::default();
+        ledger.note_claims(&account, &[(id(), Amount::new(500))], 64);
+        let request = by_authorized_signer(&account, 100);
+        let reservation = ledger.admit(&account, &request, 64, account.books.window.started_at).unwrap();
+        let record = ledger.charge(&reservation, Amount::new(100), 1).unwrap();
+        ledger.committed_record(&reservation, record);
+        assert_eq!(ledger.owed_total(&account), Some(Amount::new(700)));
+        assert_eq!(ledger.balance(&account), Amount::new(300));
+    }
+
+    #[test]
+    fn a_delegation_that_was_collected_from_and_closed_is_counted_once_after_a_restart() {
+        let account = account();
+        let Ok(unit_price) = account.terms.unit_price() else { panic!() };
+        let record = SignerRecord::new(id(), Amount::new(600), unit_price, 64);
+        let mut ledger = ChannelLedger::restore(vec![record], None, None);
+        ledger.note_claims(&account, &[], 64);
+        assert_eq!(ledger.spent_total(&account), Some(Amount::new(600)));
+    }
+
+    #[test]
+    fn who_is_collected_from_is_not_looked_for_again_until_it_spends() {
+        let account = channel_account();
+        let mut ledger = ChannelLedger::default();
+        let authority = Authority::Delegation(delegation_account(DELEGATE, 100).delegation);
+        let (seq, sig, price) = (Seq::new(90), [0; 64], Amount::new(30));
+        let request = Request { signer: id(), authority, seq, sig, price };
+        let now = account.books.window.started_at;
+        let reservation = ledger.admit(&account, &request, 64, now).unwrap();
+        assert!(ledger.uncollected(&account).is_empty(), "nothing is on disk");
+        let record = ledger.charge(&reservation, price, 1).unwrap();
+        ledger.committed_record(&reservation, record);
+        assert_eq!(ledger.uncollected(&account).len(), 1);
+        ledger.note_claimed(&id(), Amount::new(29));
+        assert_eq!(ledger.uncollected(&account).len(), 1);
+        ledger.note_claimed(&id(), Amount::new(30));
+        assert!(ledger.uncollected(&account).is_empty());
+    }
+}

@@ -1,0 +1,46 @@
+use amp_protocol::json::{ChannelStatus, CredentialBody};
+use amp_protocol::money::{Amount, Seq};
+
+use super::denial::Denial;
+use super::ledger::ChannelLedger;
+use super::service::{AmpService, incarnation, signer_failed};
+use super::verification::Verified;
+use crate::signed;
+
+impl AmpService {
+    /// What a client that lost its state needs to go on. Any seq will do, 0 too: only the signature
+    /// counts, and nothing of the credential is kept. A delegate learns of itself alone: its balance is
+    /// what it can still spend, and that is nothing once its delegation has ended.
+    pub async fn channel_status(&self, credential: &CredentialBody) -> Result<ChannelStatus, Denial> {
+        let Verified { account, signer: id, authority } = self.core.identify(credential).await?;
+        let channel = credential.channel.0;
+        let claimed = authority.books().claimed;
+        let known = |ledger: &ChannelLedger| {
+            let signer = ledger.signer(&id);
+            let last = signer.map(|signer| signer.live.replay.last());
+            let record = signer.and_then(|signer| signer.committed.clone());
+            (ledger.balance_of(&account, &id, &authority), last, record)
+        };
+        let (balance, last_seq, record) = match self.core.books.find(&incarnation(channel, &account)) {
+            Some(book) => known(&book.ledger()),
+            None => known(&ChannelLedger::default()),
+        };
+        let ended = authority.has_ended(self.core.time.now());
+        let proof = match record.as_ref().and_then(|record| record.metering_proof(channel)) {
+            Some(proof) => {
+                let signed = signed::sign_metering_proof(&*self.core.config.recipient, &proof).await;
+                Some(signed.map_err(|error| signer_failed(&error))?)
+            }
+            None => None,
+        };
+        // a service that lost its store goes on from what the chain has paid: see SignerRecord::new
+        let floor = account.terms.unit_price().map_or(Seq::ZERO, |price| price.seq_covering(claimed));
+        Ok(ChannelStatus {
+            channel: credential.channel,
+            spent: record.map_or(claimed, |record| record.spent),
+            balance: if ended { Amount::ZERO } else { balance },
+            last_seq: last_seq.unwrap_or(floor),
+            metering_proof: proof,
+        })
+    }
+}

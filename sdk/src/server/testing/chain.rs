@@ -1,0 +1,276 @@
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use amp_protocol::account::{ChannelAccount, DelegationAccount};
+use amp_protocol::message::{Credential, Key};
+use amp_protocol::money::Amount;
+use amp_protocol::rules::{self, SignerBooks};
+use amp_protocol::{ed25519_instruction, instruction};
+use async_trait::async_trait;
+use solana_address::Address;
+use solana_hash::Hash;
+use solana_transaction::versioned::VersionedTransaction;
+
+use super::{CHANNEL, channel_account};
+use crate::chain::{
+    AccountSnapshot, Chain, ChainClock, ChainError, Confirmation, PROGRAM_ID, TOKEN_PROGRAM,
+    associated_token_address, delegation_address,
+};
+use crate::server::clock::unix_now;
+use crate::server::views::lock;
+use crate::signed;
+
+/// What happens to the next transactions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Fate {
+    #[default]
+    Lands,
+    LandsUnseen,
+    Lost,
+    Panics,
+}
+
+#[derive(Default)]
+pub(crate) struct FakeChain {
+    accounts: Mutex<HashMap<Address, AccountSnapshot>>,
+    ahead: Mutex<i64>,
+    down: AtomicBool,
+    reads: AtomicUsize,
+    searches: AtomicUsize,
+    searches_fail: AtomicBool,
+    fate: Mutex<Fate>,
+    sent: Mutex<usize>,
+    settled: Mutex<Amount>,
+}
+
+impl FakeChain {
+    pub(crate) fn put(&self, address: Key, account: AccountSnapshot) {
+        lock(&self.accounts).insert(Address::from(address), account);
+    }
+
+    pub(crate) fn put_channel(&self, address: Key, account: &ChannelAccount) {
+        let data = account.encode().to_vec();
+        self.put(address, AccountSnapshot { owner: PROGRAM_ID, lamports: 1, data });
+    }
+
+    /// Puts a delegation where the program would, and notes it in its channel; returns its address.
+    pub(crate) fn put_delegation(&self, account: &DelegationAccount) -> Key {
+        if self.has(account.channel) {
+            self.change_channel(|found| {
+                found.delegated_slot = found.delegated_slot.max(account.created_slot);
+            });
+        }
+        let (channel, delegate) = (Address::from(account.channel), Address::from(account.delegate));
+        let address = delegation_address(&PROGRAM_ID, &channel, &delegate).to_bytes();
+        let data = account.encode().to_vec();
+        self.put(address, AccountSnapshot { owner: PROGRAM_ID, lamports: 1, data });
+        address
+    }
+
+    pub(crate) fn delegation(&self, address: Key) -> DelegationAccount {
+        DelegationAccount::decode(&self.snapshot(address).data).unwrap()
+    }
+
+    pub(crate) fn change_delegation(&self, address: Key, change: impl FnOnce(&mut DelegationAccount)) {
+        let mut account = self.delegation(address);
+        change(&mut account);
+        self.put_delegation(&account);
+    }
+
+    pub(crate) fn snapshot(&self, address: Key) -> AccountSnapshot {
+        lock(&self.accounts)[&Address::from(address)].clone()
+    }
+
+    pub(crate) fn channel(&self) -> ChannelAccount {
+        ChannelAccount::decode(&self.snapshot(CHANNEL).data).unwrap()
+    }
+
+    pub(crate) fn change_channel(&self, change: impl FnOnce(&mut ChannelAccount)) {
+        let mut account = self.channel();
+        change(&mut account);
+        self.put_channel(CHANNEL, &account);
+    }
+
+    /// The funder has the token account that a close by the recipient refunds to.
+    pub(crate) fn put_refund_account(&self) {
+        let account = channel_account();
+        let (funder, mint) = (Address::from(account.funder), Address::from(account.mint));
+        let address = associated_token_address(&funder, &mint, &TOKEN_PROGRAM);
+        self.put(
+            address.to_bytes(),
+            AccountSnapshot { owner: TOKEN_PROGRAM, lamports: 1, data: vec![0; 165] },
+        );
+    }
+
+    pub(crate) fn remove(&self, address: Key) {
+        lock(&self.accounts).remove(&Address::from(address));
+    }
+
+    /// Paid out by all settlements.
+    pub(crate) fn settled(&self) -> Amount {
+        *lock(&self.settled)
+    }
+
+    pub(crate) fn has(&self, address: Key) -> bool {
+        lock(&self.accounts).contains_key(&Address::from(address))
+    }
+
+    pub(crate) fn go_down(&self, down: bool) {
+        self.down.store(down, Ordering::SeqCst);
+    }
+
+    /// A node without an index of program accounts.
+    pub(crate) fn fail_searches(&self, fail: bool) {
+        self.searches_fail.store(fail, Ordering::SeqCst);
+    }
+
+    pub(crate) fn advance(&self, seconds: i64) {
+        *lock(&self.ahead) += seconds;
+    }
+
+    pub(crate) fn fate(&self, fate: Fate) {
+        *lock(&self.fate) = fate;
+    }
+
+    pub(crate) fn reads(&self) -> usize {
+        self.reads.load(Ordering::SeqCst)
+    }
+
+    /// Searches for delegations.
+    pub(crate) fn searches(&self) -> usize {
+        self.searches.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn sent(&self) -> usize {
+        *lock(&self.sent)
+    }
+
+    fn up(&self) -> Result<(), ChainError> {
+        if self.down.load(Ordering::SeqCst) {
+            return Err(ChainError::Unreachable("http://secret-key@node".to_owned()));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn now(&self) -> i64 {
+        unix_now() + *lock(&self.ahead)
+    }
+
+    fn execute(&self, transaction: &VersionedTransaction) -> Result<(), ChainError> {
+        let keys = transaction.message.static_account_keys();
+        let instructions = transaction.message.instructions();
+        for (at, instruction) in instructions.iter().enumerate() {
+            if keys[usize::from(instruction.program_id_index)] != PROGRAM_ID {
+                continue;
+            }
+            let channel = keys[usize::from(instruction.accounts[1])].to_bytes();
+            let (discriminator, arguments) = instruction.data.split_first_chunk::<8>().unwrap();
+            match *discriminator {
+                instruction::SETTLE => {
+                    let owed = u64::from_le_bytes(arguments.try_into().unwrap());
+                    let delegation = keys[usize::from(instruction.accounts[7])];
+                    let delegation = (delegation != PROGRAM_ID).then(|| delegation.to_bytes());
+                    self.settle(channel, delegation, &instructions[at - 1].data, Amount::new(owed))?;
+                }
+                instruction::CLOSE_CHANNEL => self.remove(channel),
+                _ => panic!("the service sends no other instruction"),
+            }
+        }
+        Ok(())
+    }
+
+    fn settle(
+        &self,
+        address: Key,
+        delegation: Option<Key>,
+        precompile: &[u8],
+        owed: Amount,
+    ) -> Result<(), ChainError> {
+        let signed = ed25519_instruction::parse::<52>(precompile).unwrap();
+        let credential = Credential::parse(signed.message).unwrap();
+        let signature = precompile[48..112].try_into().unwrap();
+        assert!(signed::verify_strict(signed.signer, signed.message, signature));
+        assert_eq!(credential.channel, address);
+        let (mut account, now, seq) = (self.channel(), self.now(), credential.seq);
+        let delegation = delegation.map(|address| (address, self.delegation(address)));
+        let done = match &delegation {
+            None => {
+                assert_eq!(
+                    (credential.epoch, *signed.signer),
+                    (account.opened_slot, account.authorized_signer)
+                );
+                rules::settle(&account.terms, &account.books, &account.signer, seq, owed, now)
+            }
+            Some((_, found)) => {
+                assert_eq!((credential.epoch, *signed.signer), (found.created_slot, found.delegate));
+                assert_eq!((found.channel, found.channel_opened_slot), (address, account.opened_slot));
+                found.delegation.settle(&account.terms, &account.books, seq, owed, now)
+            }
+        };
+        let done = done.map_err(ChainError::Rejected)?;
+        let settled = &mut *lock(&self.settled);
+        *settled = settled.checked_add(done.payout).unwrap();
+        account.books.claimed = done.claimed;
+        account.books.window = done.window;
+        let signer = SignerBooks { claimed: done.signer_claimed, last_settled_at: now };
+        match delegation {
+            None => account.signer = signer,
+            Some((address, _)) => self.change_delegation(address, |found| found.delegation.signer = signer),
+        }
+        self.put_channel(address, &account);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Chain for FakeChain {
+    async fn account(&self, address: &Address) -> Result<Option<AccountSnapshot>, ChainError> {
+        self.up()?;
+        self.reads.fetch_add(1, Ordering::SeqCst);
+        tokio::task::yield_now().await;
+        Ok(lock(&self.accounts).get(address).cloned())
+    }
+
+    async fn delegations(
+        &self,
+        _program_id: &Address,
+        channel: &Address,
+    ) -> Result<Vec<(Address, AccountSnapshot)>, ChainError> {
+        self.up()?;
+        self.searches.fetch_add(1, Ordering::SeqCst);
+        tokio::task::yield_now().await;
+        if self.searches_fail.load(Ordering::SeqCst) {
+            return Err(ChainError::Unreachable("accounts are not indexed here".to_owned()));
+        }
+        // as a careless node might: by the bytes alone, whoever owns the account
+        let accounts = lock(&self.accounts);
+        let found = accounts.iter().filter(|(_, account)| {
+            account.data.len() == DelegationAccount::LEN && account.data[16..48] == channel.to_bytes()
+        });
+        Ok(found.map(|(address, account)| (*address, account.clone())).collect())
+    }
+
+    async fn clock(&self) -> Result<ChainClock, ChainError> {
+        self.up()?;
+        Ok(ChainClock { slot: 1, unix_timestamp: self.now() })
+    }
+
+    async fn latest_blockhash(&self) -> Result<Hash, ChainError> {
+        self.up().map(|()| Hash::default())
+    }
+
+    async fn send(&self, transaction: &VersionedTransaction) -> Result<Confirmation, ChainError> {
+        self.up()?;
+        *lock(&self.sent) += 1;
+        let signature = transaction.signatures[0];
+        let unknown = || ChainError::Unconfirmed { signature, reason: "timed out".to_owned() };
+        match *lock(&self.fate) {
+            Fate::Lost => return Err(unknown()),
+            Fate::Panics => panic!("told to"),
+            Fate::LandsUnseen => return self.execute(transaction).and(Err(unknown())),
+            Fate::Lands => self.execute(transaction)?,
+        }
+        Ok(Confirmation { signature, slot: 1, compute_units: None, fee: None })
+    }
+}

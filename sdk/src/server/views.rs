@@ -1,0 +1,367 @@
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::chain::ChainError;
+
+/// Most keys remembered. An entry has about half a kilobyte, and what was read.
+const CAPACITY: usize = 20_000;
+/// How long a key under which there is nothing stays without, and how far apart the looks at one key
+/// are that requests can force.
+const SHORT: Duration = Duration::from_secs(1);
+/// How long a read may take, the wait for its turn included, before its requests are told to come
+/// back later.
+pub(crate) const READ_WAIT: Duration = Duration::from_secs(10);
+
+/// How new a view must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Freshness {
+    /// As old as the configuration allows.
+    Cached,
+    /// Read at this time or later. Clients can force that as often as they like, so such reads of a
+    /// key are a second apart, and it may have to wait for its turn.
+    Since(Instant),
+    /// Read after the call began, without waiting for a turn.
+    Now,
+}
+
+/// Where views come from.
+pub(crate) trait Source: Send + Sync + 'static {
+    /// What is looked at.
+    type Key: Copy + Eq + Hash + Send + Sync;
+    /// What is seen, cheap to clone.
+    type View: Clone + PartialEq + Send + Sync;
+
+    /// Asks the chain. `before` is what was seen last.
+    fn read(
+        &self,
+        key: Self::Key,
+        before: Option<Self::View>,
+    ) -> impl Future<Output = Result<Self::View, ChainError>> + Send;
+
+    /// Whether something is there. Anyone can ask for what is not.
+    fn is_there(view: &Self::View) -> bool;
+}
+
+#[derive(Clone)]
+struct Seen<V> {
+    view: V,
+    at: Instant,
+}
+
+struct Entry<V> {
+    seen: Mutex<Option<Seen<V>>>,
+    /// When the last read that failed began.
+    failed: Mutex<Option<Instant>>,
+    /// One read at a time: whoever comes meanwhile takes what it brings.
+    refreshing: tokio::sync::Mutex<()>,
+    /// The same for forced reads: one of those may wait for long, and must not hold up the others.
+    forcing: tokio::sync::Mutex<()>,
+}
+
+impl<V> Default for Entry<V> {
+    fn default() -> Self {
+        let (seen, failed) = (Mutex::new(None), Mutex::new(None));
+        Self {
+            seen,
+            failed,
+            refreshing: tokio::sync::Mutex::default(),
+            forcing: tokio::sync::Mutex::default(),
+        }
+    }
+}
+
+type Entries<S> = HashMap<<S as Source>::Key, Arc<Entry<<S as Source>::View>>>;
+
+/// What was on chain a moment ago. Strangers can ask as often as they like, and with bad signatures
+/// force a newer look; three kinds of reads have their own share of the node, so that none of it
+/// holds up the service of channels that are in use.
+pub(crate) struct Views<S: Source> {
+    source: S,
+    max_age: Duration,
+    entries: Mutex<Entries<S>>,
+    /// Reads of what was there, because of its age.
+    refreshes: Semaphore,
+    /// Reads of what was there, because a request was refused.
+    forced: Semaphore,
+    /// Reads of all else: made up keys take no turn away from others.
+    unknown: Semaphore,
+}
+
+impl<S: Source> Views<S> {
+    /// Views that are at most `max_age` old, with `reads` of each kind under way at once: a flood must
+    /// not become one at the node.
+    pub(crate) fn new(source: S, max_age: Duration, reads: usize) -> Self {
+        let [refreshes, forced, unknown] = [(); 3].map(|()| Semaphore::new(reads));
+        Self { source, max_age, entries: Mutex::default(), refreshes, forced, unknown }
+    }
+
+    /// What is on chain under `key`.
+    pub(crate) async fn get(&self, key: S::Key, freshness: Freshness) -> Result<S::View, ChainError> {
+        let arrived = Instant::now();
+        let entry = self.entry(key);
+        if let Some(view) = self.seen(&entry, freshness) {
+            return Ok(view);
+        }
+        if freshness == Freshness::Now {
+            // the settlement worker: few at a time, and money waits for it, so it takes no place in a
+            // queue that clients can fill
+            return self.read(&entry, key).await;
+        }
+        let slow = || ChainError::Unreachable("no turn to read in time".to_owned());
+        let read = self.read_in_turn(&entry, key, freshness, arrived);
+        timeout(READ_WAIT, read).await.map_err(|_| slow())?
+    }
+
+    async fn read_in_turn(
+        &self,
+        entry: &Entry<S::View>,
+        key: S::Key,
+        freshness: Freshness,
+        arrived: Instant,
+    ) -> Result<S::View, ChainError> {
+        let forced = freshness != Freshness::Cached;
+        let _reading = if forced { &entry.forcing } else { &entry.refreshing }.lock().await;
+        // another caller's read may have ended while this one waited
+        if let Some(view) = self.seen(entry, freshness) {
+            return Ok(view);
+        }
+        if lock(&entry.failed).is_some_and(|failed| failed >= arrived) {
+            return Err(ChainError::Unreachable("another request's look failed a moment ago".to_owned()));
+        }
+        self.wait_for_turn(entry, forced).await;
+        if let Some(view) = self.seen(entry, freshness) {
+            return Ok(view);
+        }
+        let was_there = lock(&entry.seen).as_ref().is_some_and(|seen| S::is_there(&seen.view));
+        let share = match (was_there, forced) {
+            (true, false) => &self.refreshes,
+            (true, true) => &self.forced,
+            (false, _) => &self.unknown,
+        };
+        let _permit = share.acquire().await;
+        let at = Instant::now();
+        let read = self.read(entry, key).await;
+        *lock(&entry.failed) = read.is_err().then_some(at);
+        read
+    }
+
+    async fn read(&self, entry: &Entry<S::View>, key: S::Key) -> Result<S::View, ChainError> {
+        let at = Instant::now();
+        let slow = |_| Err(ChainError::Unreachable("no answer in time".to_owned()));
+        let before = lock(&entry.seen).as_ref().map(|seen| seen.view.clone());
+        let new = timeout(READ_WAIT, self.source.read(key, before)).await.unwrap_or_else(slow)?;
+        let mut seen = lock(&entry.seen);
+        let view = match seen.as_ref() {
+            // the same one: callers compare by address
+            Some(old) if old.view == new => old.view.clone(),
+            _ => new,
+        };
+        // a read beside this one may have begun later and ended sooner
+        if seen.as_ref().is_none_or(|other| other.at <= at) {
+            *seen = Some(Seen { view: view.clone(), at });
+        }
+        Ok(view)
+    }
+
+    /// What was seen before, if it is new enough.
+    fn seen(&self, entry: &Entry<S::View>, freshness: Freshness) -> Option<S::View> {
+        let seen = lock(&entry.seen).clone()?;
+        let new_enough = match freshness {
+            Freshness::Cached if !S::is_there(&seen.view) => seen.at.elapsed() < SHORT.min(self.max_age),
+            Freshness::Cached => seen.at.elapsed() < self.max_age,
+            Freshness::Since(time) => seen.at >= time,
+            Freshness::Now => false,
+        };
+        new_enough.then_some(seen.view)
+    }
+
+    /// Keeps forced reads of a key apart, and all reads from following one that failed.
+    async fn wait_for_turn(&self, entry: &Entry<S::View>, forced: bool) {
+        let seen = lock(&entry.seen).as_ref().map(|seen| seen.at).filter(|_| forced);
+        let last = seen.max(*lock(&entry.failed));
+        if let Some(turn) = last.and_then(|last| last.checked_add(SHORT.min(self.max_age))) {
+            sleep_until(turn).await;
+        }
+    }
+
+    fn entry(&self, key: S::Key) -> Arc<Entry<S::View>> {
+        let mut entries = lock(&self.entries);
+        if let Some(entry) = entries.get(&key) {
+            return entry.clone();
+        }
+        if entries.len() >= CAPACITY {
+            make_room::<S>(&mut entries);
+        }
+        entries.entry(key).or_default().clone()
+    }
+}
+
+/// Forgets the keys under which nothing was seen first: those cost nothing to make up.
+fn make_room<S: Source>(entries: &mut Entries<S>) {
+    entries.retain(|_, entry| lock(&entry.seen).as_ref().is_some_and(|seen| S::is_there(&seen.view)));
+    if entries.len() > CAPACITY / 2 {
+        let mut keep = true;
+        entries.retain(|_, _| {
+            keep = !keep;
+            keep
+        });
+    }
+}
+
+/// Locks; what the lock guards is whole even where a holder panicked.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::future::join_all;
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+    const AGE: Duration = Duration::from_secs(15);
+    const READS: usize = 4;
+
+    /// Keys below 100 are there; each read takes ten milliseconds.
+    #[derive(Default)]
+    struct Numbers {
+        reads: AtomicUsize,
+        down: AtomicBool,
+    }
+
+    impl Source for Numbers {
+        type Key = u64;
+        type View = Option<Arc<u64>>;
+
+        async fn read(&self, key: u64, _before: Option<Self::View>) -> Result<Self::View, ChainError> {
+            self.reads.fetch_add(1, Ordering::SeqCst);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            if self.down.load(Ordering::SeqCst) {
+                return Err(ChainError::Unreachable("down".to_owned()));
+            }
+            Ok((key < 100).then(|| Arc::new(key)))
+        }
+
+        fn is_there(view: &Self::View) -> bool {
+            view.is_some()
+        }
+    }
+
+    fn views() -> Views<Numbers> {
+        Views::new(Numbers::default(), AGE, READS)
+    }
+
+    fn reads(views: &Views<Numbers>) -> usize {
+        views.source.reads.load(Ordering::SeqCst)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn parallel_requests_share_one_read_and_age_brings_the_next() {
+        let views = views();
+        for view in join_all((0..50).map(|_| views.get(1, Freshness::Cached))).await {
+            assert!(view.unwrap().is_some());
+        }
+        assert_eq!(reads(&views), 1);
+        tokio::time::advance(AGE - Duration::from_millis(11)).await;
+        let first = views.get(1, Freshness::Cached).await.unwrap().unwrap();
+        assert_eq!(reads(&views), 1);
+        tokio::time::advance(Duration::from_millis(1)).await;
+        let second = views.get(1, Freshness::Cached).await.unwrap().unwrap();
+        assert_eq!(reads(&views), 2);
+        assert!(Arc::ptr_eq(&first, &second), "what has not changed is the same view");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_forces_at_most_one_look_a_second() {
+        let views = views();
+        let begun = Instant::now();
+        for _ in 0..3 {
+            let now = Instant::now();
+            join_all((0..20).map(|_| views.get(1, Freshness::Since(now)))).await;
+            tokio::time::advance(Duration::from_millis(10)).await;
+        }
+        assert_eq!(reads(&views), 3);
+        assert!(begun.elapsed() >= SHORT * 2);
+        views.get(1, Freshness::Now).await.unwrap();
+        assert_eq!(reads(&views), 4);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_key_without_anything_is_read_once_a_second() {
+        let views = views();
+        for _ in 0..10 {
+            assert_eq!(views.get(100, Freshness::Cached).await.unwrap(), None);
+        }
+        assert_eq!(reads(&views), 1);
+        tokio::time::advance(SHORT).await;
+        views.get(100, Freshness::Cached).await.unwrap();
+        assert_eq!(reads(&views), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_that_fails_is_asked_once_a_second_whatever_is_asked_for() {
+        let views = views();
+        views.source.down.store(true, Ordering::SeqCst);
+        let begun = Instant::now();
+        while begun.elapsed() < SHORT * 5 {
+            let now = Instant::now();
+            let all = (0..20).map(|n| match n % 2 {
+                0 => views.get(1, Freshness::Cached),
+                _ => views.get(1, Freshness::Since(now)),
+            });
+            assert!(join_all(all).await.iter().all(Result::is_err));
+        }
+        // refreshes and forced reads wait for each other's failures; two may begin together
+        assert!(reads(&views) <= 12, "{}", reads(&views));
+        views.source.down.store(false, Ordering::SeqCst);
+        assert!(views.get(1, Freshness::Cached).await.unwrap().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flood_of_made_up_keys_holds_up_neither_others_nor_the_worker() {
+        let views = views();
+        views.get(1, Freshness::Cached).await.unwrap();
+        // as many reads as there may be, and none of them ends
+        let _flood = views.unknown.acquire_many(READS.try_into().unwrap()).await.unwrap();
+        tokio::time::advance(AGE).await;
+        assert!(views.get(1, Freshness::Cached).await.unwrap().is_some());
+        assert_eq!(views.get(100, Freshness::Now).await.unwrap(), None);
+        let begun = Instant::now();
+        let refused = join_all((0..3).map(|_| views.get(101, Freshness::Cached))).await;
+        assert!(refused.iter().all(Result::is_err) && begun.elapsed() <= READ_WAIT, "none waits for long");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flood_of_forced_looks_holds_up_no_refresh_of_the_same_key() {
+        let views = views();
+        views.get(1, Freshness::Cached).await.unwrap();
+        let _flood = views.forced.acquire_many(READS.try_into().unwrap()).await.unwrap();
+        tokio::time::advance(AGE).await;
+        let begun = Instant::now();
+        let forced = views.get(1, Freshness::Since(begun + SHORT));
+        let refreshed = async {
+            tokio::task::yield_now().await;
+            (views.get(1, Freshness::Cached).await, begun.elapsed())
+        };
+        let (forced, (refreshed, after)) = tokio::join!(forced, refreshed);
+        assert!(forced.is_err(), "it had no turn");
+        assert!(refreshed.unwrap().is_some() && after < SHORT, "{after:?}");
+    }
+
+    #[test]
+    fn room_is_made_from_made_up_keys() {
+        let views = views();
+        let real = views.entry(1);
+        *lock(&real.seen) = Some(Seen { view: Some(Arc::new(1)), at: Instant::now() });
+        for n in 0..(CAPACITY as u64 * 2) {
+            views.entry(n + 100);
+        }
+        assert!(lock(&views.entries).len() <= CAPACITY);
+        assert!(Arc::ptr_eq(&views.entry(1), &real));
+    }
+}
