@@ -1,10 +1,10 @@
 //! What people do on chain without the client.
 
-use amp_protocol::account::ChannelAccount;
+use amp_protocol::account::{ChannelAccount, DelegationAccount};
 use amp_protocol::instruction::OpenChannel;
 use amp_protocol::money::Amount;
 use amp_protocol::rules::Terms;
-use amp_sdk::chain::instructions::{self, ChannelKeys, CloseParties, OpenParties};
+use amp_sdk::chain::instructions::{self, ChannelKeys, CloseParties, DelegationParties, OpenParties};
 use amp_sdk::chain::{
     self, ChainError, ChannelAddress, ComputeBudget, Confirmation, PROGRAM_ID, Plan, PriorityFee,
 };
@@ -84,6 +84,50 @@ impl Market {
         let close = instructions::close_channel(&self.keys(channel, &account), &parties);
         let budget = ComputeBudget::close_by_other(&funder, &self.mint.address, &self.mint.token_program);
         self.transact(closer, budget, close).await
+    }
+
+    /// Lets a key spend from a channel, or changes what it may; 0: it never expires.
+    pub async fn delegate(
+        &self,
+        funder: &KeypairSigner,
+        channel: &Address,
+        delegate: &KeypairSigner,
+        limit: u64,
+        expires_at: i64,
+    ) -> DelegationAccount {
+        let (key, delegate) = (funder.public_key(), delegate.public_key());
+        let parties = DelegationParties { funder: key, rent_payer: key, channel: *channel, delegate };
+        let set = instructions::set_delegate(&PROGRAM_ID, &parties, Amount::new(limit), expires_at);
+        let budget = ComputeBudget::set_delegate(&PROGRAM_ID, channel, &delegate);
+        self.transact(funder, budget, set).await.expect("the delegation");
+        self.delegation(channel, &delegate).await.expect("a delegation")
+    }
+
+    /// The funder ends a delegation.
+    pub async fn revoke(&self, funder: &KeypairSigner, channel: &Address, delegate: &KeypairSigner) {
+        let (key, delegate) = (funder.public_key(), delegate.public_key());
+        let revoke = instructions::revoke_delegate(&PROGRAM_ID, &key, channel, &delegate);
+        self.transact(funder, ComputeBudget::revoke_delegate(), revoke).await.expect("the revocation");
+    }
+
+    /// Anybody closes a delegation that is over.
+    pub async fn close_delegation(
+        &self,
+        closer: &KeypairSigner,
+        channel: &Address,
+        delegate: &KeypairSigner,
+    ) -> Result<Confirmation, ChainError> {
+        let delegate = delegate.public_key();
+        let account = self.delegation(channel, &delegate).await.expect("a delegation");
+        let rent_payer = Address::from(account.rent_payer);
+        let close = instructions::close_delegation(&PROGRAM_ID, channel, &delegate, &rent_payer);
+        self.transact(closer, ComputeBudget::close_delegation(), close).await
+    }
+
+    /// A delegation as it is on chain.
+    pub async fn delegation(&self, channel: &Address, delegate: &Address) -> Option<DelegationAccount> {
+        let address = chain::delegation_address(&PROGRAM_ID, channel, delegate);
+        chain::delegation(&self.chain, &PROGRAM_ID, &address).await.expect("a delegation or nothing")
     }
 
     /// Adds to a channel's deposit, as any holder of tokens may.

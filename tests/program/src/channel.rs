@@ -11,18 +11,42 @@ use solana_signer::Signer;
 
 use crate::world::World;
 
-/// A channel that was opened in a [`World`].
+/// A channel that was opened in a [`World`], or chained below one that was.
 pub struct OpenedChannel<'w> {
     pub world: &'w World,
     pub at: ChannelAddress,
     pub opened_slot: u64,
+    /// Signs its credentials.
+    pub signer: Keypair,
+    pub recipient: Keypair,
+    pub recipient_token: Address,
+    pub rent_payer: Address,
 }
 
 impl<'w> OpenedChannel<'w> {
     pub(crate) fn new(world: &'w World, nonce: u64) -> Self {
-        let (funder, recipient) = (world.funder.pubkey(), world.recipient.pubkey());
-        let at = ChannelAddress::derive(&PROGRAM_ID, &funder, &recipient, nonce);
-        let mut channel = Self { world, at, opened_slot: 0 };
+        let rent_payer = world.rent_payer.pubkey();
+        Self::of(world, &world.funder.pubkey(), &world.signer, &world.recipient, rent_payer, nonce)
+    }
+
+    pub(crate) fn of(
+        world: &'w World,
+        opener: &Address,
+        signer: &Keypair,
+        recipient: &Keypair,
+        rent_payer: Address,
+        nonce: u64,
+    ) -> Self {
+        let at = ChannelAddress::derive(&PROGRAM_ID, opener, &recipient.pubkey(), nonce);
+        let mut channel = Self {
+            world,
+            at,
+            opened_slot: 0,
+            signer: signer.insecure_clone(),
+            recipient: recipient.insecure_clone(),
+            recipient_token: world.mint.account_of(&recipient.pubkey()),
+            rent_payer,
+        };
         channel.opened_slot = channel.account().opened_slot;
         channel
     }
@@ -41,6 +65,14 @@ impl<'w> OpenedChannel<'w> {
     pub fn set_version(&self, version: u8) {
         let mut account = self.world.chain.snapshot(&self.at.channel).expect("the channel exists");
         account.data[8] = version;
+        self.world.chain.overwrite(&self.at.channel, account).expect("overwritten");
+    }
+
+    /// Overwrites the note of the last delegation, as no instruction can.
+    pub fn forget_delegated_slot(&self) {
+        let forgetful = ChannelAccount { delegated_slot: 0, ..self.account() };
+        let mut account = self.world.chain.snapshot(&self.at.channel).expect("the channel exists");
+        account.data = forgetful.encode().to_vec();
         self.world.chain.overwrite(&self.at.channel, account).expect("overwritten");
     }
 
@@ -66,7 +98,7 @@ impl<'w> OpenedChannel<'w> {
 
     /// The precompile instruction of the channel's signer over the credential with this seq.
     pub fn proof(&self, seq: u64) -> Instruction {
-        signed(&self.world.signer, &self.credential(seq).to_bytes())
+        signed(&self.signer, &self.credential(seq).to_bytes())
     }
 
     pub fn statement(&self, owed_total: u64) -> CloseStatement {
@@ -78,21 +110,25 @@ impl<'w> OpenedChannel<'w> {
     }
 
     pub fn statement_proof(&self, owed_total: u64) -> Instruction {
-        signed(&self.world.recipient, &self.statement(owed_total).to_bytes())
+        signed(&self.recipient, &self.statement(owed_total).to_bytes())
     }
 
     // -- instructions --------------------------------------------------------------------------
 
     pub fn settle_instruction(&self, owed: u64) -> Instruction {
-        let recipient = self.world.recipient.pubkey();
-        instructions::settle(&self.keys(), &recipient, &self.world.recipient_token, Amount::new(owed))
+        self.settle_instruction_with(None, owed)
+    }
+
+    pub fn settle_instruction_with(&self, delegation: Option<&Address>, owed: u64) -> Instruction {
+        let recipient = self.recipient.pubkey();
+        instructions::settle(&self.keys(), &recipient, &self.recipient_token, delegation, Amount::new(owed))
     }
 
     pub fn close_instruction(&self, closer: &Address, payout_token: Option<Address>) -> Instruction {
         let parties = CloseParties {
             closer: *closer,
             refund_token: self.world.funder_token,
-            rent_payer: self.world.rent_payer.pubkey(),
+            rent_payer: self.rent_payer,
             payout_token,
         };
         instructions::close_channel(&self.keys(), &parties)
@@ -109,7 +145,7 @@ impl<'w> OpenedChannel<'w> {
     pub fn settle_after(&self, before: &[Instruction], owed: u64) -> Result<Executed, ChainError> {
         let mut all = before.to_vec();
         all.push(self.settle_instruction(owed));
-        self.world.chain.execute(&all, &[&self.world.recipient])
+        self.world.chain.execute(&all, &[&self.recipient])
     }
 
     pub fn top_up(&self, amount: u64) -> Result<Executed, ChainError> {
@@ -146,7 +182,7 @@ impl<'w> OpenedChannel<'w> {
     pub fn close_after(&self, before: &[Instruction]) -> Result<Executed, ChainError> {
         let world = self.world;
         let mut all = before.to_vec();
-        all.push(self.close_instruction(&world.funder.pubkey(), Some(world.recipient_token)));
+        all.push(self.close_instruction(&world.funder.pubkey(), Some(self.recipient_token)));
         world.chain.execute(&all, &[&world.funder])
     }
 

@@ -22,6 +22,8 @@ pub mod foreign {
     pub const INSUFFICIENT_FUNDS: u32 = 1;
     /// Token program: the signer does not own the account.
     pub const OWNER_MISMATCH: u32 = 4;
+    /// Anchor: the account is passed read-only.
+    pub const NOT_MUTABLE: u32 = 2000;
     /// Anchor: an address constraint.
     pub const CONSTRAINT_ADDRESS: u32 = 2012;
     /// Anchor: the account belongs to another program.

@@ -37,9 +37,13 @@ pub struct World {
     pub signer: Keypair,
     pub rent_payer: Keypair,
     pub stranger: Keypair,
+    /// Supplies the recipient: the recipient of chained channels.
+    pub supplier: Keypair,
+    pub delegate: Keypair,
     pub funder_token: Address,
     pub recipient_token: Address,
     pub stranger_token: Address,
+    pub supplier_token: Address,
 }
 
 impl Default for World {
@@ -58,9 +62,12 @@ impl World {
     /// A world whose mint the test made.
     pub fn with_mint(chain: EmbeddedChain, mint: TestMint) -> Self {
         let world = Self::without_tokens(chain, mint);
-        for (person, amount) in
-            [(&world.funder, FUNDER_TOKENS), (&world.recipient, 0), (&world.stranger, FUNDER_TOKENS)]
-        {
+        for (person, amount) in [
+            (&world.funder, FUNDER_TOKENS),
+            (&world.recipient, 0),
+            (&world.stranger, FUNDER_TOKENS),
+            (&world.supplier, 0),
+        ] {
             world.chain.mint_to(&mint, &person.pubkey(), Amount::new(amount)).expect("tokens");
         }
         world
@@ -69,14 +76,14 @@ impl World {
     /// A world in which nobody has a token account yet.
     pub fn without_tokens(chain: EmbeddedChain, mint: TestMint) -> Self {
         // fixed keys: derived addresses, and so compute units, are the same in every run
-        let [funder, recipient, signer, rent_payer, stranger] =
-            [11, 12, 13, 14, 15].map(|seed| Keypair::new_from_array([seed; 32]));
-        for person in [&funder, &recipient, &rent_payer, &stranger] {
+        let [funder, recipient, signer, rent_payer, stranger, supplier, delegate] =
+            [11, 12, 13, 14, 15, 16, 17].map(|seed| Keypair::new_from_array([seed; 32]));
+        for person in [&funder, &recipient, &rent_payer, &stranger, &supplier] {
             chain.airdrop(&person.pubkey(), 1_000_000_000).expect("lamports");
         }
         let token_of = |person: &Keypair| mint.account_of(&person.pubkey());
         let (funder_token, recipient_token) = (token_of(&funder), token_of(&recipient));
-        let stranger_token = token_of(&stranger);
+        let (stranger_token, supplier_token) = (token_of(&stranger), token_of(&supplier));
         Self {
             chain,
             mint,
@@ -85,9 +92,12 @@ impl World {
             signer,
             rent_payer,
             stranger,
+            supplier,
+            delegate,
             funder_token,
             recipient_token,
             stranger_token,
+            supplier_token,
         }
     }
 
@@ -122,9 +132,14 @@ impl World {
     /// Opens a channel and lets one slot pass, so that it may be closed.
     pub fn open_with(&self, nonce: u64, deposit: u64, terms: Terms) -> OpenedChannel<'_> {
         self.try_open(nonce, deposit, terms).expect("the channel opens");
-        let channel = OpenedChannel::new(self, nonce);
+        let channel = self.opened(nonce);
         self.chain.advance_slots(1);
         channel
+    }
+
+    /// The channel with this nonce, which is open.
+    pub fn opened(&self, nonce: u64) -> OpenedChannel<'_> {
+        OpenedChannel::new(self, nonce)
     }
 
     pub fn open(&self) -> OpenedChannel<'_> {

@@ -147,6 +147,33 @@ fn a_channel_can_not_be_closed_in_the_slot_it_was_opened_in() {
     channel.close_as(&world.recipient).unwrap();
 }
 
+/// Closed and opened again in that slot with the delegate as authorized signer, the channel's epoch would be
+/// the delegation's, and each of its signatures would count twice.
+#[test]
+fn a_channel_can_not_be_closed_in_the_slot_a_delegation_was_created_in() {
+    let world = World::default();
+    let channel = world.open();
+    channel.delegate().set(1_000, 0).unwrap();
+    assert_refused(channel.close_as(&world.recipient), Rejection::ClosedInDelegationSlot);
+    assert_refused(channel.close_by_statement(0), Rejection::ClosedInDelegationSlot);
+    world.chain.advance_slots(1);
+    channel.close_as(&world.recipient).unwrap();
+}
+
+/// A funder that gave its associated account away keeps nobody's rent locked in.
+#[test]
+fn an_emptied_channel_closes_whatever_became_of_the_funders_account() {
+    let world = World::default();
+    let channel = world.open_with(2, 1_000, TERMS);
+    channel.wait_for_interval();
+    channel.settle(10, 1_000).unwrap();
+    let mut close = channel.close_instruction(&world.recipient.pubkey(), None);
+    close.accounts[4].pubkey = world.stranger_token;
+    world.chain.execute(&[close], &[&world.recipient]).unwrap();
+    assert!(!channel.exists());
+    assert_eq!(world.chain.tokens(&world.stranger_token).get(), FUNDER_TOKENS);
+}
+
 #[test]
 fn a_closed_channel_opens_again_with_another_epoch() {
     let world = World::default();

@@ -9,18 +9,28 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use amp_embedded::Executed;
-use amp_program_tests::{DEPOSIT, GRACE, TERMS, World};
+use amp_program_tests::{DEPOSIT, GRACE, OpenedChannel, TERMS, World};
+use amp_protocol::rules::Terms;
 use amp_sdk::chain::{ChannelAddress, ComputeBudget, PROGRAM_ID, TOKEN_2022_PROGRAM, TOKEN_PROGRAM};
+use solana_address::Address;
+use solana_keypair::Keypair;
 use solana_signer::Signer;
 
 /// What the project promises with SPL Token: `(operation, limit)`.
 const PROMISED: &[(&str, u64)] = &[
-    ("open_channel", 18_000),
-    ("settle", 9_000),
-    ("close_channel by statement", 11_000),
+    ("open_channel", 14_000),
+    ("top_up", 6_000),
+    ("settle", 6_500),
+    ("settle by delegate", 8_000),
+    ("chain_channel", 22_000),
+    ("close_channel by statement", 9_000),
+    ("close_channel by recipient", 9_000),
+    ("close_channel after grace", 9_000),
     ("request_close", 2_500),
 ];
 const TOLERATED_PERCENT: u64 = 2;
+
+const CHAINED: Terms = Terms { max_chain_depth: 3, ..TERMS };
 
 /// Operation -> (SPL Token, Token-2022), in the order of a channel's life.
 type Figures = Vec<(&'static str, [u64; 2])>;
@@ -43,11 +53,24 @@ fn measure() -> Figures {
             1_000,
         );
         note("open_channel", world.try_open(nonce, DEPOSIT, TERMS).unwrap());
-        let channel = world.open_with(u64::MAX, DEPOSIT, TERMS);
+        let channel = world.open_with(u64::MAX, DEPOSIT, CHAINED);
         note("top_up", channel.top_up(1).unwrap());
         channel.wait_for_interval();
         note("settle", channel.settle(10, 500).unwrap());
-        note("close_channel by statement", channel.close_by_statement(600).unwrap());
+        let delegate = cheap_delegate(&channel);
+        let delegated = channel.delegate_of(&delegate);
+        note("set_delegate", delegated.set(1_000, 0).unwrap());
+        note("set_delegate, again", delegated.set(2_000, 0).unwrap());
+        channel.wait_for_interval();
+        note("settle by delegate", delegated.settle(10, 500).unwrap());
+        note("revoke_delegate", delegated.revoke().unwrap());
+        world.chain.advance_seconds(GRACE + 1);
+        note("close_delegation", delegated.close().unwrap());
+        let opener = channel.at.channel;
+        let (nonce, _) = ChannelAddress::cheapest_from(&PROGRAM_ID, &opener, &world.supplier.pubkey(), 1_000);
+        let chain = channel.chain_instruction(&world.supplier.pubkey(), None, 900, nonce, CHAINED);
+        note("chain_channel", world.chain.execute(&[channel.proof(10), chain], &[&world.recipient]).unwrap());
+        note("close_channel by statement", channel.close_by_statement(2_000).unwrap());
         let channel = world.open();
         note("close_channel by recipient", channel.close_as(&world.recipient).unwrap());
         let channel = world.open();
@@ -56,6 +79,16 @@ fn measure() -> Figures {
         note("close_channel after grace", channel.close_as(&world.stranger).unwrap());
     }
     figures
+}
+
+/// A fixed key whose delegation has the bump 255.
+fn cheap_delegate(channel: &OpenedChannel<'_>) -> Keypair {
+    let keys = (100..).map(|seed| Keypair::new_from_array([seed; 32]));
+    let bump = |key: &Keypair| {
+        let seeds = [amp_protocol::seeds::DELEGATION, channel.at.channel.as_ref(), &key.pubkey().to_bytes()];
+        Address::find_program_address(&seeds, &PROGRAM_ID).1
+    };
+    keys.into_iter().find(|key| bump(key) == u8::MAX).unwrap()
 }
 
 /// Units of the AMP instruction alone, as the runtime logs them: the precompile costs none.
@@ -129,8 +162,16 @@ fn the_budgets_cover_what_is_measured_and_the_slowest_token_program() {
     let (_, at) =
         ChannelAddress::cheapest_from(&PROGRAM_ID, &world.funder.pubkey(), &world.recipient.pubkey(), 1_000);
     let figures = measure();
+    let channel = world.open();
+    let delegate = cheap_delegate(&channel).pubkey();
+    let set_delegate = ComputeBudget::set_delegate(&PROGRAM_ID, &channel.at.channel, &delegate);
     for (name, budget, slower) in [
         ("open_channel", ComputeBudget::open(&at), SLOW_TRANSFER + SLOW_CREATE),
+        ("chain_channel", ComputeBudget::chain(&at), SLOW_TRANSFER + SLOW_CREATE),
+        ("settle by delegate", ComputeBudget::settle_by_delegate(), SLOW_TRANSFER),
+        ("set_delegate", set_delegate, 0),
+        ("revoke_delegate", ComputeBudget::revoke_delegate(), 0),
+        ("close_delegation", ComputeBudget::close_delegation(), 0),
         ("top_up", ComputeBudget::top_up(), SLOW_TRANSFER),
         ("settle", ComputeBudget::settle(), SLOW_TRANSFER),
         ("request_close", ComputeBudget::request_close(), 0),

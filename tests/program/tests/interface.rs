@@ -4,7 +4,7 @@
 
 use amp_embedded::program_path;
 use amp_program_tests::{DEPOSIT, TERMS, World};
-use amp_protocol::account::ChannelAccount;
+use amp_protocol::account::{ChannelAccount, DelegationAccount};
 use amp_protocol::instruction;
 use amp_protocol::money::Amount;
 use amp_protocol::rejection::Rejection;
@@ -44,6 +44,20 @@ fn discriminators_and_arguments_are_anchors() {
     assert_eq!(instruction::CLOSE_CHANNEL, amp::instruction::CloseChannel::DISCRIMINATOR);
     assert_eq!(instruction::settle(Amount::new(7)).to_vec(), amp::instruction::Settle { owed: 7 }.data());
     assert_eq!(instruction::top_up(Amount::new(7)).to_vec(), amp::instruction::TopUp { amount: 7 }.data());
+    assert_eq!(instruction::REVOKE_DELEGATE, amp::instruction::RevokeDelegate::DISCRIMINATOR);
+    assert_eq!(instruction::CLOSE_DELEGATION, amp::instruction::CloseDelegation::DISCRIMINATOR);
+    let ours = instruction::set_delegate(Amount::new(7), -8);
+    assert_eq!(ours.to_vec(), amp::instruction::SetDelegate { limit: 7, expires_at: -8 }.data());
+    let ours = instruction::ChainChannel { owed: Amount::new(1), nonce: 2, terms: TERMS };
+    let anchors = amp::instruction::ChainChannel {
+        owed: 1,
+        nonce: 2,
+        unit_price: TERMS.unit_price,
+        rate_limit: TERMS.rate_limit,
+        settle_interval: TERMS.settle_interval,
+        close_grace: TERMS.close_grace,
+    };
+    assert_eq!(ours.to_bytes().to_vec(), anchors.data());
     let ours = instruction::OpenChannel { nonce: 1, deposit: Amount::new(2), terms: TERMS };
     let anchors = amp::instruction::OpenChannel {
         nonce: 1,
@@ -56,6 +70,7 @@ fn discriminators_and_arguments_are_anchors() {
     };
     assert_eq!(ours.to_bytes().to_vec(), anchors.data());
     assert_eq!(ChannelAccount::DISCRIMINATOR, amp::state::Channel::DISCRIMINATOR);
+    assert_eq!(DelegationAccount::DISCRIMINATOR, amp::state::Delegation::DISCRIMINATOR);
 }
 
 #[test]
@@ -63,12 +78,20 @@ fn accounts_stand_in_the_programs_order_with_its_flags() {
     let world = World::default();
     let channel = world.open();
     let (keys, funder) = (channel.keys(), world.funder.pubkey());
-    let cases: [(&str, Instruction); 5] = [
+    let delegated = channel.delegate();
+    let cases: [(&str, Instruction); 9] = [
         ("open_channel", world.open_instruction(1, DEPOSIT, TERMS)),
         ("top_up", instructions::top_up(&keys, &funder, &world.funder_token, Amount::new(1))),
-        ("settle", channel.settle_instruction(1)),
+        ("settle", channel.settle_instruction_with(Some(&delegated.address), 1)),
         ("request_close", instructions::request_close(&PROGRAM_ID, &keys.channel, &funder)),
         ("close_channel", channel.close_instruction(&funder, Some(world.recipient_token))),
+        ("set_delegate", delegated.set_instruction(1, 0)),
+        ("revoke_delegate", delegated.revoke_instruction(&funder)),
+        ("close_delegation", delegated.close_instruction()),
+        (
+            "chain_channel",
+            channel.chain_instruction(&world.supplier.pubkey(), Some(delegated.address), 1, 0, TERMS),
+        ),
     ];
     let idl = idl();
     assert_eq!(idl["instructions"].as_array().unwrap().len(), cases.len());
@@ -103,7 +126,17 @@ fn every_rejection_has_its_number_and_message_in_the_idl() {
 #[test]
 fn events_of_every_state_change_are_in_the_idl() {
     let idl = idl();
-    for event in ["ChannelOpened", "ToppedUp", "Settled", "CloseRequested", "ChannelClosed"] {
+    for event in [
+        "ChannelOpened",
+        "ToppedUp",
+        "Settled",
+        "CloseRequested",
+        "ChannelClosed",
+        "DelegateSet",
+        "DelegateRevoked",
+        "DelegationClosed",
+        "ChannelChained",
+    ] {
         find(&idl["events"], event);
     }
 }

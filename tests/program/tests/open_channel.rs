@@ -37,6 +37,7 @@ fn opening_moves_the_deposit_and_records_what_was_agreed() {
             parent: zero,
             nonce: 0,
             opened_slot: before.slot,
+            delegated_slot: 0,
             opened_at: time,
             closing_at: 0,
             terms: Terms { settle_interval: INTERVAL, close_grace: GRACE, ..TERMS },
@@ -96,6 +97,22 @@ fn a_deposit_needs_the_funders_signature_and_the_funders_tokens() {
     let mut instruction = world.open_instruction(0, DEPOSIT, TERMS);
     instruction.accounts[0].is_signer = false;
     assert_foreign(world.chain.execute(&[instruction], &[&world.rent_payer]), foreign::NOT_SIGNER);
+}
+
+#[test]
+fn a_channel_or_vault_stands_at_its_derived_address_or_nowhere() {
+    let world = World::default();
+    let at =
+        |nonce| ChannelAddress::derive(&PROGRAM_ID, &world.funder.pubkey(), &world.recipient.pubkey(), nonce);
+    let (own, elsewhere) = (at(0), at(1));
+    // the vault that goes with the other channel, too: else its address would be what is refused
+    for (channel, vault) in [(elsewhere.channel, elsewhere.vault), (own.channel, elsewhere.vault)] {
+        let mut instruction = world.open_instruction(0, DEPOSIT, TERMS);
+        instruction.accounts[5].pubkey = channel;
+        instruction.accounts[6].pubkey = vault;
+        let outcome = world.chain.execute(&[instruction], &[&world.rent_payer, &world.funder]);
+        assert_refused(outcome, Rejection::WrongDerivedAddress);
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! is not over what it reads.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::arithmetic_side_effects)]
 
-use amp_program_tests::{TERMS, World, assert_foreign, assert_refused, foreign, settleable};
+use amp_program_tests::{TERMS, World, assert_foreign, assert_refused, foreign, settleable, signed};
 use amp_protocol::rejection::Rejection;
 use solana_signer::Signer;
 
@@ -45,6 +45,37 @@ fn two_signatures_in_one_precompile_instruction_are_refused() {
     data.extend(&two.data[16..]);
     two.data = data;
     assert_refused(channel.settle_after(&[two], 1_000), Rejection::PrecompileSignatureCount);
+}
+
+/// The precompile has nothing to verify in it, and so nothing to refuse.
+#[test]
+fn a_precompile_instruction_without_a_signature_is_refused() {
+    let world = World::default();
+    let channel = settleable(&world);
+    let mut none = channel.proof(10);
+    none.data = vec![0, 0];
+    assert_refused(channel.settle_after(&[none], 1_000), Rejection::PrecompileLength);
+}
+
+#[test]
+fn a_padding_byte_that_is_not_zero_is_refused() {
+    let world = World::default();
+    let channel = settleable(&world);
+    let mut padded = channel.proof(10);
+    padded.data[1] = 1;
+    assert_refused(channel.settle_after(&[padded], 1_000), Rejection::PrecompileSignatureCount);
+}
+
+#[test]
+fn a_message_that_is_not_ours_is_refused() {
+    let world = World::default();
+    let channel = settleable(&world);
+    for at in 0..4 {
+        let mut message = channel.credential(10).to_bytes();
+        message[at] ^= 1;
+        let proof = signed(&world.signer, &message);
+        assert_refused(channel.settle_after(&[proof], 1_000), Rejection::MessageKind);
+    }
 }
 
 #[test]

@@ -61,3 +61,11 @@ fn a_clock_at_zero_can_not_mark_a_channel_as_closing() {
     world.chain.set_unix_timestamp(0);
     assert_refused(channel.request_close(), Rejection::ClockOutOfRange);
 }
+
+#[test]
+fn a_grace_that_would_end_past_all_time_is_refused() {
+    let world = World::default();
+    let channel = world.open();
+    world.chain.set_unix_timestamp(i64::MAX);
+    assert_refused(channel.request_close(), Rejection::ClockOutOfRange);
+}

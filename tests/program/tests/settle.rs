@@ -103,6 +103,17 @@ fn an_unused_window_saves_nothing_for_the_next() {
     assert_refused(channel.settle(9_999, TERMS.rate_limit + 1), Rejection::RateExceeded);
 }
 
+/// No cluster's clock does; a closing channel waits for no interval that would refuse it first.
+#[test]
+fn a_clock_that_goes_back_pays_no_window_twice() {
+    let world = World::default();
+    let channel = settleable(&world);
+    channel.request_close().unwrap();
+    channel.settle(9_999, TERMS.rate_limit).unwrap();
+    world.chain.set_unix_timestamp(channel.account().opened_at);
+    assert_refused(channel.settle(9_999, TERMS.rate_limit + 1), Rejection::RateExceeded);
+}
+
 #[test]
 fn no_more_than_the_deposit_is_paid_however_much_was_signed_for() {
     let world = World::default();
@@ -209,6 +220,7 @@ fn only_the_recipient_settles() {
             &channel.keys(),
             &person.pubkey(),
             &world.recipient_token,
+            None,
             Amount::new(1_000),
         );
         let outcome = world.chain.execute(&[channel.proof(10), settle], &[person]);
@@ -233,8 +245,13 @@ fn a_payout_to_an_account_that_is_not_the_recipients_is_refused() {
         (world.mint.address, Rejection::NotATokenAccount),
         (world.recipient.pubkey(), Rejection::NotATokenAccount),
     ] {
-        let settle =
-            instructions::settle(&channel.keys(), &world.recipient.pubkey(), &account, Amount::new(1_000));
+        let settle = instructions::settle(
+            &channel.keys(),
+            &world.recipient.pubkey(),
+            &account,
+            None,
+            Amount::new(1_000),
+        );
         assert_refused(world.chain.execute(&[channel.proof(10), settle], &[&world.recipient]), rejection);
     }
 }
@@ -245,8 +262,13 @@ fn a_settlement_out_of_another_channels_vault_is_refused() {
     let (channel, other) = (settleable(&world), world.open_with(1, DEPOSIT, TERMS));
     let mut keys = channel.keys();
     keys.vault = other.at.vault;
-    let settle =
-        instructions::settle(&keys, &world.recipient.pubkey(), &world.recipient_token, Amount::new(1_000));
+    let settle = instructions::settle(
+        &keys,
+        &world.recipient.pubkey(),
+        &world.recipient_token,
+        None,
+        Amount::new(1_000),
+    );
     let outcome = world.chain.execute(&[channel.proof(10), settle], &[&world.recipient]);
     assert_refused(outcome, Rejection::WrongVault);
 }

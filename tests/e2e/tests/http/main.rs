@@ -1,11 +1,15 @@
 //! Everything over real HTTP: one file per subject, see `amp_e2e_tests::Market`.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::arithmetic_side_effects, missing_docs)]
 
+mod chaining;
 mod closing;
 mod codes;
 mod codes_closed;
+mod delegates;
+mod delegating;
 mod hostile;
 mod life;
+mod limits;
 mod many;
 mod prices;
 mod restarts;

@@ -1,0 +1,87 @@
+//! A service that chains: bounded by what it is owed, and by the program. The whole story, with a supplier
+//! that serves, is examples/chain.
+
+use amp_e2e_tests::{DEPOSIT, GRACE, INTERVAL, Market, PRICE};
+use amp_protocol::money::{Amount, UnitPrice};
+use amp_protocol::rejection::Rejection;
+use amp_sdk::client::{ClientError, CloseOutcome, Reclaimed};
+use amp_sdk::server::{ChainingError, SubChannel};
+use amp_sdk::signer::{KeypairSigner, Signer};
+
+fn sub_channel(deposit: u64) -> SubChannel {
+    SubChannel {
+        sub_service: KeypairSigner::generate().public_key(),
+        deposit: Amount::new(deposit),
+        unit_price: UnitPrice::ONE,
+        rate_limit: Amount::new(deposit.max(1)),
+        settle_interval: INTERVAL,
+        close_grace: GRACE,
+    }
+}
+
+#[tokio::test]
+async fn a_service_chains_no_more_than_it_is_owed_and_only_where_the_root_allows() {
+    let market = Market::open().await;
+    let agent = market.hire_with(|builder| builder.max_chain_depth(1)).await;
+    for _ in 0..4 {
+        agent.buy(&market.url("/quote")).await;
+    }
+    let upstream = agent.channel().await.channel;
+    let chain = |asked| market.service().chain(&upstream, asked);
+    let early = chain(sub_channel(PRICE)).await.unwrap_err();
+    assert!(matches!(early, ChainingError::Rule(Rejection::SettleEarly)), "{early}");
+    market.chain.advance_seconds(INTERVAL);
+    let too_much = chain(sub_channel(4 * PRICE + 1)).await.unwrap_err();
+    let ChainingError::NotOwed { owed, .. } = too_much else { panic!("{too_much}") };
+    assert_eq!(owed, Amount::new(4 * PRICE));
+    for (asked, rejection) in [
+        (sub_channel(0), Rejection::ZeroAmount),
+        (SubChannel { close_grace: GRACE + 1, ..sub_channel(1) }, Rejection::GraceAboveParent),
+        (SubChannel { settle_interval: 0, ..sub_channel(1) }, Rejection::SettleIntervalOutOfRange),
+        (SubChannel { sub_service: agent.funder.public_key(), ..sub_channel(1) }, Rejection::SelfPayment),
+    ] {
+        let refused = chain(asked).await.unwrap_err();
+        assert!(matches!(refused, ChainingError::Rule(found) if found == rejection), "{refused}");
+    }
+    let chained = chain(sub_channel(3 * PRICE)).await.unwrap();
+    assert_eq!(chained.deposit, Amount::new(3 * PRICE));
+
+    // the rest is still owed and collected; nothing is collected twice
+    market.chain.advance_seconds(INTERVAL);
+    assert_eq!(market.service().settle(upstream).await.unwrap().paid, Amount::new(PRICE));
+    agent.buy(&market.url("/quote")).await;
+
+    let Reclaimed::Requested { .. } = agent.client.reclaim(&chained.channel).await.unwrap() else { panic!() };
+    market.chain.advance_seconds(GRACE - 1);
+    let Reclaimed::Requested { .. } = agent.client.reclaim(&chained.channel).await.unwrap() else { panic!() };
+    market.chain.advance_seconds(1);
+    let Reclaimed::Closed { refund, .. } = agent.client.reclaim(&chained.channel).await.unwrap() else {
+        panic!()
+    };
+    assert_eq!(refund, Amount::new(3 * PRICE));
+    assert!(matches!(agent.client.reclaim(&chained.channel).await.unwrap(), Reclaimed::AlreadyClosed));
+    let CloseOutcome::Closed { refund, .. } = agent.client.close(market.origin()).await.unwrap() else {
+        panic!()
+    };
+    assert_eq!(refund, Amount::new(DEPOSIT - 5 * PRICE));
+    // what was chained and not used is the agent's again, not the service's
+    market.end_having_earned(2 * PRICE);
+}
+
+#[tokio::test]
+async fn a_channel_whose_root_allows_no_chain_is_not_chained_and_ones_own_channel_is_not_reclaimed() {
+    let market = Market::open().await;
+    let agent = market.hire().await;
+    agent.buy(&market.url("/quote")).await;
+    market.chain.advance_seconds(INTERVAL);
+    let upstream = agent.channel().await.channel;
+    let refused = market.service().chain(&upstream, sub_channel(PRICE)).await.unwrap_err();
+    assert!(matches!(refused, ChainingError::Rule(Rejection::ChainTooDeep)), "{refused}");
+    let unknown = KeypairSigner::generate().public_key();
+    let refused = market.service().chain(&unknown, sub_channel(PRICE)).await.unwrap_err();
+    assert!(matches!(refused, ChainingError::NoChannel(_)), "{refused}");
+    let refused = agent.client.reclaim(&upstream).await.unwrap_err();
+    assert!(matches!(refused, ClientError::NotChained { .. }), "{refused}");
+    market.service().settle(upstream).await.unwrap();
+    market.end();
+}
