@@ -1,7 +1,7 @@
 # The recipes are in the scripts that they call.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bless program toolchain-check validator-check clean-program
+.PHONY: help demo demo-chain test soak fuzz guards mutants check bless program toolchain-check validator-check clean-program
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -9,11 +9,26 @@ help: ## this list
 demo: program ## the whole life of a channel on an embedded chain (ARGS="--calls 1000 --json")
 	@toolchain/run.sh amp-demo $(ARGS)
 
+demo-chain: program ## three parties: an agent pays a service that pays its GPU supplier out of the same deposit
+	@toolchain/run.sh amp-example-chain $(ARGS)
+
 test: program ## every test that takes seconds
 	@cargo test --locked --workspace
 
 check: ## what a landing must pass
 	@.ci/run
+
+soak: program ## random sequences on the program and on a model of it (MINUTES=10, SEED=...)
+	@toolchain/run.sh amp-soak --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+fuzz: program ## fuzz every parser of hostile bytes, and the instructions (SECONDS=300, TARGETS="a b", JOBS=1)
+	@fuzz/run.sh $(or $(SECONDS),300)
+
+guards: program ## take out each guard of the program and see its test fail: hours (ARGS="--only NAME")
+	@toolchain/run.sh amp-guards prove $(ARGS)
+
+mutants: program ## every change that cargo-mutants knows must be noticed: many hours (ARGS="--only NAME")
+	@toolchain/run.sh amp-guards mutants $(ARGS)
 
 bless: program ## measure compute units anew and write docs/compute-units.md
 	@AMP_BLESS=1 cargo test --locked --package amp-program-tests --test compute_units

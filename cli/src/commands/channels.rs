@@ -125,6 +125,8 @@ fn state(state: ChannelState) -> &'static str {
         ChannelState::Disputed => "disputed",
         ChannelState::Closing => "closing",
         ChannelState::Closed => "closed",
+        ChannelState::Ended => "ended",
+        ChannelState::Replaced => "replaced",
     }
 }
 
