@@ -68,6 +68,10 @@ fn settled(before: &Model, place: Place, delegation: Option<Place>, after: &Mode
     let (Some(was), Some(is)) = (before.channels.get(&id), after.channels.get(&id)) else {
         return Vec::new();
     };
+    // the same transaction may close the channel and open it again
+    if is.opened != was.opened {
+        return Vec::new();
+    }
     let now = after.clock.time;
     let delegation = delegation.and_then(|place| match place {
         Place::Delegation(id, delegate) => before.delegations.get(&(id, delegate)),
