@@ -20,6 +20,7 @@ use solana_keypair::Keypair;
 use solana_message::{Message, VersionedMessage};
 use solana_signer::Signer;
 use solana_transaction::versioned::VersionedTransaction;
+use solana_transaction_error::TransactionError;
 
 pub use clock::ClockMode;
 pub use faucet::TestMint;
@@ -123,6 +124,25 @@ impl EmbeddedChain {
         self.lock().run(instructions, signers)
     }
 
+    /// A blockhash that no other transaction has.
+    pub fn next_blockhash(&self) -> Hash {
+        self.lock().next_blockhash()
+    }
+
+    /// Executes a transaction that is signed already, and says what the runtime says.
+    ///
+    /// # Errors
+    /// The runtime's own error, and the logs.
+    pub fn submit(
+        &self,
+        transaction: &VersionedTransaction,
+    ) -> Result<Executed, (TransactionError, Vec<String>)> {
+        let state = &mut *self.lock();
+        let executed = state.submit(transaction)?;
+        state.executed.push(executed.clone());
+        Ok(executed)
+    }
+
     /// Every transaction that succeeded through [`Chain::send`] or [`EmbeddedChain::execute`].
     pub fn executed(&self) -> Vec<Executed> {
         self.lock().executed.clone()
@@ -167,7 +187,8 @@ impl EmbeddedChain {
 }
 
 impl EmbeddedChain {
-    fn program_accounts(
+    /// The accounts of a program whose data are `wanted`.
+    pub fn program_accounts(
         &self,
         program_id: &Address,
         wanted: impl Fn(&[u8]) -> bool,
@@ -208,9 +229,16 @@ impl State {
         if size > MAX_TRANSACTION_BYTES {
             return Err(ChainError::TooLarge { size });
         }
+        self.submit(transaction).map_err(|(error, logs)| ChainError::from_transaction(error, logs))
+    }
+
+    fn submit(
+        &mut self,
+        transaction: &VersionedTransaction,
+    ) -> Result<Executed, (TransactionError, Vec<String>)> {
         let slot = self.clock.now(&mut self.svm).slot;
         let done = self.svm.send_transaction(transaction.clone());
-        let meta = done.map_err(|failed| ChainError::from_transaction(failed.err, failed.meta.logs))?;
+        let meta = done.map_err(|failed| (failed.err, failed.meta.logs))?;
         Ok(Executed {
             confirmation: Confirmation {
                 signature: meta.signature,

@@ -1,0 +1,25 @@
+//! Whether a service that is killed at any instant can claim all that it served, charges nothing twice, and
+//! takes no seq twice.
+//!
+//! The service is a process of its own over its SQLite store, with the SDK's RPC client to a node that outlives
+//! it. Clients pay it over HTTP on many channels, and write down what they saw. It is killed with SIGKILL
+//! at random instants, also while it starts, and begins again over the same file. In the end all is settled,
+//! and the chain is held against the clients' books.
+//!
+//! What SIGKILL can't show is what the disk had not written yet: that is the store's own contract, and tested
+//! in the SDK on a disk that forgets.
+#![allow(clippy::arithmetic_side_effects)]
+
+mod book;
+mod forgetful;
+mod market;
+mod payer;
+pub mod service;
+mod trial;
+mod victim;
+
+pub use book::{Book, Violation};
+pub use trial::{Report, Trial};
+
+/// Base units of a call.
+pub const PRICE: u64 = 10;

@@ -1,0 +1,71 @@
+//! The process that is killed.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use amp_protocol::money::Amount;
+use amp_sdk::chain::{Chain, RpcChain};
+use amp_sdk::server::{AmpLayer, AmpService, ServiceConfig, SqliteStore};
+use amp_sdk::signer::KeypairSigner;
+use anyhow::{Context, Result};
+use axum::Router;
+use axum::routing::get;
+use clap::Args;
+use solana_address::Address;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpListener;
+
+use crate::PRICE;
+use crate::forgetful::ForgetfulStore;
+
+/// What it prints, followed by its address, when it serves.
+pub(crate) const READY: &str = "serving on ";
+
+/// What it is started with.
+#[derive(Args, Clone, Debug)]
+pub struct Serve {
+    /// The node's URL.
+    #[arg(long)]
+    pub node: String,
+    /// The store's file.
+    #[arg(long)]
+    pub store: PathBuf,
+    /// The recipient's keypair file.
+    #[arg(long)]
+    pub recipient: PathBuf,
+    /// The accepted mint.
+    #[arg(long)]
+    pub mint: Address,
+    /// Answer before the store has written: to see that this is found out.
+    #[arg(long)]
+    pub forgetful: bool,
+}
+
+/// Settles all the time, so that settlements are cut off too.
+pub(crate) fn config(recipient: KeypairSigner, mint: Address) -> ServiceConfig {
+    ServiceConfig::new(Arc::new(recipient), mint, Amount::new(PRICE))
+        .settle_interval(1)
+        .min_settle_interval(1)
+        .watch_interval(Duration::from_millis(50))
+}
+
+impl Serve {
+    /// Serves until it is killed.
+    pub async fn run(self) -> Result<()> {
+        let config = config(KeypairSigner::from_file(&self.recipient)?, self.mint);
+        let chain: Arc<dyn Chain> = Arc::new(RpcChain::new(&self.node));
+        let store = SqliteStore::open(&self.store)?;
+        let service = if self.forgetful {
+            AmpService::start(config, chain, ForgetfulStore(Arc::new(store))).await?
+        } else {
+            AmpService::start(config, chain, store).await?
+        };
+        let app = Router::new().route("/work", get(|| async { "done" })).layer(AmpLayer::new(service));
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let mut out = tokio::io::stdout();
+        out.write_all(format!("{READY}{}\n", listener.local_addr()?).as_bytes()).await?;
+        out.flush().await?;
+        axum::serve(listener, app).await.context("it serves until it is killed")
+    }
+}

@@ -1,0 +1,202 @@
+//! Kills, and the reckoning.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use amp_sdk::chain::Chain;
+use amp_sdk::server::{AmpService, SqliteStore};
+use amp_sdk::signer::{KeypairSigner, Signer as _};
+use amp_test_node::Node;
+use anyhow::{Context, Result};
+use futures::future::join_all;
+use proptest::prelude::RngExt as _;
+use proptest::test_runner::{RngAlgorithm, TestRng};
+
+use crate::market::Market;
+use crate::payer::Payer;
+use crate::service::{self, Serve};
+use crate::victim::Victim;
+
+/// Requests under way at once, on each channel.
+const LANES: [usize; 6] = [1, 1, 1, 3, 8, 16];
+/// Milliseconds that a service may live.
+const LIFE: u64 = 250;
+/// One of so many is killed before it serves.
+const EARLY: u64 = 6;
+
+/// How it is done.
+#[derive(Clone, Debug)]
+pub struct Trial {
+    /// The program that has the service in it: `amp-crash`.
+    pub program: PathBuf,
+    /// How often the service is killed.
+    pub rounds: u64,
+    /// Decides the instants.
+    pub seed: u64,
+    /// Whether its store answers too early.
+    pub forgetful: bool,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// Kills.
+    pub kills: u64,
+    /// Of those, before it served.
+    pub early_kills: u64,
+    /// Calls that were answered with success.
+    pub served: u64,
+    /// Calls whose answer was lost and that had been accepted.
+    pub used: u64,
+    /// Used seqs that were sent again and refused.
+    pub replays_refused: u64,
+    /// Settlements on chain, those of the end included.
+    pub settlements: u64,
+    /// Base units that were claimed.
+    pub claimed: u64,
+    /// Broken promises, with the channel they were made to.
+    pub violations: Vec<String>,
+    /// How long it took.
+    pub time: Duration,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{} kills ({} while it started) in {} s",
+            self.kills,
+            self.early_kills,
+            self.time.as_secs()
+        )?;
+        writeln!(f, "{} calls served, {} accepted whose answer was lost", self.served, self.used)?;
+        writeln!(f, "{} replays refused", self.replays_refused)?;
+        writeln!(f, "{} settlements, {} base units claimed", self.settlements, self.claimed)?;
+        write!(f, "{} broken promises", self.violations.len())?;
+        self.violations.iter().take(20).try_for_each(|violation| write!(f, "\n  {violation}"))
+    }
+}
+
+impl Trial {
+    /// Runs it in a folder, which must be empty.
+    ///
+    /// # Errors
+    /// What keeps it from being run: a broken promise is no error, and stands in the report.
+    pub async fn run(&self, folder: &Path, progress: impl Fn(u64)) -> Result<Report> {
+        let begun = Instant::now();
+        let keypair = folder.join("recipient.json");
+        let recipient = new_keypair(&keypair)?;
+        let market = Market::open(recipient.public_key())?;
+        let node = Node::start(market.chain.clone()).await;
+        let mut payers = Vec::new();
+        for lanes in LANES {
+            payers.push(Payer::new(market.channel().await?, lanes));
+        }
+        let serve = Serve {
+            node: node.url(),
+            store: folder.join("service.db"),
+            recipient: keypair,
+            mint: market.mint.address,
+            forgetful: self.forgetful,
+        };
+        let mut random = TestRng::from_seed(RngAlgorithm::ChaCha, &seed_bytes(self.seed));
+        let mut report = Report::default();
+        for round in 0..self.rounds {
+            let mut victim = Victim::start(&self.program, &serve)?;
+            if random.random_range(0..EARLY) == 0 {
+                tokio::time::sleep(Duration::from_millis(random.random_range(0..60))).await;
+                report.early_kills += 1;
+            } else {
+                let life = Duration::from_micros(random.random_range(0..LIFE * 1_000));
+                let address = victim.ready().await?;
+                // connections of its own: those of the last service are gone
+                let http = reqwest::Client::new();
+                let nths = payers.iter().map(|_| random.random_range(0..40)).collect::<Vec<_>>();
+                let replays = payers.iter().zip(nths).map(|(payer, nth)| payer.replay(&http, address, nth));
+                let work = async {
+                    report.replays_refused += refused(join_all(replays).await);
+                    join_all(payers.iter().map(|payer| payer.pay(&http, address))).await;
+                };
+                let killed = async {
+                    tokio::time::sleep(life).await;
+                    victim.kill().await
+                };
+                let (_, killed) = tokio::join!(work, killed);
+                killed?;
+                report.kills += 1;
+                progress(round + 1);
+                continue;
+            }
+            victim.kill().await?;
+            report.kills += 1;
+            progress(round + 1);
+        }
+        self.reckon(&market, &serve, &payers, &mut report).await?;
+        report.time = begun.elapsed();
+        Ok(report)
+    }
+
+    /// Leaves nothing in doubt, settles everything, and holds the chain against the clients' books.
+    async fn reckon(
+        &self,
+        market: &Market,
+        serve: &Serve,
+        payers: &[Payer],
+        report: &mut Report,
+    ) -> Result<()> {
+        let mut last = Victim::start(&self.program, serve)?;
+        let (address, http) = (last.ready().await?, reqwest::Client::new());
+        for payer in payers {
+            payer.ask_again(&http, address).await;
+        }
+        let replays = payers.iter().map(|payer| payer.replay(&http, address, 0));
+        report.replays_refused += refused(join_all(replays).await);
+        last.kill().await?;
+
+        let config = service::config(KeypairSigner::from_file(&serve.recipient)?, serve.mint);
+        let chain: Arc<dyn Chain> = Arc::new(market.chain.clone());
+        let service = AmpService::start(config, chain, SqliteStore::open(&serve.store)?).await?;
+        market.chain.advance_seconds(2);
+        for (channel, outcome) in service.settle_all().await {
+            outcome.map_err(|denial| anyhow::anyhow!("{channel} was not settled: {denial}"))?;
+        }
+        service.shutdown().await;
+
+        for payer in payers {
+            let address = &payer.channel.address;
+            let claimed = market.claimed(address).await?;
+            payer.hold_against(claimed);
+            let (served, used) = payer.book().counts();
+            report.claimed += claimed;
+            report.served += served;
+            report.used += used;
+            report.violations.extend(payer.violations().iter().map(|found| format!("{address}: {found}")));
+        }
+        if report.claimed != market.earned() {
+            report.violations.push(format!("the service holds {} base units", market.earned()));
+        }
+        let settled = |done: &amp_embedded::Executed| done.instruction_names().contains(&"Settle");
+        let settlements = market.chain.executed().iter().filter(|done| settled(done)).count();
+        report.settlements = u64::try_from(settlements)?;
+        Ok(())
+    }
+}
+
+fn refused(replays: Vec<bool>) -> u64 {
+    replays.into_iter().map(u64::from).sum()
+}
+
+fn new_keypair(path: &Path) -> Result<KeypairSigner> {
+    let keypair = solana_keypair::Keypair::new();
+    solana_keypair::write_keypair_file(&keypair, path)
+        .map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
+    KeypairSigner::from_file(path).context("it was just written")
+}
+
+fn seed_bytes(seed: u64) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    bytes
+}

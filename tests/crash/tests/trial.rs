@@ -1,0 +1,26 @@
+//! A few rounds of the trial, and that it can fail.
+#![allow(clippy::unwrap_used)]
+
+use std::path::PathBuf;
+
+use amp_crash::{Report, Trial};
+
+async fn run(rounds: u64, forgetful: bool) -> Report {
+    let program = PathBuf::from(env!("CARGO_BIN_EXE_amp-crash"));
+    let folder = tempfile::tempdir().unwrap();
+    Trial { program, rounds, seed: 1, forgetful }.run(folder.path(), |_| ()).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_service_that_is_killed_keeps_its_promises() {
+    let report = run(6, false).await;
+    assert!(report.violations.is_empty(), "{report}");
+    assert!(report.served > 0 && report.replays_refused > 0 && report.claimed > 0, "{report}");
+}
+
+#[tokio::test]
+async fn a_store_that_answers_before_it_has_written_is_found_out() {
+    let report = run(6, true).await;
+    let broken = |what: &str| report.violations.iter().any(|violation| violation.contains(what));
+    assert!(broken("served twice") || broken("spent is"), "{report}");
+}

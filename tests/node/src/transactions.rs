@@ -1,0 +1,60 @@
+//! What is done on chain.
+
+use amp_sdk::chain::MAX_TRANSACTION_BYTES;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use serde_json::{Value, json};
+use solana_rpc_client_api::response::UiTransactionError;
+use solana_signature::Signature;
+use solana_transaction::versioned::VersionedTransaction;
+
+use crate::{Refusal, Shared};
+
+/// What nodes answer where a transaction fails before it is broadcast.
+const PREFLIGHT_FAILURE: i64 = -32002;
+
+impl Shared {
+    pub(crate) fn latest_blockhash(&self) -> Value {
+        let hash = self.chain.next_blockhash().to_string();
+        let height = self.chain.clock_now().slot.saturating_add(150);
+        self.at_now(json!({"blockhash": hash, "lastValidBlockHeight": height}))
+    }
+
+    /// Executes at once: where it fails nothing has happened, so that is told as a preflight's failure.
+    pub(crate) fn send_transaction(&self, params: &Value) -> Result<Value, Refusal> {
+        let encoded = params[0].as_str().unwrap_or_default();
+        let bytes = match params[1]["encoding"].as_str() {
+            Some("base64") => BASE64_STANDARD.decode(encoded).ok(),
+            _ => bs58::decode(encoded).into_vec().ok(),
+        };
+        if bytes.as_ref().is_some_and(|bytes| bytes.len() > MAX_TRANSACTION_BYTES) {
+            return Err(Refusal::invalid("the transaction is larger than a packet"));
+        }
+        let transaction = bytes.and_then(|bytes| wincode::deserialize::<VersionedTransaction>(&bytes).ok());
+        let transaction = transaction.ok_or_else(|| Refusal::invalid("no transaction"))?;
+        match self.chain.submit(&transaction) {
+            Ok(executed) => Ok(json!(executed.confirmation.signature.to_string())),
+            Err((error, logs)) => Err(Refusal {
+                code: PREFLIGHT_FAILURE,
+                message: format!("Transaction simulation failed: {error}"),
+                data: Some(json!({"err": UiTransactionError::from(error), "logs": logs})),
+            }),
+        }
+    }
+
+    pub(crate) fn signature_statuses(&self, params: &Value) -> Value {
+        let none = Vec::new();
+        let asked = params[0].as_array().unwrap_or(&none);
+        let executed = self.chain.executed();
+        let status = |signature: &Value| {
+            let asked = signature.as_str().and_then(|text| text.parse::<Signature>().ok());
+            let confirmations = executed.iter().map(|done| done.confirmation);
+            let landed = confirmations.rev().find(|confirmation| Some(confirmation.signature) == asked);
+            landed.map_or(Value::Null, |confirmation| {
+                json!({"slot": confirmation.slot, "confirmations": null, "err": null, "status": {"Ok": null},
+                    "confirmationStatus": "confirmed"})
+            })
+        };
+        self.at_now(asked.iter().map(status).collect())
+    }
+}
