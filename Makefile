@@ -21,7 +21,7 @@ check: ## what a landing must pass
 soak: program ## random sequences on the program and on a model of it (MINUTES=10, SEED=...)
 	@toolchain/run.sh amp-soak --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
-fuzz: program ## fuzz every parser of hostile bytes, and the instructions (SECONDS=300, TARGETS="a b", JOBS=1)
+fuzz: program ## fuzz every parser of hostile bytes, and the instructions (SECONDS=300, TARGETS="a b", JOBS=cores)
 	@fuzz/run.sh $(or $(SECONDS),300)
 
 guards: program ## take out each guard of the program and see its test fail: hours (ARGS="--only NAME")
@@ -30,8 +30,9 @@ guards: program ## take out each guard of the program and see its test fail: hou
 mutants: program ## every change that cargo-mutants knows must be noticed: many hours (ARGS="--only NAME")
 	@toolchain/run.sh amp-guards mutants $(ARGS)
 
-bless: program ## measure compute units anew and write docs/compute-units.md
-	@AMP_BLESS=1 cargo test --locked --package amp-program-tests --test compute_units
+bless: program ## write anew docs/compute-units.md, docs/transactions.md and the guards of docs/state-machine.md
+	@AMP_BLESS=1 cargo test --locked --workspace --test compute_units --test page
+	@AMP_BLESS=1 cargo test --locked --workspace --test http limits
 
 program: ## build the program: target/deploy/amp.so and target/idl/amp.json
 	@toolchain/build-program.sh

@@ -36,7 +36,8 @@ pub mod amp {
     /// The funder signs for the deposit, the rent payer for the accounts' rent.
     ///
     /// ### Errors
-    /// `ZeroAmount`, the terms' bounds, `SelfPayment`, `MintExtensionRefused`.
+    /// `ZeroAmount`, the terms' bounds, `SelfPayment`, `MintExtensionRefused`, `MintNotOfTokenProgram`,
+    /// `WrongDerivedAddress`.
     #[allow(clippy::too_many_arguments, reason = "an instruction's arguments; handed on as one struct")]
     pub fn open_channel(
         ctx: Context<OpenChannel>,
@@ -100,7 +101,8 @@ pub mod amp {
     /// ed25519 instruction just before; anyone once the grace of a close request has passed.
     ///
     /// ### Errors
-    /// `ClosedInOpeningSlot`, `GraceNotOver`, `StatementAboveDeposit`, the precompile's guards.
+    /// `ClosedInOpeningSlot`, `ClosedInDelegationSlot`, `GraceNotOver`, `StatementAboveDeposit`, `WrongFunder`,
+    /// `WrongRentPayer`, `WrongPayoutOwner`, `WrongRefundOwner`, `RefundNotAssociated`, the precompile's guards.
     pub fn close_channel(ctx: Context<CloseChannel>) -> Result<()> {
         instructions::close_channel::handle(ctx)
     }
@@ -113,7 +115,7 @@ pub mod amp {
     /// The funder; the rent payer signs for the rent of a new account.
     ///
     /// ### Errors
-    /// `Closing`, `DelegateIsAuthorizedSigner`, `WrongDerivedAddress`, `ZeroAmount`, `ExpiryInPast`,
+    /// `Closing`, `ChainedChannel`, `DelegateIsAuthorizedSigner`, `WrongDerivedAddress`, `ZeroAmount`, `ExpiryInPast`,
     /// `LimitLowered`, `DelegateRevoked`, `DelegationInCreationSlot`.
     pub fn set_delegate(ctx: Context<SetDelegate>, limit: u64, expires_at: i64) -> Result<()> {
         instructions::set_delegate::handle(ctx, limit, expires_at)
@@ -148,7 +150,7 @@ pub mod amp {
     /// The recipient; the rent payer signs for the rent of the new accounts.
     ///
     /// ### Errors
-    /// Those of `settle`, `Closing`, the terms' bounds, `SelfPayment`, `ChainTooDeep`,
+    /// Those of `settle`, `Closing`, the terms' and the mint's, `SelfPayment`, `ChainTooDeep`,
     /// `GraceAboveParent`, `WrongDerivedAddress`.
     pub fn chain_channel(
         ctx: Context<ChainChannel>,

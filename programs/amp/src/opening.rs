@@ -53,8 +53,8 @@ impl Opening<'_, '_> {
         let channel_seeds: [&[u8]; 4] = [CHANNEL_SEED, opener.as_ref(), new.recipient.as_ref(), &nonce];
         let vault_seeds = [VAULT_SEED, self.channel.key.as_ref()];
         let otherwise = Rejection::WrongDerivedAddress;
-        let bump = bump_of(self.channel.key, &channel_seeds, &crate::ID, otherwise)?;
-        let vault_bump = bump_of(self.vault.key, &vault_seeds, &crate::ID, otherwise)?;
+        let bump = bump_of(self.channel.key, channel_seeds, &crate::ID, otherwise)?;
+        let vault_bump = bump_of(self.vault.key, vault_seeds, &crate::ID, otherwise)?;
 
         let rent = Rent::get()?;
         let token_program = self.token_program.key;
@@ -118,7 +118,7 @@ pub fn create<'info>(
     seeds: &[&[u8]],
 ) -> Result<()> {
     let missing = rent.minimum_balance(space).saturating_sub(account.lamports());
-    let paid = (missing > 0).then_some((rent_payer.key, missing));
+    let paid = (missing != 0).then_some((rent_payer.key, missing));
     let space = u64::try_from(space).map_err(|_| Rejection::InvariantBroken).or_refuse()?;
     let instruction = create_account_allow_prefund(account.key, paid, space, owner);
     Ok(invoke_signed_unchecked(&instruction, &[account.clone(), rent_payer.clone()], &[seeds])?)

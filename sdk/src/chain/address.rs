@@ -15,8 +15,8 @@ const ASSOCIATED_TOKEN_PROGRAM: Address =
 pub(super) const SYSTEM_PROGRAM: Address = Address::from_str_const("11111111111111111111111111111111");
 const CREATE_IDEMPOTENT: u8 = 1;
 
-/// A channel's derived addresses, with the bumps: each bump below 255 costs the opening 1,500
-/// compute units more.
+/// A channel's derived addresses, with the bumps: of each, the first below 255 costs the opening 3,000
+/// compute units more, and every further one 1,500.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChannelAddress {
     /// The channel account.

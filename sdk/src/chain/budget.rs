@@ -11,14 +11,21 @@ use solana_instruction::Instruction;
 
 use super::address::{ChannelAddress, find_associated_token_address, find_delegation_address};
 
-/// What one more attempt at a derived address costs on chain.
+/// What an attempt at a derived address costs on chain.
 const DERIVATION: u32 = 1_500;
+/// What an attempt costs where the hash is enough.
+const HASH: u32 = 250;
 /// Creating a token account that is missing (the worst case, Token-2022).
 const CREATE_TOKEN_ACCOUNT: u32 = 35_000;
 /// What the budget instructions themselves use.
 const OVERHEAD: u32 = 450;
 /// What a token program slower than p-token may use on top, per call.
 const SLOWER_TOKEN: u32 = 4_000;
+
+/// A first attempt at 255 is part of every figure; where that fails, the program derives from the start.
+const fn derivation(bump: u8) -> u32 {
+    if bump == u8::MAX { 0 } else { DERIVATION * (1 + u8::MAX as u32 - bump as u32) }
+}
 
 /// Micro-lamports per compute unit, on top of the base fee.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,8 +38,7 @@ pub struct ComputeBudget(u32);
 impl ComputeBudget {
     /// `open_channel`: depends on the bumps, which the client knows beforehand.
     pub const fn open(at: &ChannelAddress) -> Self {
-        let misses = 2 * u8::MAX as u32 - at.bump as u32 - at.vault_bump as u32;
-        Self(OVERHEAD + 24_000 + SLOWER_TOKEN + DERIVATION * misses)
+        Self(OVERHEAD + 24_000 + SLOWER_TOKEN + derivation(at.bump) + derivation(at.vault_bump))
     }
 
     /// `top_up`.
@@ -66,16 +72,16 @@ impl ComputeBudget {
     }
 
     /// `close_channel` by anyone but the funder, who must refund to the funder's associated token account:
-    /// the program derives it, and its bump is whatever it is.
+    /// the program goes through its bumps.
     pub fn close_by_other(funder: &Address, mint: &Address, token_program: &Address) -> Self {
         let (_, bump) = find_associated_token_address(funder, mint, token_program);
-        Self(Self::close().0 + DERIVATION * (1 + u32::from(u8::MAX - bump)))
+        Self(Self::close().0 + HASH * (1 + u32::from(u8::MAX - bump)))
     }
 
     /// `set_delegate`: the program derives the address of a new delegation.
     pub fn set_delegate(program_id: &Address, channel: &Address, delegate: &Address) -> Self {
         let (_, bump) = find_delegation_address(program_id, channel, delegate);
-        Self(OVERHEAD + 12_000 + DERIVATION * u32::from(u8::MAX - bump))
+        Self(OVERHEAD + 12_000 + derivation(bump))
     }
 
     /// `revoke_delegate`.

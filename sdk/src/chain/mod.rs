@@ -10,6 +10,8 @@ mod read;
 mod rpc;
 mod transaction;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use solana_address::Address;
 use solana_hash::Hash;
@@ -31,6 +33,9 @@ pub use read::{MintInfo, channel, channels_funded_by, delegation, delegations, m
 #[cfg(feature = "rpc")]
 pub use rpc::RpcChain;
 pub use transaction::{MAX_TRANSACTION_BYTES, Plan};
+
+/// How long a transaction that was sent may still land: a blockhash lives for 150 slots, about a minute.
+pub(crate) const TRANSACTION_LIFE: Duration = Duration::from_secs(180);
 
 /// An account as it was at some slot.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -299,7 +299,7 @@ impl Client {
 }
 
 pub(super) fn closable_from(account: &ChannelAccount) -> i64 {
-    account.closing_at.saturating_add(i64::from(account.terms.close_grace))
+    rules::closable_from(account.closing_at, account.terms.close_grace).unwrap_or(i64::MAX)
 }
 
 /// Whether the statement is the recipient's, for this channel in this incarnation.

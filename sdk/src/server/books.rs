@@ -9,12 +9,10 @@ use tokio::time::{Instant, timeout};
 use super::ledger::ChannelLedger;
 use super::store::{Incarnation, StoredChannel};
 use super::views::lock;
+use crate::chain::TRANSACTION_LIFE;
 
 /// How long the books of a channel that is gone still answer "closed" instead of "unknown".
 const MEMORY_OF_ENDED: Duration = Duration::from_secs(3_600);
-
-/// How long a transaction that was sent may still land: a blockhash lives for 150 slots, about a minute.
-const TRANSACTION_LIFE: Duration = Duration::from_secs(180);
 
 /// One incarnation's ledger, shared by the requests on it.
 pub(crate) struct Book {

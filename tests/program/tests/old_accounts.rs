@@ -67,7 +67,7 @@ fn version_1_accounts_read_as_what_they_were() {
     let channel = ChannelAccount::decode(&old["channel"]).unwrap();
     let expected = ChannelAccount {
         bump: 255,
-        vault_bump: 254,
+        vault_bump: 255,
         chain_depth: 0,
         funder: key(&world.funder),
         recipient: key(&world.recipient),
@@ -90,12 +90,12 @@ fn version_1_accounts_read_as_what_they_were() {
         },
         signer: SignerBooks { claimed: Amount::new(3_000), last_settled_at: BEGIN + 2 * i64::from(INTERVAL) },
     };
-    assert_eq!(channel, ChannelAccount { bump: channel.bump, vault_bump: channel.vault_bump, ..expected });
+    assert_eq!(channel, expected);
     assert_eq!(channel.encode().to_vec(), old["channel"], "every byte is accounted for");
 
     let delegation = DelegationAccount::decode(&old["delegation"]).unwrap();
     let expected = DelegationAccount {
-        bump: delegation.bump,
+        bump: 254,
         channel: accounts["channel"].to_bytes(),
         delegate: key(&world.delegate),
         rent_payer: key(&world.rent_payer),
@@ -116,6 +116,7 @@ fn version_1_accounts_read_as_what_they_were() {
     assert_eq!(chained.authorized_signer, key(&world.recipient));
 }
 
+/// Until a field is added (docs/decisions/0010-how-accounts-grow.md): then this one goes, the others stay.
 #[test]
 fn the_program_still_writes_these_very_bytes() {
     let (world, old) = (World::default(), fixture());

@@ -1,4 +1,5 @@
 use amp_protocol::rejection::Rejection;
+use amp_protocol::rules::closable_from;
 use anchor_lang::prelude::*;
 
 use crate::error::{AmpError, OrRefuse, refuse};
@@ -24,7 +25,7 @@ pub(crate) fn handle(ctx: Context<RequestClose>) -> Result<()> {
         return refuse(Rejection::ClockOutOfRange);
     }
     let closable_from =
-        now.checked_add(channel.close_grace.into()).ok_or(Rejection::ClockOutOfRange).or_refuse()?;
+        closable_from(now, channel.close_grace).ok_or(Rejection::ClockOutOfRange).or_refuse()?;
     channel.closing_at = now;
     channel.invariant().or_refuse()?;
 

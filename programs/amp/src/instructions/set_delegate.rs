@@ -81,7 +81,7 @@ fn create(
     let delegate = accounts.delegate.key;
     let seeds = [DELEGATION_SEED, address.as_ref(), delegate.as_ref()];
     let account = &accounts.delegation;
-    let bump = bump_of(account.key, &seeds, &crate::ID, Rejection::WrongDerivedAddress)?;
+    let bump = bump_of(account.key, seeds, &crate::ID, Rejection::WrongDerivedAddress)?;
     let terms = rules::Delegation::begin(limit, expires_at, clock.unix_timestamp).or_refuse()?;
     let mut delegation = Delegation {
         version: DelegationAccount::VERSION,

@@ -156,7 +156,7 @@ impl Channel {
     }
 
     /// What holds of every channel, always: `signer_claimed <= claimed <= deposited` and
-    /// `window_claimed <= rate_limit`. Every instruction that writes a channel ends with it.
+    /// `window_claimed <= rate_limit`. Every instruction that books something in a channel ends with it.
     pub fn invariant(&self) -> core::result::Result<(), Rejection> {
         let holds = self.signer_claimed <= self.claimed
             && self.claimed <= self.deposited

@@ -1,6 +1,6 @@
 //! The three instructions of a token program that move a channel's tokens, written to the byte: SPL
 //! Token and Token-2022 share them. `anchor_spl`'s builders cost several hundred compute units a call
-//! more (docs/compute-units.md).
+//! more (docs/decisions/0009-compute-units.md).
 
 use amp_protocol::account::mint_decimals;
 use amp_protocol::money::Amount;

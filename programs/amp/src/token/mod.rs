@@ -9,7 +9,7 @@ use amp_protocol::rejection::Rejection;
 use anchor_lang::prelude::*;
 
 use crate::constants::ASSOCIATED_TOKEN_PROGRAM;
-use crate::derivation::bump_of;
+use crate::derivation::check_derived;
 use crate::error::{OrRefuse, refuse};
 use crate::state::Channel;
 
@@ -52,8 +52,7 @@ pub fn check_associated(
     token_program: &Pubkey,
 ) -> Result<()> {
     let seeds = [owner.as_ref(), token_program.as_ref(), mint.as_ref()];
-    bump_of(account, &seeds, &ASSOCIATED_TOKEN_PROGRAM, Rejection::RefundNotAssociated)?;
-    Ok(())
+    check_derived(account, seeds, &ASSOCIATED_TOKEN_PROGRAM, Rejection::RefundNotAssociated)
 }
 
 /// The vault holds what is deposited and not claimed, or more (donations). Run after each movement.

@@ -21,6 +21,12 @@ pub struct Close {
     pub claimed: Amount,
 }
 
+/// From when on anyone may close a channel whose funder asked for it at `closing_at`; `None`: at no time
+/// that there is.
+pub fn closable_from(closing_at: i64, close_grace: u32) -> Option<i64> {
+    closing_at.checked_add(i64::from(close_grace))
+}
+
 /// Decides a close. `closing_at` is 0 where the funder has not asked for one.
 pub fn close(
     closer: Closer,
@@ -43,8 +49,8 @@ pub fn close(
                 .map_or(nothing_more, |payout| Close { payout, claimed: owed_total }))
         }
         Closer::AfterGrace => {
-            let opens = closing_at.saturating_add(i64::from(close_grace));
-            if closing_at == 0 || now < opens { Err(Rejection::GraceNotOver) } else { Ok(nothing_more) }
+            let over = closable_from(closing_at, close_grace).is_some_and(|from| from <= now);
+            if closing_at == 0 || !over { Err(Rejection::GraceNotOver) } else { Ok(nothing_more) }
         }
     }
 }

@@ -9,7 +9,7 @@ mod settlement;
 mod terms;
 
 pub use chain::chained_depth;
-pub use close::{Close, Closer, close};
+pub use close::{Close, Closer, closable_from, close};
 pub use delegation::Delegation;
 pub use rate::RateWindow;
 pub use settlement::{Books, Settlement, SignerBooks, settle, settleable_from};

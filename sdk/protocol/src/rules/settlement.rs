@@ -28,7 +28,7 @@ impl Books {
 pub struct SignerBooks {
     /// Paid out on this signer's credentials.
     pub claimed: Amount,
-    /// Unix seconds of the last settlement, or of the opening.
+    /// Unix seconds of the last settlement; before the first, of the opening or the delegating.
     pub last_settled_at: i64,
 }
 
@@ -59,8 +59,8 @@ pub(super) enum Waiting {
 
 /// Books a claim of `owed` (cumulative, of the authorized signer) under the credential with `seq`.
 ///
-/// Holds `signer_claimed < owed <= seq * unit_price`, the interval, the rate, and
-/// `claimed <= deposited`, in this order.
+/// Holds `signer_claimed < owed <= seq * unit_price`, the interval, `claimed <= deposited`, and the rate,
+/// in this order.
 pub fn settle(
     terms: &Terms,
     books: &Books,

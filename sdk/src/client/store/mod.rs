@@ -32,9 +32,8 @@ pub(super) use opening::Intent;
 pub use schema::{ChannelRecord, ChannelState, HeldDelegation};
 use schema::{first, load, save};
 
-/// Seconds after which a transaction that was not seen can't land any more: a blockhash lives for 150
-/// slots, about a minute.
-pub(super) const TRANSACTION_LIFE: i64 = 180;
+/// Seconds after which a transaction that was not seen can't land any more.
+pub(super) const TRANSACTION_LIFE: i64 = crate::chain::TRANSACTION_LIFE.as_secs().cast_signed();
 
 /// Whose channels: a store may hold those of several keys and programs.
 #[derive(Clone, Copy, Debug)]
