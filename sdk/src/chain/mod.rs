@@ -29,7 +29,9 @@ pub use address::{
     create_token_account, delegation_address,
 };
 pub use budget::{ComputeBudget, PriorityFee};
-pub use read::{MintInfo, channel, channels_funded_by, delegation, delegations, mint, token_amount};
+pub use read::{
+    MintInfo, channel, channels_funded_by, delegation, delegations, has_token_account, mint, token_amount,
+};
 #[cfg(feature = "rpc")]
 pub use rpc::RpcChain;
 pub use transaction::{MAX_TRANSACTION_BYTES, Plan};

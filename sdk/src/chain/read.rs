@@ -94,6 +94,13 @@ pub async fn mint(chain: &dyn Chain, address: &Address) -> Result<MintInfo, Chai
     Ok(MintInfo { token_program: account.owner, decimals })
 }
 
+/// Whether there is a token account at an address. Lamports alone make none: anybody can send some to an
+/// associated address before its account is created, and creating it works all the same.
+pub async fn has_token_account(chain: &dyn Chain, address: &Address) -> Result<bool, ChainError> {
+    let found = chain.account(address).await?;
+    Ok(found.is_some_and(|account| [TOKEN_PROGRAM, TOKEN_2022_PROGRAM].contains(&account.owner)))
+}
+
 /// Base units that a token account holds; zero where there is none.
 pub async fn token_amount(chain: &dyn Chain, address: &Address) -> Result<Amount, ChainError> {
     let Some(account) = chain.account(address).await? else { return Ok(Amount::ZERO) };

@@ -21,6 +21,7 @@ use super::store::{ChannelRecord, ChannelState};
 use crate::chain::instructions::{self, CloseParties};
 use crate::chain::{
     ChainError, ComputeBudget, Confirmation, Plan, associated_token_address, create_token_account,
+    has_token_account,
 };
 use crate::signed::verify_close_statement;
 
@@ -234,7 +235,7 @@ impl Client {
         let mut before = Vec::new();
         for owner in [Some(&funder), statement.map(|_| &record.recipient)].into_iter().flatten() {
             let token_account = token_account(owner);
-            if self.chain().account(&token_account).await?.is_none() {
+            if !has_token_account(self.chain(), &token_account).await? {
                 if *owner == record.recipient && !settings.options.policy.pay_recipient_rent {
                     return Err(PolicyError::RecipientRent { token_account }.into());
                 }

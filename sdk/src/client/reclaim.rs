@@ -84,7 +84,7 @@ impl Client {
         let refund_token = associated_token_address(&funder, &mint, &token_program);
         let payer = funding.rent_payer.public_key();
         let (mut all, mut budget) = (Vec::new(), ComputeBudget::close());
-        if self.chain().account(&refund_token).await?.is_none() {
+        if !chain::has_token_account(self.chain(), &refund_token).await? {
             all.push(create_token_account(&payer, &funder, &mint, &token_program));
             budget = budget.with_token_accounts(1);
         }
