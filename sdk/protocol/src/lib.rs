@@ -1,6 +1,6 @@
 //! What the AMP program, SDK and transports must agree on, written once.
 //!
-//! The program compiles this crate to bytecode; the SDK, the gateway and the command line link it
+//! The program compiles this crate to bytecode; the SDK and the command line link it
 //! natively. Nothing here does I/O, reads a clock or knows a transport: bytes and numbers in,
 //! bytes, numbers or a named refusal out. All amounts are integers in the mint's base units.
 //!
@@ -9,7 +9,7 @@
 //! | [`money`] | [`Amount`](money::Amount), [`Seq`](money::Seq), [`UnitPrice`](money::UnitPrice), the ceiling |
 //! | [`message`] | the three signed messages, to the byte |
 //! | [`ed25519_instruction`] | the precompile instruction that carries one of them on chain |
-//! | [`rules`] | opening terms, rate window, settlement, close: pure functions the program runs |
+//! | [`rules`] | opening terms, rate window, settlement, close, delegation, chaining: pure functions the program runs |
 //! | [`rejection`] | one numbered refusal per rule of the program |
 //! | [`account`], [`instruction`], [`seeds`] | account bytes, instruction bytes, PDA seeds |
 //! | [`code`] | the nine AMP error codes and their HTTP status |

@@ -11,7 +11,7 @@ pub mod header {
     pub const SEQ: &str = "amp-seq";
     /// Request: the credential's signature, base58.
     pub const SIG: &str = "amp-sig";
-    /// Success: deposited - spent, all signers.
+    /// Success: deposited - spent, all signers; for a delegate at most what its limit leaves.
     pub const BALANCE: &str = "amp-balance";
     /// Success: charged to this signer so far.
     pub const SPENT: &str = "amp-spent";

@@ -14,6 +14,7 @@ use solana_instruction::Instruction;
 
 use super::Client;
 use super::config::Funding;
+use super::delegate::Delegates;
 use super::error::{ClientError, ProofFailure};
 use super::policy::PolicyError;
 use super::service::Service;
@@ -133,13 +134,14 @@ impl Client {
                 }
             }
         };
-        let delegated = self.spendable_by_delegates(&record, &account).await?;
+        // the channel was read before its delegations: a settlement in between is then counted once
+        let delegates = self.known_delegates(&record).await?;
         // from here on nothing more is signed for, in any process
         self.inner.store.set_state(record.id, ChannelState::Closing, Amount::ZERO).await?;
         if account.books.closing && self.chain().clock().await?.unix_timestamp >= closable_from(&account) {
             return self.finish(&record, &account, None).await;
         }
-        match self.cooperate(service, &record, &account, delegated).await {
+        match self.cooperate(service, &record, &account, &delegates).await {
             Ok(statement) => match self.finish(&record, &account, Some(&statement)).await {
                 // a payout account that can't be paid, or is not there, must not hold the refund
                 Err(
@@ -152,18 +154,19 @@ impl Client {
         }
     }
 
-    /// Asks the service for its close statement and checks it. Of the total up to `delegated` may be the
-    /// delegates'.
+    /// Asks the service for its close statement and checks it. Of the total as much may be the delegates' as
+    /// the service shows that they have signed for.
     async fn cooperate(
         &self,
         service: &Service,
         record: &ChannelRecord,
         account: &ChannelAccount,
-        delegated: Amount,
+        delegates: &Delegates,
     ) -> Result<SignedCloseStatement, ClientError> {
-        let seq = self.inner.store.last_or_first(record.id).await?;
+        // the newest there is: a new one would authorize what was never served
+        let seq = self.inner.store.load(record.id).await?.ledger.last_signed;
         let answer = self.call(service, record, Method::POST, path::CLOSE, seq).await?;
-        let statement = answer.json::<CloseResponse>()?.close_statement;
+        let CloseResponse { close_statement: statement, delegates: shown } = answer.json()?;
         let origin = || service.name.clone();
         check_statement(&statement, record).map_err(|reason| ClientError::BadProof {
             origin: origin(),
@@ -173,19 +176,21 @@ impl Client {
         // the books by now: calls that ended while the service finished count. Lost calls are agreed to
         // beyond what was signed, and the statement's payout is bound by no credential: so both bounds
         let ledger = self.inner.store.load(record.id).await?.ledger;
-        let check = |delegated| ledger.check_total(statement.owed_total, delegated, account.books.deposited);
-        if check(delegated).is_ok() {
-            return Ok(statement);
-        }
-        // a search is not every node's to answer, so it is the last resort
-        let delegated = match account.delegated_slot {
-            0 => delegated,
-            _ => self.spendable_by_all_delegates(record, account).await.unwrap_or(delegated),
+        let check = |delegates: &Delegates| {
+            let delegated = delegates.spent_at_most(record, account, &shown);
+            ledger.check_total(statement.owed_total, delegated, account.books.deposited)
         };
-        match check(delegated) {
-            Ok(()) => Ok(statement),
-            Err(overcharge) => Err(ClientError::Overcharged { origin: origin(), overcharge }),
+        let mut checked = check(delegates);
+        // a search is not every node's to answer, so it is the last resort
+        if checked.is_err()
+            && account.delegated_slot != 0
+            && let Ok(all) = self.all_delegates(record).await
+        {
+            checked = check(&all);
         }
+        checked
+            .map(|()| statement)
+            .map_err(|overcharge| ClientError::Overcharged { origin: origin(), overcharge })
     }
 
     async fn force(

@@ -272,10 +272,12 @@ impl ClientBuilder {
                 "no `authorized_signer` and no `rent_payer` beside a `delegate`, which signs for itself and sends no transactions",
             ));
         }
-        let Options { deposit, rate_limit, settle_interval, close_grace, .. } = &self.options;
-        if deposit.or(*rate_limit).is_some() || settle_interval.or(*close_grace).is_some() {
+        let Options { deposit, rate_limit, settle_interval, close_grace, max_chain_depth, .. } =
+            &self.options;
+        let terms = deposit.or(*rate_limit).is_some() || settle_interval.or(*close_grace).is_some();
+        if terms || *max_chain_depth != 0 {
             return Err(ClientError::Incomplete(
-                "no `deposit`, `rate_limit`, `settle_interval` or `close_grace` beside a `delegate`: its funder opens the channel",
+                "no `deposit`, `rate_limit`, `settle_interval`, `close_grace` or `max_chain_depth` beside a `delegate`: its funder opens the channel",
             ));
         }
         Ok(())

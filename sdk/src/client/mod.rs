@@ -27,6 +27,8 @@
 //! | requests | [`Client::get`], [`Client::post`], [`Client::execute`]; [`Client::authorize`] for other transports |
 //! | channels | [`Client::prepare`], [`Client::top_up`], [`Client::status`], [`Client::channels`] |
 //! | the end | [`Client::close`], [`Client::close_all`] |
+//! | after a lost store | [`Client::recover`] |
+//! | money that services chained on | [`Client::chained_channels`], [`Client::reclaim`] |
 //! | other keys that spend | [`Client::delegate`], [`Client::revoke_delegate`], [`Client::delegations`], [`Client::close_delegation`] |
 //! | spending as such a key | [`ClientBuilder::delegate`], [`Client::use_channel`] |
 //!

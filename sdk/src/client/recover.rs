@@ -1,7 +1,8 @@
 //! Finding channels again after the store was lost.
 
 use amp_protocol::account::ChannelAccount;
-use amp_protocol::json::DiscoveryDocument;
+use amp_protocol::json::{ChannelStatus, CredentialBody, DiscoveryDocument};
+use amp_protocol::message::Key;
 use amp_protocol::money::{Amount, Seq, UnitPrice};
 use solana_address::Address;
 
@@ -13,6 +14,7 @@ use super::open::mint_of;
 use super::service::Service;
 use super::store::{ChannelRecord, ChannelState, Intent};
 use crate::chain::{self, ChannelAddress};
+use crate::signed::verify_credential;
 
 /// How many unused nonces in a row end the search. Nonces are counted up, so a gap is closed channels.
 const GAP: u64 = 16;
@@ -21,8 +23,8 @@ impl Client {
     /// Looks on chain for channels to the service of this URL that the store does not know, or took for
     /// closed because of a wrong or lagging node. The latter go on where they were; the former it takes
     /// in, with what the service says it charged as the starting point. The service is believed
-    /// only as far as the policy would let it be owed anyway; a channel beyond that stays out, and its
-    /// error is returned. Don't call this while another store uses the same keys.
+    /// only as far as it shows this key's own signature, or as the chain has paid; a channel beyond that
+    /// stays out, and its error is returned. Don't call this while another store uses the same keys.
     pub async fn recover(&self, url: &str) -> Result<Vec<ChannelRecord>, ClientError> {
         let settings = &self.inner.settings;
         let funding = settings.funding("recover channels")?;
@@ -99,22 +101,33 @@ impl Client {
         };
         // seq 0 authorizes nothing, and any seq with a good signature may ask
         let status = self.ask_status(service, &unknown, Seq::ZERO).await?;
-        let believable = status.spent.checked_add(self.in_flight_at_most()).unwrap_or(Amount::MAX);
-        // a seq far above what was charged would be a blank cheque: the next one is above it
-        if status.spent > account.books.deposited || status.last_seq > unit_price.seq_covering(believable) {
-            let (origin, theirs) = (service.name.clone(), status.last_seq);
-            return Err(ClientError::UnknownSeq { origin, theirs, ours: Seq::ZERO });
-        }
+        let authority = (account.authorized_signer, account.opened_slot, account.signer.claimed);
+        let last_signed = proven_seq(service, &status, authority, unit_price)?;
         let store = &self.inner.store;
-        Ok(store.adopt(intent, account.opened_slot, status.spent, status.last_seq).await?)
+        Ok(store.adopt(intent, account.opened_slot, status.spent, last_signed).await?)
     }
+}
 
-    /// What calls in flight can have been signed for at a time, by this policy.
-    pub(super) fn in_flight_at_most(&self) -> Amount {
-        let options = &self.inner.settings.options;
-        let calls = u64::from(options.in_flight_limit);
-        options.policy.max_price_per_call.checked_mul(calls).unwrap_or(Amount::MAX)
+/// How far a signer (its key, its epoch, what was claimed of it) has signed, of which this store knows
+/// nothing. What the chain has paid took a credential; all else the service must show, and as charged it may
+/// claim no more than that: whatever it named would be signed above at the next call.
+pub(super) fn proven_seq(
+    service: &Service,
+    status: &ChannelStatus,
+    (key, epoch, claimed): (Key, u64, Amount),
+    unit_price: UnitPrice,
+) -> Result<Seq, ClientError> {
+    let paid_for = unit_price.seq_covering(claimed);
+    let shown = status.last_sig.is_some_and(|sig| {
+        let credential = CredentialBody { channel: status.channel, seq: status.last_seq, sig };
+        verify_credential(&credential, epoch, &key)
+    });
+    let proven = if shown { status.last_seq.max(paid_for) } else { paid_for };
+    if status.last_seq > proven || !unit_price.ceiling(proven).covers(status.spent) {
+        let (origin, theirs) = (service.name.clone(), status.last_seq);
+        return Err(ClientError::UnknownSeq { origin, theirs, ours: proven });
     }
+    Ok(proven)
 }
 
 fn is_ours(funding: &Funding, account: &ChannelAccount, document: &DiscoveryDocument) -> bool {

@@ -24,7 +24,7 @@ pub(crate) struct Book {
     /// Since when every look found the channel gone.
     gone: Mutex<Option<Instant>>,
     ended: Mutex<Option<Instant>>,
-    /// When this service last sent a close of its own.
+    /// When this service last sent, or was about to send, a close of its own.
     close_sent: Mutex<Option<Instant>>,
 }
 
@@ -114,8 +114,17 @@ impl Book {
 pub(crate) struct Books(Mutex<BTreeMap<Incarnation, Arc<Book>>>);
 
 impl Books {
+    /// All that was stored. A channel that is stopped counts as if its close had been sent now.
     pub(crate) fn restore(stored: Vec<StoredChannel>) -> Self {
-        let books = stored.into_iter().map(|found| (found.incarnation, Book::restore(found)));
+        let books = stored.into_iter().map(|found| {
+            // the process before this one may have sent a close just before it ended
+            let may_be_closed = found.stopped_at.is_some();
+            let (incarnation, book) = (found.incarnation, Book::restore(found));
+            if may_be_closed {
+                book.close_is_sent();
+            }
+            (incarnation, book)
+        });
         Self(Mutex::new(books.collect()))
     }
 
@@ -199,6 +208,20 @@ mod tests {
         assert!(books.is_closed_by_accident(&at(1, 3)));
         assert!(!books.is_closed_by_accident(&at(1, 2)), "its own close is no accident");
         assert!(!books.is_closed_by_accident(&at(2, 3)));
+        tokio::time::advance(TRANSACTION_LIFE).await;
+        assert!(!books.is_closed_by_accident(&at(1, 3)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_a_start_a_stopped_channel_keeps_the_next_incarnation_waiting_as_if_its_close_were_sent() {
+        let at = |channel, opened_slot| Incarnation { channel: [channel; 32], opened_slot };
+        let stored = |incarnation, stopped_at| {
+            let claimed = amp_protocol::money::Amount::ZERO;
+            StoredChannel { incarnation, signers: Vec::new(), stopped_at, statement: None, claimed }
+        };
+        let books = Books::restore(vec![stored(at(1, 2), Some(7)), stored(at(2, 2), None)]);
+        assert!(books.is_closed_by_accident(&at(1, 3)));
+        assert!(!books.is_closed_by_accident(&at(1, 2)) && !books.is_closed_by_accident(&at(2, 3)));
         tokio::time::advance(TRANSACTION_LIFE).await;
         assert!(!books.is_closed_by_accident(&at(1, 3)));
     }

@@ -39,7 +39,9 @@ impl AmpService {
                 ..ErrorBody::new(Code::InvalidSeq, message)
             })));
         }
-        self.core.close(&book, &account).await.map(|close_statement| CloseResponse { close_statement })
+        let close_statement = self.core.close(&book, &account).await?;
+        let delegates = book.ledger().delegates_credentials(&account);
+        Ok(CloseResponse { close_statement, delegates })
     }
 }
 

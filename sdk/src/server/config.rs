@@ -8,6 +8,7 @@ use amp_protocol::rules::{MAX_CLOSE_GRACE, MAX_SETTLE_INTERVAL, MIN_SETTLE_INTER
 use amp_protocol::text::{AMP_VERSION, network};
 use solana_address::Address;
 
+use super::ledger::Limits;
 use crate::chain::{PROGRAM_ID, PriorityFee};
 use crate::signer::Signer;
 
@@ -85,13 +86,14 @@ pub enum ConfigError {
     /// A funder could be gone with the deposit, or a delegate's grace be over, before the service
     /// notices.
     #[error(
-        "min_close_grace is {grace} s, but a close request or a delegate's revocation may go unnoticed for {blind} s (watch_interval + channel_max_age); raise the one or lower the others"
+        "min_close_grace is {grace} s, but a close request or a delegate's revocation may not be looked for in {blind} s (watch_interval + channel_max_age), and settling comes after that; raise the one or lower the others"
     )]
     CloseGraceTooShort {
         /// The grace.
         grace: u32,
-        /// The longest time from a close request or a revocation until the service has noticed, serves
-        /// nothing more for it and collects.
+        /// Seconds from a close request or a revocation until nothing more is served for it and the worker
+        /// has begun to look for it: at most `channel_max_age`, and a watch after that. Looks wait for no
+        /// settlement; how long they take, eight at once, and the settling after them is up to the node.
         blind: u64,
     },
     /// More keys than a bad signature should be held against.
@@ -184,7 +186,8 @@ impl ServiceConfig {
 
     /// The least that is worth the fee of a settlement nobody asked for, in base units; 0, unless set:
     /// any. What is less waits until there is more, or until the channel closes or its delegate's time
-    /// ends. A channel whose rate limit would never let so much be owed is not served.
+    /// ends. A channel whose rate limit would never let so much be owed is not served, nor is a delegate
+    /// whose limit is less.
     pub fn min_settlement(self, amount: Amount) -> Self {
         Self { min_settlement: amount, ..self }
     }
@@ -219,6 +222,9 @@ impl ServiceConfig {
     /// Most delegates of a channel that are served at a time; 16, unless set. It bounds the signature
     /// checks that a request of nobody's key costs. Of more, those made first are served; ended ones
     /// don't count. With 0 none is, and the chain is never searched for them.
+    ///
+    /// It bounds the settlements that a channel can need as well: while more than this many and one signers
+    /// of it owe, ended ones too, no delegate that owes nothing is served.
     pub fn max_delegates(self, delegates: u32) -> Self {
         Self { max_delegates: delegates, ..self }
     }
@@ -284,7 +290,7 @@ impl ServiceConfig {
             return Err(ConfigError::CloseGraceTooLong(grace));
         }
         // a funder's close request or revocation goes unseen by requests for channel_max_age; what they
-        // spent until then is noticed by the watch after that
+        // spent until then is found by the watch after that, if no refused request makes it look before
         let blind = self.watch_interval.saturating_add(self.channel_max_age);
         if grace != 0 && Duration::from_secs(grace.into()) <= blind {
             return Err(ConfigError::CloseGraceTooShort { grace, blind: blind.as_secs() });
@@ -305,6 +311,13 @@ impl ServiceConfig {
             Some(path) => Err(ConfigError::Route(path.clone())),
             None => Ok(()),
         }
+    }
+
+    /// What admission bounds. As many may owe as are served at a time: the delegates, and the authorized
+    /// signer.
+    pub(crate) fn limits(&self) -> Limits {
+        let max_owing = usize::try_from(self.max_delegates).unwrap_or(usize::MAX).saturating_add(1);
+        Limits { seq_window: self.seq_window, max_owing }
     }
 
     /// The accepted mint.
@@ -361,6 +374,12 @@ mod tests {
     fn the_defaults_can_be_served() {
         assert_eq!(config().check(), Ok(()));
         assert_eq!(config().min_close_grace(0).check(), Ok(()));
+    }
+
+    #[test]
+    fn as_many_signers_may_owe_as_are_served_at_a_time() {
+        assert_eq!(config().limits(), crate::server::testing::LIMITS);
+        assert_eq!(config().max_delegates(0).limits().max_owing, 1);
     }
 
     #[test]

@@ -148,6 +148,16 @@ impl Denial {
                 retry_after: Some(retry_after),
                 ..body(Code::RateExceeded, rate_message(fits).to_owned())
             },
+            Refusal::Crowded { price, owing, retry_after } => ErrorBody {
+                price: Some(price),
+                retry_after: Some(retry_after),
+                ..body(
+                    Code::RateExceeded,
+                    format!(
+                        "{owing} other signers of this channel owe what is not settled yet, too many for another to begin; wait until the service has settled, or pay with a key that is in use"
+                    ),
+                )
+            },
         };
         Self::Refused(Box::new(body))
     }

@@ -28,6 +28,7 @@
 //! | --- | --- |
 //! | [`ServiceConfig`] | prices, whom to serve, how long things may take |
 //! | [`AmpService`] | the engine, for any transport: authorize, charge, status, close, settle |
+//! | [`AmpService::chain`] | pays a supplier out of what a channel owes |
 //! | [`AmpLayer`] | the engine in front of an HTTP service |
 //! | [`Store`], [`SqliteStore`] | what must survive a crash, and in which order |
 //!

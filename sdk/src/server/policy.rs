@@ -6,6 +6,7 @@ use solana_address::Address;
 
 use super::config::ServiceConfig;
 use super::denial::Denial;
+use super::ledger::Authority;
 
 /// Whether the channel pays this service, in the token it takes. All of it is public on chain.
 pub(crate) fn check_payee(
@@ -65,10 +66,29 @@ pub(crate) fn check(config: &ServiceConfig, channel: Key, account: &ChannelAccou
     Ok(())
 }
 
+/// Whether a signer is served: a delegate whose limit is not worth a settlement is not. It is settled at
+/// its end whatever it owes, so a funder that makes many would have the service pay a fee for a call of each.
+pub(crate) fn check_authority(
+    config: &ServiceConfig,
+    channel: Key,
+    authority: &Authority,
+) -> Result<(), Denial> {
+    let least = config.min_settlement;
+    match authority.limit().filter(|limit| *limit < least) {
+        None => Ok(()),
+        Some(limit) => {
+            let message = format!(
+                "this delegate's limit is {limit}; have the channel's funder raise it to at least {least}"
+            );
+            Err(Denial::new(Code::NoChannel, Some(channel), message))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::testing::{Bench, CHANNEL};
+    use crate::server::testing::{Bench, CHANNEL, delegation_account};
     use amp_protocol::money::Amount;
 
     fn refusal(change: impl FnOnce(&mut ChannelAccount)) -> Option<(Code, String)> {
@@ -81,6 +101,24 @@ mod tests {
             Err(other) => panic!("{other}"),
             Ok(()) => None,
         }
+    }
+
+    #[test]
+    fn a_delegate_whose_limit_is_not_worth_a_settlement_is_refused() {
+        let bench = Bench::new();
+        let config = bench.config().min_settlement(Amount::new(90));
+        let check = |limit| {
+            let authority = Authority::Delegation(delegation_account([7; 32], limit).delegation);
+            check_authority(&config, CHANNEL, &authority)
+        };
+        let Err(Denial::Refused(body)) = check(89) else { panic!() };
+        assert_eq!(body.error, Code::NoChannel);
+        assert!(body.message.contains("to at least 90"), "{}", body.message);
+        assert_eq!(check(90), Ok(()));
+        let authorized = Authority::channel(&bench.account());
+        assert_eq!(check_authority(&config, CHANNEL, &authorized), Ok(()));
+        let any = Authority::Delegation(delegation_account([7; 32], 1).delegation);
+        assert_eq!(check_authority(&bench.config(), CHANNEL, &any), Ok(()));
     }
 
     #[test]

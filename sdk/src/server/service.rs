@@ -17,7 +17,7 @@ use super::delegates::{Delegates, DelegationSource};
 use super::denial::Denial;
 use super::ledger::{Remedy, Request};
 use super::policy;
-use super::settlement::{Chained, ChainingError, Settled, SubChannel, WorkerHandle};
+use super::settlement::{Chained, ChainingError, Settled, SubChannel, Why, WorkerHandle};
 use super::store::{Incarnation, Store, StoreError, StoreIdentity};
 use super::verification::Verified;
 use crate::chain::{self, Chain, ChainError};
@@ -124,9 +124,16 @@ impl AmpService {
     pub async fn authorize(&self, credential: &CredentialBody, price: Amount) -> Result<Admission, Denial> {
         let admit = |verified: &Verified| self.core.admit(credential, price, verified);
         let admitted = self.core.look(credential, policy::check, admit).await;
-        if matches!(&admitted, Err(denial) if denial.code() == Some(Code::RateExceeded)) {
+        let refused = admitted.as_ref().err().and_then(Denial::code);
+        let why = match refused {
             // settled before the window ends, this one's claims don't weigh on the next
-            self.worker.poke(credential.channel.0);
+            Some(Code::RateExceeded) => Some(Why::Full),
+            // what is owed must be collected within the grace
+            Some(Code::Closed) => Some(Why::Closing),
+            _ => None,
+        };
+        if let Some(why) = why {
+            self.worker.poke(credential.channel.0, why);
         }
         admitted
     }
@@ -200,10 +207,11 @@ impl Core {
             let soon = "a close of the channel's last incarnation is under way; try again in three minutes";
             return Err(Refused { denial: Denial::unavailable(soon), remedy: Remedy::None });
         }
+        policy::check_authority(&self.config, channel, authority).map_err(Refused::by_chain)?;
         let book = self.book(channel, account);
         let (seq, sig) = (credential.seq, credential.sig.0);
         let request = Request { signer: *signer, authority: *authority, seq, sig, price };
-        let admitted = book.ledger().admit(account, &request, self.config.seq_window, self.time.now());
+        let admitted = book.ledger().admit(account, &request, &self.config.limits(), self.time.now());
         let reservation = admitted.map_err(|refusal| Refused {
             denial: Denial::from_refusal(&refusal, channel),
             remedy: refusal.remedy(),

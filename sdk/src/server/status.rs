@@ -17,11 +17,11 @@ impl AmpService {
         let claimed = authority.books().claimed;
         let known = |ledger: &ChannelLedger| {
             let signer = ledger.signer(&id);
-            let last = signer.map(|signer| signer.live.replay.last());
+            let last = signer.map(|signer| (signer.live.replay.last(), signer.live.seq, signer.live.sig));
             let record = signer.and_then(|signer| signer.committed.clone());
             (ledger.balance_of(&account, &id, &authority), last, record)
         };
-        let (balance, last_seq, record) = match self.core.books.find(&incarnation(channel, &account)) {
+        let (balance, last, record) = match self.core.books.find(&incarnation(channel, &account)) {
             Some(book) => known(&book.ledger()),
             None => known(&ChannelLedger::default()),
         };
@@ -39,7 +39,11 @@ impl AmpService {
             channel: credential.channel,
             spent: record.map_or(claimed, |record| record.spent),
             balance: if ended { Amount::ZERO } else { balance },
-            last_seq: last_seq.unwrap_or(floor),
+            last_seq: last.map_or(floor, |(last_seq, ..)| last_seq),
+            // of what was taken over from the chain there is none
+            last_sig: last
+                .filter(|(last_seq, seq, sig)| last_seq == seq && sig.iter().any(|byte| *byte != 0))
+                .map(|(.., sig)| sig.into()),
             metering_proof: proof,
         })
     }

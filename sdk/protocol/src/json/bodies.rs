@@ -127,17 +127,39 @@ pub struct ChannelStatus {
     /// The highest seq accepted from this signer; 0: none.
     #[serde(alias = "lastSeq")]
     pub last_seq: Seq,
+    /// This signer's own signature of `last_seq`: the evidence that it did sign so far. None where the
+    /// service knows of it from what the chain has paid alone.
+    #[serde(default, alias = "lastSig", skip_serializing_if = "Option::is_none")]
+    pub last_sig: Option<Base58<64>>,
     /// The latest receipt, once there is a charged call.
     #[serde(default, alias = "meteringProof", skip_serializing_if = "Option::is_none")]
     pub metering_proof: Option<SignedMeteringProof>,
 }
 
 /// `POST /.well-known/amp/close`: service has stopped for good; this closes the channel at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CloseResponse {
     /// The statement for the funder's `close_channel`.
     #[serde(alias = "closeStatement")]
     pub close_statement: SignedCloseStatement,
+    /// The highest credential of each delegate that was charged: what they signed, only they and the
+    /// service know, and the funder believes no more of the statement than it is shown.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub delegates: Vec<DelegateCredential>,
+}
+
+/// A delegate's credential, shown to the funder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DelegateCredential {
+    /// The delegate.
+    pub delegate: Base58<32>,
+    /// The slot its delegation was created in.
+    #[serde(with = "decimal::bare", alias = "createdSlot")]
+    pub created_slot: u64,
+    /// The highest seq.
+    pub seq: Seq,
+    /// The delegate's signature over the credential's 52 bytes.
+    pub sig: Base58<64>,
 }
 
 /// A statement or proof that is not for the channel, incarnation or signer it should be for.

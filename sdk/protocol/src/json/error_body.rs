@@ -54,7 +54,7 @@ pub struct ErrorBody {
     /// The price that was to be charged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price: Option<Amount>,
-    /// What is left of the deposit.
+    /// What is left of the deposit, or of the delegate's limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub balance: Option<Amount>,
     /// `AMP_DEPOSIT_LOW`: the smallest deposit that is served.

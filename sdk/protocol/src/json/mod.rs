@@ -1,5 +1,5 @@
-//! The JSON shapes of the protocol: snake_case out, camelCase accepted too, 64-bit integers as
-//! decimal strings (a JavaScript number holds 53 bits).
+//! The JSON shapes of the protocol: snake_case out, camelCase accepted too; amounts, seqs, slots and counts
+//! as decimal strings (a JavaScript number holds 53 bits), times as numbers.
 
 mod base58;
 mod bodies;
@@ -10,7 +10,8 @@ mod pricing;
 
 pub use base58::{Base58, Base58Error};
 pub use bodies::{
-    ChannelStatus, CloseResponse, CredentialBody, SignedCloseStatement, SignedMeteringProof, StatementError,
+    ChannelStatus, CloseResponse, CredentialBody, DelegateCredential, SignedCloseStatement,
+    SignedMeteringProof, StatementError,
 };
 pub use discovery::{DiscoveryDocument, DiscoveryError};
 pub use error_body::{ErrorBody, Shortage};

@@ -13,6 +13,8 @@ use amp_protocol::account::DelegationAccount;
 use amp_protocol::money::Amount;
 use solana_address::Address;
 
+pub(super) use spending::Delegates;
+
 /// A delegation, as it is on chain: what its delegate needs to know, and the funder wants to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DelegationRecord {

@@ -14,6 +14,7 @@ use crate::chain;
 use crate::client::ledger::{Ledger, LedgerError};
 use crate::client::open::mint_of;
 use crate::client::policy::PolicyError;
+use crate::client::recover::proven_seq;
 use crate::client::service::Service;
 use crate::client::store::{ChannelRecord, ChannelState, Held, HeldDelegation};
 use crate::client::{Client, ClientError};
@@ -25,12 +26,13 @@ const ASKS: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 impl Client {
-    /// Pays the service of this URL from a funder's channel, in which this client's key is a delegate.
+    /// Pays the service of this URL from a funder's channel, in which this client's key is a delegate, or the
+    /// authorized signer: of a chained channel, that is the upstream recipient.
     ///
     /// Checks on chain that the channel is open, that it pays this service in its token, and that the
     /// delegation is live and of this incarnation. The choice is stored. A client that lost its store goes
-    /// on where the service says it is, as far as the policy would let it be owed anyway; don't let two
-    /// stores use one key.
+    /// on where the service says it is, as far as it shows this key's own signature or the chain has paid;
+    /// don't let two stores use one key.
     pub async fn use_channel(&self, url: &str, channel: Address) -> Result<ChannelRecord, ClientError> {
         if self.inner.settings.delegate().is_none() {
             return Err(ClientError::NotDelegate);
@@ -192,15 +194,11 @@ impl Client {
     /// lost, and only the service knows how far.
     async fn first_books(&self, service: &Service, held: &Held) -> Result<Ledger, ClientError> {
         let status = self.first_status(service, &held.unused()).await?;
-        let books = held.first_books(&status);
-        let slack = self.in_flight_at_most();
-        let believable = books.agreed.checked_add(slack).unwrap_or(Amount::MAX);
-        // a seq far above what was charged would be a blank cheque: the next one is above it
-        if books.agreed > books.spendable() || books.last_signed > held.unit_price.seq_covering(believable) {
-            let (origin, theirs) = (service.name.clone(), status.last_seq);
-            return Err(ClientError::UnknownSeq { origin, theirs, ours: Seq::ZERO });
-        }
-        Ok(books)
+        let delegation = &held.delegation;
+        let claimed = delegation.delegation.signer.claimed;
+        let authority = (delegation.delegate, delegation.created_slot, claimed);
+        let last_signed = proven_seq(service, &status, authority, held.unit_price)?;
+        Ok(held.first_books(&status, last_signed))
     }
 
     async fn first_status(

@@ -23,15 +23,16 @@ pub(in crate::client) struct Held {
 }
 
 impl Held {
-    /// The books of a delegation that this store knows nothing of. What the service has signed for, or the
-    /// chain has paid on a credential that covered it, is acknowledged; what the service only says is agreed
-    /// to, and must be proven before more is signed because of it.
-    pub(in crate::client) fn first_books(&self, status: &ChannelStatus) -> Ledger {
+    /// The books of a delegation that this store knows nothing of, whose key has signed up to `last_signed`.
+    /// What the service has signed for, or the chain has paid on a credential that covered it, is
+    /// acknowledged; what the service only says is agreed to, and must be proven before more is signed
+    /// because of it.
+    pub(in crate::client) fn first_books(&self, status: &ChannelStatus, last_signed: Seq) -> Ledger {
         let claimed = self.delegation.delegation.signer.claimed;
         let proven = status.metering_proof.as_ref().map_or(Amount::ZERO, |proof| proof.owed);
         Ledger {
             limit: Some(self.delegation.delegation.limit),
-            last_signed: status.last_seq.max(self.unit_price.seq_covering(claimed)),
+            last_signed,
             acknowledged: proven.max(claimed),
             agreed: status.spent.max(claimed),
             ..Ledger::new(self.unit_price, self.account.books.deposited)

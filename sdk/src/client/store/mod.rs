@@ -182,19 +182,6 @@ impl Store {
             .await
     }
 
-    /// A seq for a message that pays nothing but must be as new as the newest: the last one signed, or
-    /// 1 where none was.
-    pub(super) async fn last_or_first(&self, id: i64) -> Result<Seq, DurableError> {
-        self.database
-            .write(move |connection| {
-                let mut ledger = load(connection, id, i64::MAX)?.ledger;
-                ledger.last_signed = ledger.last_signed.max(Seq::new(1));
-                save(connection, id, &ledger)?;
-                Ok(ledger.last_signed)
-            })
-            .await
-    }
-
     /// Books how a call ended. A charge that nobody agreed to ends all payments on the channel.
     ///
     /// Returns before it is on disk: after a crash the call counts as lost, which errs on the safe side.

@@ -284,7 +284,20 @@ async fn a_lost_call_that_used_the_limit_up_is_found_by_the_services_proof() {
 }
 
 #[tokio::test]
+async fn a_fresh_agent_is_told_of_no_seq_that_it_did_not_sign() {
+    let world = World::new().await;
+    let (funder, channel) = world.funded().await;
+    let key = KeypairSigner::generate();
+    world.delegate(&funder, &key, 10_000).await;
+    let agent = world.agent_builder(&key).build().await.unwrap();
+    world.service.lie(|lies| (lies.last_seq, lies.owed) = (9_999, 9_999));
+    let error = agent.use_channel(&world.service.origin, channel).await.unwrap_err();
+    assert!(matches!(error, ClientError::UnknownSeq { ours: Seq::ZERO, .. }), "{error}");
+}
+
+#[tokio::test]
 async fn an_agent_that_lost_its_store_signs_no_blank_cheque() {
+    const PAID: Seq = Seq::new(PRICE);
     let world = World::new().await;
     let (_, channel, _, key) = paying(&world, 10_000).await;
     let fresh = || {
@@ -296,18 +309,23 @@ async fn an_agent_that_lost_its_store_signs_no_blank_cheque() {
         world.service.lie(lie);
         agent.use_channel(&world.service.origin, channel)
     };
-    let error = refused(|lies| lies.last_seq = 201).await.unwrap_err();
-    assert!(matches!(error, ClientError::UnknownSeq { .. }), "{error}");
-    let error = refused(|lies| (lies.last_seq, lies.owed) = (0, 10_001)).await.unwrap_err();
-    assert!(matches!(error, ClientError::UnknownSeq { .. }), "{error}");
+    // one more than was signed, charged for or not, by the key's own signature of another seq
+    for lie in [
+        |lies: &mut service::Lies| lies.last_seq = 1,
+        |lies: &mut service::Lies| (lies.last_seq, lies.owed) = (9_000, 9_000),
+        |lies: &mut service::Lies| (lies.last_seq, lies.owed) = (0, 1),
+    ] {
+        let error = refused(lie).await.unwrap_err();
+        assert!(matches!(error, ClientError::UnknownSeq { ours: Seq::ZERO | PAID, .. }), "{error}");
+    }
     let error = refused(|lies| (lies.owed, lies.other_key) = (0, Some(KeypairSigner::generate()))).await;
     let error = error.unwrap_err();
     assert!(matches!(error, ClientError::BadProof { reason: ProofFailure::Signature, .. }), "{error}");
     assert_eq!(world.states(&agent).await, []);
     // what it says without signing it is not acknowledged: as if those calls had been lost
-    world.service.lie(|lies| (lies.other_key, lies.no_proof, lies.owed) = (None, true, 500));
+    world.service.lie(|lies| (lies.other_key, lies.no_proof) = (None, true));
     let record = agent.use_channel(&world.service.origin, channel).await.unwrap();
-    assert_eq!((record.ledger.acknowledged, record.ledger.agreed), (Amount::ZERO, Amount::new(500 + PRICE)));
+    assert_eq!((record.ledger.acknowledged, record.ledger.agreed), (Amount::ZERO, Amount::new(PRICE)));
     assert_eq!(record.ledger.last_signed, Seq::new(PRICE));
 }
 

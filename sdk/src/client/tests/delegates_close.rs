@@ -1,6 +1,7 @@
 //! A channel with delegates closes: their spending is in the statement, their rent comes back.
 
-use amp_protocol::money::Amount;
+use amp_protocol::json::DelegateCredential;
+use amp_protocol::money::{Amount, Seq};
 
 use super::chain::Weather;
 use super::*;
@@ -47,9 +48,9 @@ async fn an_honest_statement_with_delegates_closes_at_once_and_their_rent_comes_
 }
 
 #[tokio::test]
-async fn a_statement_is_believed_up_to_own_spending_and_the_limits_and_no_further() {
-    // own: two prices; the limit: three prices and 50, three of them spent
-    for (lie, fine) in [(50, true), (51, false)] {
+async fn a_statement_is_believed_up_to_own_spending_and_what_delegates_are_shown_to_have_signed() {
+    // own: two prices; the limit: three prices and 50, three of them signed for
+    for (lie, fine) in [(0, true), (1, false)] {
         let world = World::new().await;
         let (funder, ..) = spent(&world, 3 * PRICE + 50).await;
         world.service.lie(|lies| lies.owed = lie);
@@ -64,10 +65,27 @@ async fn a_statement_is_believed_up_to_own_spending_and_the_limits_and_no_furthe
         else {
             panic!("{reason}")
         };
-        assert_eq!((total.get(), own.get(), delegated.get()), (5 * PRICE + 51, 2 * PRICE, 3 * PRICE + 50));
+        assert_eq!((total.get(), own.get(), delegated.get()), (5 * PRICE + 1, 2 * PRICE, 3 * PRICE));
         // after the grace the funder has everything that was not settled
         world.chain.state().time += 60;
         closed_after_grace(&world, &funder).await;
+    }
+}
+
+#[tokio::test]
+async fn what_delegates_are_not_shown_to_have_signed_is_not_believed() {
+    // nothing shown; a credential of another seq; one that is not of this epoch
+    for lie in [
+        |shown: &mut Vec<DelegateCredential>| shown.clear(),
+        |shown: &mut Vec<DelegateCredential>| shown[0].seq = Seq::new(3 * PRICE + 1),
+        |shown: &mut Vec<DelegateCredential>| shown[0].created_slot += 1,
+    ] {
+        let world = World::new().await;
+        let (funder, ..) = spent(&world, 1_000).await;
+        world.service.lie(|lies| lies.shown = Some(lie));
+        let reason = forced(&world, &funder).await;
+        let ClientError::Overcharged { overcharge, .. } = &reason else { panic!("{reason}") };
+        assert!(matches!(overcharge, Overcharge::Total { .. } | Overcharge::Unsigned { .. }), "{reason}");
     }
 }
 

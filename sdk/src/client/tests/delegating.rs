@@ -242,7 +242,8 @@ async fn a_client_is_a_funders_or_a_delegates_and_says_what_it_lacks() {
         (agent().rent_payer(key.clone()), "no `rent_payer`"),
         (agent().authorized_signer(key.clone()), "no `authorized_signer`"),
         (agent().deposit(Amount::new(1)), "no `deposit`"),
-        (agent().close_grace(1), "`close_grace` beside"),
+        (agent().close_grace(1), "`close_grace` or"),
+        (agent().max_chain_depth(1), "`max_chain_depth` beside"),
         (agent().rate_limit(Amount::new(1)), "`rate_limit`"),
         (agent().settle_interval(1), "`settle_interval`"),
     ] {

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use amp_protocol::code::Code;
 use amp_protocol::json::{
-    Base58, ChannelStatus, CloseResponse, CredentialBody, DiscoveryDocument, ErrorBody, Shortage,
+    Base58, ChannelStatus, CloseResponse, CredentialBody, DelegateCredential, DiscoveryDocument, ErrorBody,
+    Shortage,
 };
 use amp_protocol::message::{CloseStatement, MeteringProof};
 use amp_protocol::money::{Amount, Seq};
@@ -29,6 +30,8 @@ pub(super) struct Meter {
     pub(super) seen: HashSet<u64>,
     pub(super) highest: u64,
     pub(super) spent: u64,
+    /// Of the highest seq.
+    pub(super) sig: Option<Base58<64>>,
 }
 
 /// What to do wrong.
@@ -38,6 +41,8 @@ pub(super) struct Lies {
     pub(super) spent: u64,
     /// Added to the owed total of statements and proofs.
     pub(super) owed: u64,
+    /// Changes what a close shows of the delegates.
+    pub(super) shown: Option<fn(&mut Vec<DelegateCredential>)>,
     /// Added to `last_seq`.
     pub(super) last_seq: u64,
     /// Signs statements and proofs in the recipient's place.
@@ -218,6 +223,9 @@ impl FakeService {
         }
         assert!(highest <= deposited, "a ceiling above the deposit was signed");
         assert!(highest <= limit, "a ceiling above the limit was signed");
+        if seq == highest {
+            meter.sig = Some(credential.sig);
+        }
         meter.seen.insert(seq);
         (meter.highest, meter.spent) = (highest, after);
         Ok((price, meter.spent + lie, deposited - in_all - price))
@@ -256,7 +264,19 @@ impl FakeService {
             }
             let statement = CloseStatement { channel, opened_slot: epoch, owed_total: total };
             let close_statement = sign_close_statement(&key, &statement).await.unwrap();
-            return Ok(axum::Json(CloseResponse { close_statement }).into_response());
+            let inner = self.inner();
+            let others =
+                inner.meters.iter().filter(|((of, key, _), _)| *of == credential.channel.0 && *key != signer);
+            let shown = others.filter_map(|((_, key, epoch), meter)| {
+                let (seq, sig) = (Seq::new(meter.highest), meter.sig?);
+                Some(DelegateCredential { delegate: Base58(*key), created_slot: *epoch, seq, sig })
+            });
+            let mut delegates: Vec<_> = shown.collect();
+            if let Some(lie) = inner.lies.shown {
+                lie(&mut delegates);
+            }
+            let response = CloseResponse { close_statement, delegates };
+            return Ok(axum::Json(response).into_response());
         }
         if at != path::CHANNEL {
             return Ok(StatusCode::NOT_FOUND.into_response());
@@ -278,8 +298,14 @@ impl FakeService {
             Some(sign_metering_proof(&key, &proof).await.unwrap())
         };
         let balance = Amount::new(deposited - in_all);
-        let status =
-            ChannelStatus { channel: credential.channel, spent: owed, balance, last_seq, metering_proof };
+        let status = ChannelStatus {
+            channel: credential.channel,
+            spent: owed,
+            balance,
+            last_seq,
+            last_sig: meter.sig,
+            metering_proof,
+        };
         Ok(axum::Json(status).into_response())
     }
 

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use amp_protocol::account::ChannelAccount;
 use amp_protocol::ed25519_instruction::SignatureBytes;
-use amp_protocol::json::SignedCloseStatement;
+use amp_protocol::json::{DelegateCredential, SignedCloseStatement};
 use amp_protocol::message::{Key, MeteringProof};
 use amp_protocol::money::{Amount, Seq, UnitPrice};
 
@@ -85,17 +85,29 @@ pub(crate) struct SignerAccount {
     pub(super) claimed: Amount,
     /// Unix seconds since when its delegation is not on chain.
     pub(super) missing_since: Option<i64>,
+    /// Settlements in a row that failed.
+    pub(super) failures: u32,
+    /// What it owes can't be collected any more.
+    pub(super) given_up: bool,
 }
 
 impl SignerAccount {
     /// A signer without a request so far, of whose credentials the chain has paid `claimed`.
     pub(super) fn new(id: SignerId, claimed: Amount, unit_price: UnitPrice, seq_window: u32) -> Self {
         let live = SignerRecord::new(id, claimed, unit_price, seq_window);
-        Self { live, committed: None, reserved: Amount::ZERO, claimed, missing_since: None }
+        Self::of(live, None, claimed)
+    }
+
+    fn of(live: SignerRecord, committed: Option<SignerRecord>, claimed: Amount) -> Self {
+        let (reserved, missing_since, failures, given_up) = (Amount::ZERO, None, 0, false);
+        Self { live, committed, reserved, claimed, missing_since, failures, given_up }
     }
 
     /// A store that was set back knows of less than the chain has paid for: that is not served again.
     pub(super) fn note_claimed(&mut self, claimed: Amount) {
+        if claimed > self.claimed {
+            self.failures = 0;
+        }
         self.claimed = self.claimed.max(claimed);
         self.live.spent = self.live.spent.max(claimed);
     }
@@ -129,12 +141,27 @@ impl ChannelLedger {
         let signers = records.into_iter().map(|live| {
             let id = SignerId { key: live.signer, epoch: live.epoch };
             let committed = Some(live.clone());
-            let (reserved, claimed) = (Amount::ZERO, Amount::ZERO);
-            (id, SignerAccount { live, committed, reserved, claimed, missing_since: None })
+            (id, SignerAccount::of(live, committed, Amount::ZERO))
         });
         let (signers, sealed) = (signers.collect(), stopped_at.is_some());
         // whatever was in flight ended with the process
         Self { signers, stopped_at, sealed, statement, ..Self::default() }
+    }
+
+    /// What each delegate that was charged has signed for, to be shown to the funder at a close.
+    pub(crate) fn delegates_credentials(&self, account: &ChannelAccount) -> Vec<DelegateCredential> {
+        let authorized = SignerId::authorized(account);
+        let delegates = self.signers.iter().filter(|(id, _)| **id != authorized);
+        let charged = delegates.filter_map(|(_, signer)| signer.committed.as_ref());
+        let signed = charged.filter(|record| !record.seq.is_zero());
+        signed
+            .map(|record| DelegateCredential {
+                delegate: record.signer.into(),
+                created_slot: record.epoch,
+                seq: record.seq,
+                sig: record.sig.into(),
+            })
+            .collect()
     }
 
     /// One signer's books, if it was ever admitted.

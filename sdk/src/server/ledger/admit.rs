@@ -16,6 +16,15 @@ pub(crate) struct Request {
     pub(crate) price: Amount,
 }
 
+/// What a service bounds by itself, whatever the channel's terms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// How many accepted seqs are remembered.
+    pub(crate) seq_window: u32,
+    /// No delegate begins to owe while more than this many other signers do.
+    pub(crate) max_owing: usize,
+}
+
 /// An admitted request: its price is set aside until it is charged or released.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Reservation {
@@ -44,6 +53,8 @@ pub(crate) enum Refusal {
     Ceiling { price: Amount, required_seq: Seq },
     /// It could not be claimed in time. `fits` says whether it ever can.
     Rate { price: Amount, retry_after: u64, fits: bool },
+    /// A delegate that owes nothing yet would begin to, while `owing` others do already.
+    Crowded { price: Amount, owing: usize, retry_after: u64 },
 }
 
 /// What may change a refusal, before the client does anything.
@@ -62,7 +73,9 @@ pub(crate) enum Remedy {
 impl Refusal {
     pub(crate) fn remedy(&self) -> Remedy {
         match self {
-            Self::Stopped | Self::SeqUsed { .. } | Self::Ceiling { .. } => Remedy::None,
+            Self::Stopped | Self::SeqUsed { .. } | Self::Ceiling { .. } | Self::Crowded { .. } => {
+                Remedy::None
+            }
             Self::CeilingAboveDeposit { .. }
             | Self::Balance { .. }
             | Self::DelegateLimit { .. }
@@ -85,7 +98,7 @@ impl ChannelLedger {
         &mut self,
         account: &ChannelAccount,
         request: &Request,
-        seq_window: u32,
+        limits: &Limits,
         now: i64,
     ) -> Result<Reservation, Refusal> {
         if self.stopped_at.is_some() {
@@ -100,15 +113,17 @@ impl ChannelLedger {
         self.claims_are_noted(account);
         let claimed = request.authority.books().claimed;
         let known = self.signers.get(&request.signer).cloned();
-        let new = || SignerAccount::new(request.signer, claimed, unit_price, seq_window);
+        let new = || SignerAccount::new(request.signer, claimed, unit_price, limits.seq_window);
         let mut signer = known.unwrap_or_else(new);
         signer.note_claimed(claimed);
         if !signer.live.replay.is_fresh(request.seq) {
             return Err(Refusal::SeqUsed { last_seq: signer.live.replay.last() });
         }
-        let reserved = self.check_money(account, &signer, request, now)?;
+        let reserved = self.check_money(account, &signer, request, limits, now)?;
         let Some(in_flight) = self.in_flight.checked_add(1) else { return Err(Refusal::Stopped) };
         signer.reserved = reserved;
+        // its authority is live: what was taken for lost is not
+        signer.given_up = false;
         signer.live.replay.accept(request.seq);
         if signer.live.seq_start.is_zero() {
             signer.live.seq_start = request.seq;
@@ -128,6 +143,7 @@ impl ChannelLedger {
         account: &ChannelAccount,
         signer: &SignerAccount,
         request: &Request,
+        limits: &Limits,
         now: i64,
     ) -> Result<Amount, Refusal> {
         let (price, deposited) = (request.price, account.books.deposited);
@@ -160,6 +176,7 @@ impl ChannelLedger {
         let refused = Refusal::Balance { price, balance, required_seq };
         let wanted_by_all = others_used.and_then(|others| wanted.checked_add(others)).ok_or(refused)?;
         self.check_rate(account, signer, request, wanted_by_all, now)?;
+        self.check_crowd(account, signer, request, limits)?;
         signer.reserved.checked_add(price).ok_or(refused)
     }
 

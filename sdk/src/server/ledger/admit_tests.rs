@@ -5,7 +5,7 @@ use amp_protocol::money::{Amount, Seq};
 use amp_protocol::rules::Delegation;
 
 use super::{Authority, ChannelLedger, Refusal, Request, SignerId};
-use crate::server::testing::{channel_account, signer_id};
+use crate::server::testing::{LIMITS, channel_account, signer_id};
 
 const NOW: i64 = 1_000;
 
@@ -16,7 +16,7 @@ fn request(account: &ChannelAccount, seq: u64, price: u64) -> Request {
 }
 
 fn admit(ledger: &mut ChannelLedger, account: &ChannelAccount, seq: u64, price: u64) -> Result<(), Refusal> {
-    ledger.admit(account, &request(account, seq, price), 64, NOW).map(drop)
+    ledger.admit(account, &request(account, seq, price), &LIMITS, NOW).map(drop)
 }
 
 /// Made at `NOW`, never expires.
@@ -87,7 +87,7 @@ fn the_deposit_bounds_all_signers_together() {
     account.terms.rate_limit = 1_000;
     let mut ledger = ChannelLedger::default();
     let other = delegated(77, delegation(600), 60, 600);
-    assert!(ledger.admit(&account, &other, 64, NOW).is_ok());
+    assert!(ledger.admit(&account, &other, &LIMITS, NOW).is_ok());
     let short =
         Refusal::Balance { price: Amount::new(401), balance: Amount::new(400), required_seq: Seq::new(41) };
     assert_eq!(admit(&mut ledger, &account, 41, 401), Err(short));
@@ -118,7 +118,7 @@ fn a_settlement_frees_the_next_window_and_not_its_own() {
     let mut settled = account();
     (settled.books.claimed, settled.books.window.claimed) = (Amount::new(500), Amount::new(500));
     assert!(matches!(admit(&mut ledger, &settled, 51, 1), Err(Refusal::Rate { .. })));
-    assert!(ledger.admit(&settled, &request(&settled, 51, 1), 64, NOW + 60).is_ok());
+    assert!(ledger.admit(&settled, &request(&settled, 51, 1), &LIMITS, NOW + 60).is_ok());
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn a_store_that_was_set_back_serves_nothing_twice() {
 fn a_delegate_is_refused_at_its_limit_and_others_are_not() {
     let mut ledger = ChannelLedger::default();
     let mut admit_by = |key, limit, seq, price| {
-        ledger.admit(&account(), &delegated(key, delegation(limit), seq, price), 64, NOW)
+        ledger.admit(&account(), &delegated(key, delegation(limit), seq, price), &LIMITS, NOW)
     };
     assert!(admit_by(7, 50, 9, 40).is_ok());
     let short =
@@ -164,7 +164,7 @@ fn a_delegate_spends_until_the_second_of_its_end_and_learns_how_it_ended() {
     let expiring = Delegation { expires_at: NOW + 30, ..delegation(50) };
     let revoked = expiring.revoke(NOW + 20).unwrap();
     let mut at = |delegation, seq, now| {
-        ledger.admit(&account(), &delegated(7, delegation, seq, 10), 64, now).map(drop)
+        ledger.admit(&account(), &delegated(7, delegation, seq, 10), &LIMITS, now).map(drop)
     };
     assert_eq!(at(expiring, 1, NOW + 29), Ok(()));
     assert_eq!(at(expiring, 2, NOW + 30), Err(Refusal::Ended { at: NOW + 30, revoked: false }));
@@ -179,9 +179,9 @@ fn a_delegate_spends_until_the_second_of_its_end_and_learns_how_it_ended() {
 fn a_delegation_made_anew_begins_new_books() {
     let mut ledger = ChannelLedger::default();
     let first = delegated(7, delegation(50), 5, 50);
-    assert!(ledger.admit(&account(), &first, 64, NOW).is_ok());
+    assert!(ledger.admit(&account(), &first, &LIMITS, NOW).is_ok());
     let anew = Request { signer: SignerId { epoch: 11, ..first.signer }, ..first };
-    assert!(ledger.admit(&account(), &anew, 64, NOW).is_ok());
+    assert!(ledger.admit(&account(), &anew, &LIMITS, NOW).is_ok());
     assert_eq!(ledger.signer(&first.signer).unwrap().reserved, Amount::new(50));
 }
 
@@ -190,9 +190,9 @@ fn signers_share_the_rate_window() {
     let mut ledger = ChannelLedger::default();
     assert_eq!(admit(&mut ledger, &account(), 30, 300), Ok(()));
     let request = |price| delegated(7, delegation(1_000), 90, price);
-    let refused = ledger.admit(&account(), &request(201), 64, NOW).unwrap_err();
+    let refused = ledger.admit(&account(), &request(201), &LIMITS, NOW).unwrap_err();
     assert!(matches!(refused, Refusal::Rate { fits: true, .. }), "{refused:?}");
-    assert!(ledger.admit(&account(), &request(200), 64, NOW).is_ok());
+    assert!(ledger.admit(&account(), &request(200), &LIMITS, NOW).is_ok());
     assert!(matches!(admit(&mut ledger, &account(), 31, 1), Err(Refusal::Rate { .. })));
 }
 
@@ -203,12 +203,12 @@ fn what_another_signer_may_settle_before_the_next_window_shortens_the_wait() {
         signer: amp_protocol::rules::SignerBooks { claimed: Amount::ZERO, last_settled_at: NOW - 30 },
         ..delegation(1_000)
     };
-    assert!(ledger.admit(&account(), &delegated(7, early, 50, 500), 64, NOW).is_ok());
+    assert!(ledger.admit(&account(), &delegated(7, early, 50, 500), &LIMITS, NOW).is_ok());
     let wait = |refused| match refused {
         Err(Refusal::Rate { retry_after, .. }) => retry_after,
         other => panic!("{other:?}"),
     };
-    let own = ledger.admit(&account(), &delegated(7, early, 60, 10), 64, NOW);
+    let own = ledger.admit(&account(), &delegated(7, early, 60, 10), &LIMITS, NOW);
     assert_eq!(wait(own.map(drop)), 60);
     // of the delegate the authorized signer's request does not know
     assert_eq!(wait(admit(&mut ledger, &account(), 1, 10)), 120);

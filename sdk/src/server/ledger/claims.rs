@@ -1,7 +1,7 @@
 use amp_protocol::account::ChannelAccount;
 use amp_protocol::money::Amount;
 
-use super::account::{ChannelLedger, SignerAccount, SignerRecord};
+use super::account::{ChannelLedger, SignerAccount};
 use super::authority::SignerId;
 
 impl ChannelLedger {
@@ -40,6 +40,15 @@ impl ChannelLedger {
         });
         let explained = explained.chain([account.signer.claimed]).try_fold(Amount::ZERO, Amount::checked_add);
         let forgotten = explained.and_then(|explained| account.books.claimed.checked_sub(explained));
+        if forgotten == Some(Amount::ZERO) {
+            // all that was spent was claimed, to the unit: whose delegation is closed owes nothing, and
+            // nobody needs to look for it
+            for (id, signer) in self.signers.iter_mut().filter(|(id, _)| **id != authorized) {
+                if !claimed.iter().any(|(listed, _)| listed == id) {
+                    signer.note_claimed(signer.live.spent);
+                }
+            }
+        }
         self.claimed_by_forgotten = forgotten.unwrap_or(Amount::ZERO);
         self.claims_noted = true;
     }
@@ -51,28 +60,13 @@ impl ChannelLedger {
             signer.missing_since = None;
         }
     }
-
-    /// Takes note that a delegate's delegation is not on chain at `now`; returns since when.
-    pub(crate) fn note_missing(&mut self, id: &SignerId, now: i64) -> i64 {
-        let signer = self.signers.get_mut(id);
-        signer.map_or(now, |signer| *signer.missing_since.get_or_insert(now))
-    }
-
-    /// The records of all signers that owe more than the chain is known to have paid.
-    pub(crate) fn uncollected(&self, account: &ChannelAccount) -> Vec<SignerRecord> {
-        let owes = |(id, signer): (&SignerId, &SignerAccount)| {
-            let claimed = self.known_claims(account, id, signer);
-            signer.committed.as_ref().filter(|committed| committed.spent > claimed).cloned()
-        };
-        self.signers.iter().filter_map(owes).collect()
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::ledger::{Authority, Refusal, Request};
-    use crate::server::testing::{channel_account, delegation_account};
+    use crate::server::ledger::{Authority, Refusal, Request, SignerRecord};
+    use crate::server::testing::{LIMITS, channel_account, delegation_account};
     use amp_protocol::money::Seq;
 
     const DELEGATE: [u8; 32] = [7; 32];
@@ -101,7 +95,7 @@ mod tests {
         ledger.note_claims(&account, claims, 64);
         assert!(ledger.claims_are_noted(&account));
         let now = account.books.window.started_at;
-        ledger.admit(&account, &by_authorized_signer(&account, price), 64, now).map(drop)
+        ledger.admit(&account, &by_authorized_signer(&account, price), &LIMITS, now).map(drop)
     }
 
     #[test]
@@ -123,7 +117,7 @@ mod tests {
         let mut ledger = ChannelLedger::default();
         ledger.note_claims(&account, &[(id(), Amount::new(600))], 64);
         let now = account.books.window.started_at;
-        let mut at = |price| ledger.admit(&account, &by_authorized_signer(&account, price), 64, now);
+        let mut at = |price| ledger.admit(&account, &by_authorized_signer(&account, price), &LIMITS, now);
         assert!(matches!(at(501), Err(Refusal::Rate { .. })));
         assert!(at(500).is_ok());
     }
@@ -134,7 +128,7 @@ mod tests {
         let mut ledger = ChannelLedger::default();
         ledger.note_claims(&account, &[(id(), Amount::new(500))], 64);
         let request = by_authorized_signer(&account, 100);
-        let reservation = ledger.admit(&account, &request, 64, account.books.window.started_at).unwrap();
+        let reservation = ledger.admit(&account, &request, &LIMITS, account.books.window.started_at).unwrap();
         let record = ledger.charge(&reservation, Amount::new(100), 1).unwrap();
         ledger.committed_record(&reservation, record);
         assert_eq!(ledger.owed_total(&account), Some(Amount::new(700)));
@@ -149,24 +143,18 @@ mod tests {
         let mut ledger = ChannelLedger::restore(vec![record], None, None);
         ledger.note_claims(&account, &[], 64);
         assert_eq!(ledger.spent_total(&account), Some(Amount::new(600)));
+        assert!(ledger.uncollected(&account).is_empty(), "nobody looks for it");
     }
 
     #[test]
-    fn who_is_collected_from_is_not_looked_for_again_until_it_spends() {
-        let account = channel_account();
-        let mut ledger = ChannelLedger::default();
-        let authority = Authority::Delegation(delegation_account(DELEGATE, 100).delegation);
-        let (seq, sig, price) = (Seq::new(90), [0; 64], Amount::new(30));
-        let request = Request { signer: id(), authority, seq, sig, price };
-        let now = account.books.window.started_at;
-        let reservation = ledger.admit(&account, &request, 64, now).unwrap();
-        assert!(ledger.uncollected(&account).is_empty(), "nothing is on disk");
-        let record = ledger.charge(&reservation, price, 1).unwrap();
-        ledger.committed_record(&reservation, record);
-        assert_eq!(ledger.uncollected(&account).len(), 1);
-        ledger.note_claimed(&id(), Amount::new(29));
-        assert_eq!(ledger.uncollected(&account).len(), 1);
-        ledger.note_claimed(&id(), Amount::new(30));
-        assert!(ledger.uncollected(&account).is_empty());
+    fn a_closed_delegation_is_looked_for_after_a_restart_where_it_may_not_have_paid_all() {
+        let account = account();
+        let Ok(unit_price) = account.terms.unit_price() else { panic!() };
+        for spent in [599, 601] {
+            let record = SignerRecord::new(id(), Amount::new(spent), unit_price, 64);
+            let mut ledger = ChannelLedger::restore(vec![record], None, None);
+            ledger.note_claims(&account, &[], 64);
+            assert_eq!(ledger.uncollected(&account).len(), 1, "{spent}");
+        }
     }
 }

@@ -78,7 +78,7 @@ impl ChannelLedger {
 mod tests {
     use super::*;
     use crate::server::ledger::Request;
-    use crate::server::testing::{authority, channel_account, signer_id};
+    use crate::server::testing::{LIMITS, authority, channel_account, signer_id};
     use amp_protocol::money::Seq;
 
     fn admitted(ledger: &mut ChannelLedger, seq: u64, price: u64) -> Reservation {
@@ -89,7 +89,7 @@ mod tests {
             sig: [1; 64],
             price: Amount::new(price),
         };
-        ledger.admit(&channel_account(), &request, 64, 1_000).unwrap()
+        ledger.admit(&channel_account(), &request, &LIMITS, 1_000).unwrap()
     }
 
     fn spent_and_reserved(ledger: &ChannelLedger) -> (u64, u64) {

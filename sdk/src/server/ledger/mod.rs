@@ -12,11 +12,12 @@ mod claims;
 mod meter;
 #[cfg(test)]
 mod model_tests;
+mod owing;
 mod rate;
 mod replay;
 
 pub(crate) use account::ChannelLedger;
 pub use account::SignerRecord;
-pub(crate) use admit::{Refusal, Remedy, Request, Reservation};
+pub(crate) use admit::{Limits, Refusal, Remedy, Request, Reservation};
 pub(crate) use authority::{Authority, SignerId};
 pub use replay::ReplayWindow;

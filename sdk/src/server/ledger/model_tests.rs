@@ -10,7 +10,7 @@ use amp_protocol::money::{Amount, Seq};
 use amp_protocol::rules::{Delegation, SignerBooks};
 use proptest::prelude::*;
 
-use super::{Authority, ChannelLedger, Request, Reservation, SignerId};
+use super::{Authority, ChannelLedger, Limits, Request, Reservation, SignerId};
 use crate::server::testing::channel_account;
 
 const WINDOW: u32 = 4;
@@ -18,6 +18,8 @@ const UNIT_PRICE: u64 = 3;
 const RATE_LIMIT: u64 = 40;
 const INTERVAL: u32 = 10;
 const GRACE: u32 = 12;
+/// Of three signers the last one is refused while the others owe.
+const LIMITS: Limits = Limits { seq_window: WINDOW, max_owing: 1 };
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -281,9 +283,10 @@ impl Run {
         }
         let (seq_, price_) = (Seq::new(seq), Amount::new(price));
         let request = Request { signer: id, authority, seq: seq_, sig: [0; 64], price: price_ };
-        let outcome = self.ledger.admit(&self.seen.account, &request, WINDOW, self.now);
-        if !self.model.blurred {
-            let expected = self.model.admits(&self.seen, signer, seq, price, self.now);
+        let crowded = signer != 0 && price > 0 && self.is_crowded_out(id, authority.books().claimed);
+        let outcome = self.ledger.admit(&self.seen.account, &request, &LIMITS, self.now);
+        if !self.model.blurred || crowded {
+            let expected = !crowded && self.model.admits(&self.seen, signer, seq, price, self.now);
             prop_assert_eq!(outcome.is_ok(), expected, "{:?}", outcome);
         }
         if let Ok(reservation) = outcome {
@@ -292,6 +295,23 @@ impl Run {
             self.open.push(reservation);
         }
         Ok(())
+    }
+
+    /// Whether a delegate of which `claimed` was seen owes nothing, and too many others do, by what the
+    /// ledger knows to be paid.
+    fn is_crowded_out(&self, id: SignerId, claimed: Amount) -> bool {
+        let authorized = SignerId::authorized(&self.seen.account);
+        let owing = self.ledger.signers.iter().filter(|(other, signer)| {
+            let known = match **other {
+                other if other == authorized => self.seen.account.signer.claimed,
+                other if other == id => signer.claimed.max(claimed),
+                _ => signer.claimed,
+            };
+            let stored = signer.committed.as_ref().map_or(0, |record| record.spent.get());
+            signer.live.spent.get().max(stored) + signer.reserved.get() > known.get()
+        });
+        let (own, others): (Vec<_>, Vec<_>) = owing.partition(|(other, _)| **other == id);
+        own.is_empty() && others.len() > LIMITS.max_owing
     }
 
     /// As the worker does: by the credential in the store, with the chain's own eyes.
@@ -314,6 +334,10 @@ impl Run {
 
     fn check(&self) -> Result<(), TestCaseError> {
         let (ledger, model) = (&self.ledger, &self.model);
+        // the bound, the one that came last, and the authorized signer
+        let owes = |id: &SignerId| model.used(Some(*id)) > model.claimed.get(id).copied().unwrap_or(0);
+        let owing = model.accepted.keys().chain(model.spent.keys()).collect::<BTreeSet<_>>();
+        prop_assert!(owing.into_iter().filter(|id| owes(id)).count() <= LIMITS.max_owing + 2);
         prop_assert_eq!(ledger.in_flight(), self.open.len() as u64);
         if !model.blurred && ledger.claims_noted {
             let spent = Amount::new(model.spent.values().sum());

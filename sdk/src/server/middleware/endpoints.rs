@@ -71,6 +71,7 @@ async fn raise(service: &AmpService, credential: &CredentialBody) -> Result<Resp
         spent: receipt.spent,
         balance: receipt.balance,
         last_seq: receipt.last_seq,
+        last_sig: None,
         metering_proof: None,
     });
     charged(response.headers_mut(), &receipt);

@@ -1,3 +1,5 @@
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use amp_protocol::account::ChannelAccount;
 use amp_protocol::instruction::ChainChannel;
 use amp_protocol::json::DiscoveryDocument;
@@ -6,12 +8,12 @@ use amp_protocol::rejection::Rejection;
 use amp_protocol::rules::{Terms, chained_depth};
 use solana_address::Address;
 use solana_signature::Signature;
+use tokio::time::timeout;
 
 use super::claim::{self, Claim};
-use super::settler::{send, sender};
-use crate::chain::{self, ChainError, ChannelAddress};
+use super::settler::{claimed_of, note_claimed, send, sender};
+use crate::chain::{self, ChainError, ChannelAddress, TRANSACTION_LIFE};
 use crate::server::books::Book;
-use crate::server::clock::unix_now;
 use crate::server::service::{Core, incarnation};
 use crate::server::views::Freshness;
 
@@ -98,8 +100,8 @@ pub enum ChainingError {
     Ended,
 }
 
-/// Chains a channel below the one of `book`. Runs in the settlement worker: a settlement of the same
-/// signer under way would make this one too early.
+/// Chains a channel below the one of `book`. Runs in the settlement worker, as a visit of
+/// the channel: a settlement of the same signer under way would make this one too early.
 pub(super) async fn chain(core: &Core, book: &Book, asked: &SubChannel) -> Result<Chained, ChainingError> {
     let upstream = Address::from(book.incarnation.channel);
     let failed = |error| ChainingError::Chain { channel: upstream, error: Box::new(error) };
@@ -123,37 +125,70 @@ pub(super) async fn chain(core: &Core, book: &Book, asked: &SubChannel) -> Resul
     }
     let (claim, owed) = choose(&account, found.claims, asked.deposit, now)?;
 
-    let nonce = unix_now().unsigned_abs().saturating_mul(1_000);
-    let (nonce, at) =
-        ChannelAddress::cheapest_from(&core.config.program_id, &upstream, &asked.sub_service, nonce);
+    let (nonce, at) = free_address(core, &upstream, &asked.sub_service).await.map_err(failed)?;
     tracing::info!(channel = %at.channel, %upstream, deposit = %asked.deposit, "chaining");
     let args = ChainChannel { owed, nonce, terms };
     let plan = sender(core).chain(upstream, &account, &claim, &asked.sub_service, &args, &at);
-    let sent = send(core, &plan).await;
+    let late = |_| Err(ChainError::Unreachable("no confirmation in time".to_owned()));
+    let sent = timeout(TRANSACTION_LIFE, send(core, &plan)).await.unwrap_or_else(late);
     // whatever the sending says, what stands on chain counts
     let failed = |error| ChainingError::Chain { channel: at.channel, error: Box::new(error) };
+    let after = core.channels.get(book.incarnation.channel, Freshness::Now).await.ok().flatten();
+    let after = after.filter(|account| incarnation(upstream.to_bytes(), account) == book.incarnation);
     let opened = chain::channel(&*core.chain, &core.config.program_id, &at.channel).await;
     let (transaction, opened) = match (sent, opened) {
         (Ok(confirmation), Ok(Some(opened))) => (Some(confirmation.signature), opened),
-        (Err(_), Ok(Some(opened))) => (None, opened),
+        (Err(error), Ok(Some(opened))) => {
+            // what is there may be another's: only one that was paid for out of this claim is this one
+            let claimed = claimed_of(core, book, &claim, after.as_deref()).await.map_err(failed)?;
+            let is_booked = claimed.is_some_and(|claimed| claimed >= owed);
+            if !is_booked || !is_as_asked(&opened, &upstream, asked, &args) {
+                return Err(failed(error));
+            }
+            (None, opened)
+        }
         (Err(error), _) | (Ok(_), Err(error)) => return Err(failed(error)),
         (Ok(_), Ok(None)) => {
             let lagging = "confirmed, but the node does not show it yet".to_owned();
             return Err(failed(ChainError::Unreachable(lagging)));
         }
     };
-    book.ledger().note_claimed(&claim.signer(), owed);
-    if let Ok(Some(after)) = core.channels.get(book.incarnation.channel, Freshness::Now).await
-        && let Err(error) = core.store.book_claimed(book.incarnation, after.books.claimed).await
-    {
-        tracing::error!(%error, channel = %book.incarnation, "what was claimed could not be noted");
-    }
+    note_claimed(core, book, &claim, owed, after.as_deref()).await;
     Ok(Chained {
         channel: at.channel,
         opened_slot: opened.opened_slot,
         deposit: opened.books.deposited,
         transaction,
     })
+}
+
+/// Where a channel to `sub_service` is opened: no channel is there, not even one of a moment ago.
+async fn free_address(
+    core: &Core,
+    upstream: &Address,
+    sub_service: &Address,
+) -> Result<(u64, ChannelAddress), ChainError> {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let mut nonce = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+    loop {
+        let program_id = &core.config.program_id;
+        let (found, at) = ChannelAddress::cheapest_from(program_id, upstream, sub_service, nonce);
+        // lamports alone are in nobody's way
+        if chain::channel(&*core.chain, program_id, &at.channel).await?.is_none() {
+            return Ok((found, at));
+        }
+        nonce = found.wrapping_add(1);
+    }
+}
+
+/// Whether a channel is the one that was to be opened.
+fn is_as_asked(opened: &ChannelAccount, upstream: &Address, asked: &SubChannel, args: &ChainChannel) -> bool {
+    opened.parent == upstream.to_bytes()
+        && opened.recipient == asked.sub_service.to_bytes()
+        && opened.nonce == args.nonce
+        && opened.terms == args.terms
+        // anybody may have topped it up
+        && opened.books.deposited >= asked.deposit
 }
 
 /// What the program would refuse, whoever signed.
@@ -191,4 +226,92 @@ fn choose(
         }
     }
     Err(refusal.map_or(ChainingError::NotOwed { deposit, owed: most }, ChainingError::Rule))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::testing::{Bench, CHANNEL, Fate};
+
+    fn asked() -> SubChannel {
+        SubChannel {
+            sub_service: Address::from([9; 32]),
+            deposit: Amount::new(10),
+            unit_price: UnitPrice::ONE,
+            rate_limit: Amount::new(10),
+            settle_interval: 60,
+            close_grace: 3_600,
+        }
+    }
+
+    /// The channel that was asked for, whoever opened it.
+    fn opened(bench: &Bench) -> ChannelAccount {
+        let mut account = bench.account();
+        let terms =
+            Terms { unit_price: 1, rate_limit: 10, settle_interval: 60, close_grace: 3_600, ..account.terms };
+        (account.recipient, account.parent, account.terms) = ([9; 32], CHANNEL, terms);
+        account.books.deposited = Amount::new(10);
+        account
+    }
+
+    async fn chain(bench: &Bench) -> Result<Chained, ChainingError> {
+        bench.chain.change_channel(|account| account.terms.max_chain_depth = 1);
+        let service = bench.service_with(bench.config()).await;
+        let admission = service.authorize(&bench.credential(10).await, Amount::new(10)).await.unwrap();
+        admission.charge(Amount::new(10)).await.unwrap();
+        service.chain(&CHANNEL.into(), asked()).await
+    }
+
+    #[tokio::test]
+    async fn a_channel_that_was_not_paid_for_out_of_the_claim_is_not_taken_for_the_one_asked_for() {
+        let bench = Bench::new();
+        let mut other = opened(&bench);
+        other.terms.max_chain_depth = 1;
+        bench.chain.fate(Fate::LostBeside(Box::new(other)));
+        let failed = chain(&bench).await.unwrap_err();
+        assert!(matches!(failed, ChainingError::Chain { .. }), "{failed}");
+        assert_eq!(bench.chain.sent(), 1);
+    }
+
+    #[test]
+    fn only_the_channel_that_was_asked_for_is_as_asked() {
+        let bench = Bench::new();
+        let (good, upstream) = (opened(&bench), Address::from(CHANNEL));
+        let args = ChainChannel { owed: Amount::new(10), nonce: good.nonce, terms: good.terms };
+        let is = |change: fn(&mut ChannelAccount)| {
+            let mut account = good.clone();
+            change(&mut account);
+            is_as_asked(&account, &upstream, &asked(), &args)
+        };
+        assert!(is(|_| ()) && is(|account| account.books.deposited = Amount::new(11)));
+        let others: [fn(&mut ChannelAccount); 5] = [
+            |account| account.parent = [1; 32],
+            |account| account.recipient = [1; 32],
+            |account| account.nonce = 99,
+            |account| account.terms.rate_limit = 9,
+            |account| account.books.deposited = Amount::new(9),
+        ];
+        assert!(others.iter().all(|change| !is(*change)));
+    }
+
+    #[tokio::test]
+    async fn an_address_at_which_a_channel_is_already_is_not_chosen() {
+        let bench = Bench::new();
+        let service = bench.service_with(bench.config()).await;
+        let (upstream, sub_service) = (Address::from(CHANNEL), Address::from([9; 32]));
+        let (nonce, first) = free_address(&service.core, &upstream, &sub_service).await.unwrap();
+        // whatever the time is by then, up to an hour
+        let mut next = nonce;
+        let later = loop {
+            let program_id = &service.core.config.program_id;
+            let (found, at) = ChannelAddress::cheapest_from(program_id, &upstream, &sub_service, next);
+            bench.another(at.channel.to_bytes());
+            next = found.wrapping_add(1);
+            if found > nonce.saturating_add(2_000) {
+                break at;
+            }
+        };
+        let (chosen, at) = free_address(&service.core, &upstream, &sub_service).await.unwrap();
+        assert!(chosen >= next && ![first.channel, later.channel].contains(&at.channel));
+    }
 }

@@ -1,13 +1,22 @@
+use std::time::Duration;
+
 use amp_protocol::account::ChannelAccount;
+use futures::future::join_all;
 use solana_address::Address;
 use tokio::time::timeout;
 
-use super::settler::GONE_FOR_GOOD;
 use crate::chain::{self, ChainError, delegation_address};
 use crate::server::books::Book;
 use crate::server::ledger::{Authority, SignerId, SignerRecord};
 use crate::server::service::Core;
 use crate::server::views::READ_WAIT;
+
+/// How long a channel or a delegation must be gone before what it owes is given up: a node may lag, or
+/// hold nothing yet, for longer than a watch takes.
+pub(super) const GONE_FOR_GOOD: Duration = Duration::from_secs(600);
+
+/// Delegations of a channel that are read at once.
+const READS: usize = 8;
 
 /// What one signer owes, and by what right it is claimed.
 #[derive(Debug)]
@@ -20,14 +29,15 @@ pub(super) struct Claim {
 
 impl Claim {
     pub(super) fn signer(&self) -> SignerId {
-        SignerId { key: self.record.signer, epoch: self.record.epoch }
+        id_of(&self.record)
     }
 }
 
 /// What came of looking for what is owed.
 #[derive(Debug, Default)]
 pub(super) struct Found {
-    /// The most urgent first: what ends soonest.
+    /// The most urgent first: of those whose last settlements did not fail what ends soonest. So no number
+    /// of signers that can't be settled keeps a visit from all others.
     pub(super) claims: Vec<Claim>,
     /// A delegation could not be read.
     pub(super) failed: Option<ChainError>,
@@ -40,32 +50,77 @@ pub(super) struct Found {
 pub(super) async fn find(core: &Core, book: &Book, account: &ChannelAccount, now: i64) -> Found {
     let authorized = SignerId::authorized(account);
     let mut found = Found::default();
-    let owing = book.ledger().uncollected(account);
-    for record in owing {
-        let id = SignerId { key: record.signer, epoch: record.epoch };
-        if id == authorized {
-            found.claims.push(Claim { record, authority: Authority::channel(account), delegation: None });
-            continue;
-        }
-        match authority(core, book, &id).await {
-            Ok((address, Some(authority))) => {
-                book.ledger().note_claimed(&id, authority.books().claimed);
-                found.claims.push(Claim { record, authority, delegation: Some(address) });
+    let (own, delegates): (Vec<_>, Vec<_>) =
+        book.ledger().uncollected(account).into_iter().partition(|record| id_of(record) == authorized);
+    for record in own {
+        found.claims.push(Claim { record, authority: Authority::channel(account), delegation: None });
+    }
+    for some in delegates.chunks(READS) {
+        let ids: Vec<SignerId> = some.iter().map(id_of).collect();
+        let reads = join_all(ids.iter().map(|id| authority(core, book, id))).await;
+        for ((record, id), read) in some.iter().zip(&ids).zip(reads) {
+            match read {
+                Ok((address, authority)) => found.note(book, account, record, id, address, authority, now),
+                Err(error) => found.failed = Some(error),
             }
-            Ok((address, None)) => {
-                let since = book.ledger().note_missing(&id, now);
-                if since == now {
-                    tracing::error!(channel = %book.incarnation, delegation = %address,
-                        "a delegation that owes something is not on chain");
-                }
-                let until = since.saturating_add_unsigned(GONE_FOR_GOOD.as_secs());
-                found.missing_until = found.missing_until.max(Some(until));
-            }
-            Err(error) => found.failed = Some(error),
         }
     }
-    found.claims.sort_by_key(|claim| claim.authority.ends_at().unwrap_or(i64::MAX));
+    let ledger = book.ledger();
+    found.claims.sort_by_cached_key(|claim| {
+        (ledger.failures(&claim.signer()), claim.authority.ends_at().unwrap_or(i64::MAX))
+    });
+    drop(ledger);
     found
+}
+
+fn id_of(record: &SignerRecord) -> SignerId {
+    SignerId { key: record.signer, epoch: record.epoch }
+}
+
+impl Found {
+    /// Takes note of a delegate that owes, by what is at its delegation's address.
+    #[allow(clippy::too_many_arguments, reason = "what was read, of whom, and when")]
+    fn note(
+        &mut self,
+        book: &Book,
+        account: &ChannelAccount,
+        record: &SignerRecord,
+        id: &SignerId,
+        address: Address,
+        authority: Option<Authority>,
+        now: i64,
+    ) {
+        // neither one look at a node that lags nor a clock that is off gives anything up
+        let long_ago = now.saturating_sub_unsigned(GONE_FOR_GOOD.as_secs());
+        let Some(authority) = authority else {
+            let since = book.ledger().note_missing(id, now);
+            if since <= long_ago {
+                return give_up(book, id, address, "its delegation is gone");
+            }
+            if since == now {
+                tracing::error!(channel = %book.incarnation, delegation = %address,
+                    "a delegation that owes something is not on chain");
+            }
+            let until = since.saturating_add_unsigned(GONE_FOR_GOOD.as_secs());
+            self.missing_until = self.missing_until.max(Some(until));
+            return;
+        };
+        book.ledger().note_claimed(id, authority.books().claimed);
+        let grace = account.terms.close_grace;
+        if authority.delegation().is_some_and(|found| found.is_over(grace, long_ago)) {
+            return give_up(book, id, address, "its grace is over");
+        }
+        self.claims.push(Claim { record: record.clone(), authority, delegation: Some(address) });
+    }
+}
+
+/// Nothing can be collected any more: it is said once, and not looked for at every visit.
+fn give_up(book: &Book, id: &SignerId, delegation: Address, why: &str) {
+    let amount = book.ledger().give_up(id);
+    if !amount.is_zero() {
+        let (channel, signer) = (book.incarnation, Address::from(id.key));
+        tracing::error!(%channel, %signer, %delegation, %amount, "what a delegate owes is lost: {why}");
+    }
 }
 
 /// The authority of a delegate as it is on chain now, if it is the one of this epoch.

@@ -14,6 +14,17 @@ pub(crate) enum Urgency {
     Demanded,
 }
 
+impl Urgency {
+    /// The one that waits for less.
+    pub(crate) fn sooner(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Routine { every, .. }, Self::Routine { every: others, .. }) if others < every => other,
+            (Self::Routine { .. }, Self::Demanded) => other,
+            _ => self,
+        }
+    }
+}
+
 /// What to do about one signer now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Decision {
@@ -146,6 +157,16 @@ mod tests {
         let at = |every, now| decision(&account(), 50, every_so_often(every), now);
         assert_eq!(at(3_600, 160), Decision::Wait { until: 3_700, code: Code::SettleEarly });
         assert_eq!(at(1, 159), Decision::Wait { until: 160, code: Code::SettleEarly });
+    }
+
+    #[test]
+    fn of_two_wishes_the_one_that_waits_for_less_counts() {
+        let [hour, minute] = [3_600, 60].map(every_so_often);
+        assert_eq!((hour.sooner(minute), minute.sooner(hour)), (minute, minute));
+        for other in [hour, Urgency::Demanded] {
+            let both = (Urgency::Demanded.sooner(other), other.sooner(Urgency::Demanded));
+            assert_eq!(both, (Urgency::Demanded, Urgency::Demanded));
+        }
     }
 
     #[test]

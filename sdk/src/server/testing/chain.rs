@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use solana_address::Address;
 use solana_hash::Hash;
 use solana_transaction::versioned::VersionedTransaction;
+use tokio::sync::Notify;
 
 use super::{CHANNEL, channel_account};
 use crate::chain::{
@@ -22,14 +23,19 @@ use crate::server::views::lock;
 use crate::signed;
 
 /// What happens to the next transactions.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Fate {
     #[default]
     Lands,
     LandsUnseen,
     Lost,
     Panics,
+    /// It is lost, and this channel is where it would have opened one.
+    LostBeside(Box<ChannelAccount>),
 }
+
+/// What happens when an account is read, just before it is.
+type Hook = Box<dyn FnOnce(&FakeChain) + Send>;
 
 #[derive(Default)]
 pub(crate) struct FakeChain {
@@ -42,6 +48,10 @@ pub(crate) struct FakeChain {
     fate: Mutex<Fate>,
     sent: Mutex<usize>,
     settled: Mutex<Amount>,
+    hooks: Mutex<HashMap<Address, Hook>>,
+    /// Whose transactions wait.
+    held: Mutex<HashSet<Address>>,
+    released: Notify,
 }
 
 impl FakeChain {
@@ -83,7 +93,11 @@ impl FakeChain {
     }
 
     pub(crate) fn channel(&self) -> ChannelAccount {
-        ChannelAccount::decode(&self.snapshot(CHANNEL).data).unwrap()
+        self.channel_at(CHANNEL)
+    }
+
+    pub(crate) fn channel_at(&self, address: Key) -> ChannelAccount {
+        ChannelAccount::decode(&self.snapshot(address).data).unwrap()
     }
 
     pub(crate) fn change_channel(&self, change: impl FnOnce(&mut ChannelAccount)) {
@@ -94,13 +108,42 @@ impl FakeChain {
 
     /// The funder has the token account that a close by the recipient refunds to.
     pub(crate) fn put_refund_account(&self) {
+        let account = AccountSnapshot { owner: TOKEN_PROGRAM, lamports: 1, data: vec![0; 165] };
+        self.put(Self::refund_account(), account);
+    }
+
+    /// Where a close by the recipient refunds to.
+    pub(crate) fn refund_account() -> Key {
         let account = channel_account();
         let (funder, mint) = (Address::from(account.funder), Address::from(account.mint));
-        let address = associated_token_address(&funder, &mint, &TOKEN_PROGRAM);
-        self.put(
-            address.to_bytes(),
-            AccountSnapshot { owner: TOKEN_PROGRAM, lamports: 1, data: vec![0; 165] },
-        );
+        associated_token_address(&funder, &mint, &TOKEN_PROGRAM).to_bytes()
+    }
+
+    /// Does something just before the next read of an account.
+    pub(crate) fn before_reading(&self, address: Key, hook: impl FnOnce(&Self) + Send + 'static) {
+        lock(&self.hooks).insert(Address::from(address), Box::new(hook));
+    }
+
+    /// Transactions on this channel do not confirm until they are [let go](Self::let_go).
+    pub(crate) fn hold(&self, channel: Key) {
+        lock(&self.held).insert(Address::from(channel));
+    }
+
+    pub(crate) fn let_go(&self, channel: Key) {
+        lock(&self.held).remove(&Address::from(channel));
+        self.released.notify_waiters();
+    }
+
+    async fn wait_while_held(&self, transaction: &VersionedTransaction) {
+        loop {
+            let mut released = std::pin::pin!(self.released.notified());
+            released.as_mut().enable();
+            let keys = transaction.message.static_account_keys();
+            if !lock(&self.held).iter().any(|held| keys.contains(held)) {
+                return;
+            }
+            released.await;
+        }
     }
 
     pub(crate) fn remove(&self, address: Key) {
@@ -180,6 +223,16 @@ impl FakeChain {
         Ok(())
     }
 
+    /// Puts a channel where a transaction would have chained one, with the nonce it would have had.
+    fn open_beside(&self, transaction: &VersionedTransaction, other: ChannelAccount) {
+        let keys = transaction.message.static_account_keys();
+        let chain = transaction.message.instructions().iter();
+        let chain = chain.last().unwrap();
+        let nonce = u64::from_le_bytes(chain.data[16..24].try_into().unwrap());
+        let address = keys[usize::from(chain.accounts[6])].to_bytes();
+        self.put_channel(address, &ChannelAccount { nonce, ..other });
+    }
+
     fn settle(
         &self,
         address: Key,
@@ -192,7 +245,7 @@ impl FakeChain {
         let signature = precompile[48..112].try_into().unwrap();
         assert!(signed::verify_strict(signed.signer, signed.message, signature));
         assert_eq!(credential.channel, address);
-        let (mut account, now, seq) = (self.channel(), self.now(), credential.seq);
+        let (mut account, now, seq) = (self.channel_at(address), self.now(), credential.seq);
         let delegation = delegation.map(|address| (address, self.delegation(address)));
         let done = match &delegation {
             None => {
@@ -229,6 +282,10 @@ impl Chain for FakeChain {
         self.up()?;
         self.reads.fetch_add(1, Ordering::SeqCst);
         tokio::task::yield_now().await;
+        let hook = lock(&self.hooks).remove(address);
+        if let Some(hook) = hook {
+            hook(self);
+        }
         Ok(lock(&self.accounts).get(address).cloned())
     }
 
@@ -265,10 +322,16 @@ impl Chain for FakeChain {
         *lock(&self.sent) += 1;
         let signature = transaction.signatures[0];
         let unknown = || ChainError::Unconfirmed { signature, reason: "timed out".to_owned() };
-        match *lock(&self.fate) {
+        self.wait_while_held(transaction).await;
+        let fate = lock(&self.fate).clone();
+        match fate {
             Fate::Lost => return Err(unknown()),
             Fate::Panics => panic!("told to"),
             Fate::LandsUnseen => return self.execute(transaction).and(Err(unknown())),
+            Fate::LostBeside(other) => {
+                self.open_beside(transaction, *other);
+                return Err(unknown());
+            }
             Fate::Lands => self.execute(transaction)?,
         }
         Ok(Confirmation { signature, slot: 1, compute_units: None, fee: None })

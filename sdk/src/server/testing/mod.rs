@@ -16,7 +16,7 @@ use amp_protocol::rules::{Books, Delegation, RateWindow, SignerBooks, Terms};
 use solana_address::Address;
 
 use super::config::ServiceConfig;
-use super::ledger::{Authority, SignerId};
+use super::ledger::{Authority, Limits, SignerId};
 use super::service::AmpService;
 use super::store::SqliteStore;
 use super::views::lock;
@@ -30,6 +30,8 @@ pub(crate) use disk::{BreakableStore, Disk};
 pub(crate) const CHANNEL: Key = [200; 32];
 pub(crate) const MINT: Key = [4; 32];
 const OPENED_SLOT: u64 = 9;
+/// Those of a service that is not configured otherwise.
+pub(crate) const LIMITS: Limits = Limits { seq_window: 64, max_owing: 17 };
 
 /// A channel of 10 000 with unit price 1, no tight limit, opened a minute ago.
 pub(crate) fn channel_account() -> ChannelAccount {
@@ -119,6 +121,17 @@ impl Bench {
             authorized_signer: self.client.public_key().to_bytes(),
             ..channel_account()
         }
+    }
+
+    /// Another channel between the same two.
+    pub(crate) fn another(&self, address: Key) {
+        self.chain.put_channel(address, &self.account());
+    }
+
+    /// The client's credential for another channel.
+    pub(crate) async fn credential_on(&self, address: Key, seq: u64) -> CredentialBody {
+        let channel = Address::from(address);
+        signed::sign_credential(&self.client, &channel, OPENED_SLOT, Seq::new(seq)).await.unwrap()
     }
 
     /// 10 a call, deposits of 10 or more, settlements when asked for.

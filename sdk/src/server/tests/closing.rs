@@ -1,9 +1,17 @@
+#![allow(clippy::arithmetic_side_effects, reason = "an overflow fails the test, as it should")]
+
 use super::*;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use amp_protocol::account::ChannelAccount;
 use amp_protocol::json::CloseResponse;
 use amp_protocol::money::Amount;
 use amp_protocol::text::path;
+
+use crate::chain::AccountSnapshot;
+use crate::server::store::Incarnation;
+use crate::server::testing::FakeChain;
 
 async fn close(stage: &Stage, seq: u64) -> Answer {
     post_with(&stage.router, path::CLOSE, &stage.bench.credential(seq).await).await
@@ -147,4 +155,67 @@ async fn a_funder_without_a_token_account_is_not_given_one() {
     assert!(chain.has(CHANNEL) && chain.sent() == 1, "its rent would be the funder's to keep");
     chain.put_refund_account();
     eventually("the channel is closed", || !chain.has(CHANNEL)).await;
+}
+
+#[tokio::test]
+async fn lamports_sent_to_the_funders_associated_address_are_no_token_account() {
+    let config = |config: crate::server::ServiceConfig| {
+        config.watch_interval(Duration::from_millis(100)).close_deadline(Duration::ZERO)
+    };
+    let stage = Stage::with(config).await;
+    let account = AccountSnapshot { owner: [0; 32].into(), lamports: 1, data: Vec::new() };
+    stage.bench.chain.put(FakeChain::refund_account(), account);
+    total(&stage, &close(&stage, 1).await);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(stage.bench.chain.has(CHANNEL) && stage.bench.chain.sent() == 0);
+    stage.bench.chain.put_refund_account();
+    let chain = stage.bench.chain.clone();
+    eventually("the channel is closed", || !chain.has(CHANNEL)).await;
+}
+
+/// The channel as it is opened once more.
+fn next(stage: &Stage) -> ChannelAccount {
+    ChannelAccount { opened_slot: stage.bench.account().opened_slot + 1, ..stage.bench.account() }
+}
+
+#[tokio::test]
+async fn a_close_is_not_sent_where_the_channel_was_opened_again_before_nor_is_the_next_one_served_meanwhile()
+{
+    let config = |config: crate::server::ServiceConfig| {
+        config.watch_interval(Duration::from_millis(100)).close_deadline(Duration::from_secs(1))
+    };
+    let stage = Stage::with(config).await;
+    stage.bench.chain.put_refund_account();
+    total(&stage, &close(&stage, 1).await);
+    let next = next(&stage);
+    let waits = Arc::new(AtomicBool::new(false));
+    let (core, noted) = (stage.service.core.clone(), waits.clone());
+    // the last thing that is read before the close is made
+    stage.bench.chain.before_reading(FakeChain::refund_account(), move |chain| {
+        let incarnation = Incarnation { channel: CHANNEL, opened_slot: next.opened_slot };
+        chain.before_reading(CHANNEL, move |chain| {
+            noted.store(core.books.is_closed_by_accident(&incarnation), Ordering::SeqCst);
+            chain.put_channel(CHANNEL, &next);
+        });
+    });
+    eventually("it is about to be closed", || waits.load(Ordering::SeqCst)).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!((stage.bench.chain.has(CHANNEL), stage.bench.chain.sent()), (true, 0));
+}
+
+#[tokio::test]
+async fn a_close_that_was_sent_before_a_restart_keeps_the_next_incarnation_waiting() {
+    let stage = Stage::new().await;
+    total(&stage, &close(&stage, 1).await);
+    let stage = stage.restart_after(|bench| {
+        let account = ChannelAccount { opened_slot: bench.account().opened_slot + 1, ..bench.account() };
+        bench.chain.put_channel(CHANNEL, &account);
+    });
+    let stage = stage.await;
+    let credential = stage.bench.credential_in(next(&stage).opened_slot, 10).await;
+    assert_eq!(get_with(&stage.router, "/quote", &credential).await.code(), (503, "UNAVAILABLE"));
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(180)).await;
+    tokio::time::resume();
+    get_with(&stage.router, "/quote", &credential).await.paid();
 }

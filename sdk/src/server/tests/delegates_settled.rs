@@ -275,3 +275,48 @@ async fn an_abandoned_channel_is_not_closed_while_a_node_does_not_show_a_delegat
     eventually("the channel is closed", || !chain.has(CHANNEL)).await;
     assert_eq!(chain.settled(), Amount::new(10));
 }
+
+/// The records that the worker still looks for.
+fn looked_for(stage: &Stage) -> usize {
+    let books = stage.service.core.books.of(CHANNEL);
+    books[0].ledger().uncollected(&stage.bench.chain.channel()).len()
+}
+
+#[tokio::test]
+async fn what_a_delegate_owes_after_its_grace_is_given_up_once_no_clock_can_be_that_wrong() {
+    let stage = Stage::new().await;
+    let (key, address) = stage.bench.delegate(1_000);
+    stage.quote_by(&key, 10).await.paid();
+    let grace = i64::from(stage.bench.account().terms.close_grace);
+    let over_since = |seconds: i64| {
+        let end = stage.bench.chain.now() - grace - 1 - seconds;
+        stage.bench.chain.change_delegation(address, |account| account.delegation.revoked_at = end);
+    };
+    over_since(590);
+    stage.service.settle(CHANNEL.into()).await.unwrap();
+    assert_eq!(looked_for(&stage), 1);
+    over_since(600);
+    stage.service.settle(CHANNEL.into()).await.unwrap();
+    assert_eq!((looked_for(&stage), stage.bench.chain.sent()), (0, 0));
+}
+
+#[tokio::test]
+async fn what_was_owed_under_a_delegation_that_is_gone_is_given_up_after_ten_minutes() {
+    let stage = Stage::new().await;
+    let (key, address) = stage.bench.delegate(1_000);
+    stage.quote_by(&key, 10).await.paid();
+    let account = stage.bench.chain.delegation(address);
+    stage.bench.chain.remove(address);
+    for seconds in [0, 590] {
+        stage.bench.chain.advance(seconds);
+        stage.service.settle(CHANNEL.into()).await.unwrap();
+        assert_eq!(looked_for(&stage), 1, "a node may lag");
+    }
+    stage.bench.chain.advance(10);
+    stage.service.settle(CHANNEL.into()).await.unwrap();
+    assert_eq!(looked_for(&stage), 0);
+    // who is served again is there after all
+    stage.bench.chain.put_delegation(&account);
+    stage.quote_by(&key, 20).await.paid();
+    assert_eq!(stage.service.settle(CHANNEL.into()).await.unwrap().paid, Amount::new(20));
+}

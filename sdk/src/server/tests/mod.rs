@@ -8,6 +8,7 @@ mod durability;
 mod endpoints;
 mod requests;
 mod settling;
+mod worker;
 
 use std::sync::Arc;
 
@@ -126,6 +127,11 @@ impl Stage {
     /// `/quote` paid with this seq.
     async fn quote(&self, seq: u64) -> Answer {
         get_with(&self.router, "/quote", &self.bench.credential(seq).await).await
+    }
+
+    /// `/quote` paid from another channel.
+    async fn quote_on(&self, channel: [u8; 32], seq: u64) -> Answer {
+        get_with(&self.router, "/quote", &self.bench.credential_on(channel, seq).await).await
     }
 
     /// `/quote` paid by a delegate with this seq.

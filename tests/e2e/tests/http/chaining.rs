@@ -2,7 +2,7 @@
 //! that serves, is examples/chain.
 
 use amp_e2e_tests::{DEPOSIT, GRACE, INTERVAL, Market, PRICE};
-use amp_protocol::money::{Amount, UnitPrice};
+use amp_protocol::money::{Amount, Seq, UnitPrice};
 use amp_protocol::rejection::Rejection;
 use amp_sdk::client::{ClientError, CloseOutcome, Reclaimed};
 use amp_sdk::server::{ChainingError, SubChannel};
@@ -84,4 +84,45 @@ async fn a_channel_whose_root_allows_no_chain_is_not_chained_and_ones_own_channe
     assert!(matches!(refused, ClientError::NotChained { .. }), "{refused}");
     market.service().settle(upstream).await.unwrap();
     market.end();
+}
+
+#[tokio::test]
+async fn two_channels_to_one_supplier_in_one_moment_are_two_channels() {
+    let market = Market::open().await;
+    let agent = market.hire_with(|builder| builder.max_chain_depth(1)).await;
+    agent.buy(&market.url("/quote")).await;
+    let upstream = agent.channel().await.channel;
+    let delegate = KeypairSigner::generate();
+    let delegation = market.delegate(&agent.funder, &upstream, &delegate, DEPOSIT, 0).await;
+    market.next_slot();
+    let credential = market.sign(&delegate, &upstream, delegation.created_slot, Seq::new(PRICE)).await;
+    assert_eq!(market.get_with("/quote", &credential).await.status, 200);
+    market.chain.advance_seconds(INTERVAL);
+
+    // out of what the two signers owe, one each
+    let (chain, asked) = (|asked| market.service().chain(&upstream, asked), sub_channel(PRICE));
+    let (one, other) = tokio::join!(chain(asked), chain(asked));
+    let (one, other) = (one.unwrap(), other.unwrap());
+    assert_ne!(one.channel, other.channel);
+    for chained in [&one, &other] {
+        assert_eq!(chained.deposit, Amount::new(PRICE));
+        assert!(chained.transaction.is_some());
+        let Reclaimed::Requested { .. } = agent.client.reclaim(&chained.channel).await.unwrap() else {
+            panic!()
+        };
+    }
+    assert_eq!(market.account(&upstream).await.unwrap().books.claimed, Amount::new(2 * PRICE));
+    market.chain.advance_seconds(GRACE);
+    for chained in [&one, &other] {
+        let Reclaimed::Closed { refund, .. } = agent.client.reclaim(&chained.channel).await.unwrap() else {
+            panic!()
+        };
+        assert_eq!(refund, Amount::new(PRICE));
+    }
+    let CloseOutcome::Closed { refund, .. } = agent.client.close(market.origin()).await.unwrap() else {
+        panic!()
+    };
+    assert_eq!(refund, Amount::new(DEPOSIT - 2 * PRICE));
+    market.close_delegation(&agent.funder, &upstream, &delegate).await.unwrap();
+    market.end_having_earned(0);
 }

@@ -11,6 +11,7 @@ mod hostile;
 mod life;
 mod limits;
 mod many;
+mod payout;
 mod prices;
 mod restarts;
 mod unanswered;

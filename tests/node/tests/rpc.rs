@@ -1,0 +1,65 @@
+//! The SDK's RPC client sees through a node what the embedded chain says itself.
+#![allow(clippy::unwrap_used)]
+
+use amp_program_tests::World;
+use amp_protocol::rejection::Rejection;
+use amp_sdk::chain::instructions;
+use amp_sdk::chain::{Chain, ChainError, ComputeBudget, PROGRAM_ID, Plan, PriorityFee, RpcChain};
+use amp_sdk::signer::{KeypairSigner, Signer as _};
+use amp_test_node::Node;
+use solana_signer::Signer as _;
+
+#[tokio::test]
+async fn accounts_searches_and_the_clock_are_the_chains() {
+    let world = World::default();
+    let channel = world.open();
+    let delegated = channel.delegate();
+    delegated.set(1_000, 0).unwrap();
+    let node = Node::start(world.chain.clone()).await;
+    let rpc = RpcChain::new(node.url());
+    let (address, funder) = (channel.at.channel, world.funder.pubkey());
+
+    assert_eq!(rpc.account(&address).await.unwrap(), world.chain.account(&address).await.unwrap());
+    assert_eq!(rpc.account(&[9; 32].into()).await.unwrap(), None);
+    let found = rpc.delegations(&PROGRAM_ID, &address).await.unwrap();
+    assert_eq!(found, world.chain.delegations(&PROGRAM_ID, &address).await.unwrap());
+    assert_eq!(found.len(), 1);
+    let found = rpc.channels_funded_by(&PROGRAM_ID, &funder).await.unwrap();
+    assert_eq!(found, world.chain.channels_funded_by(&PROGRAM_ID, &funder).await.unwrap());
+    assert_eq!(found.len(), 1);
+    assert!(rpc.delegations(&PROGRAM_ID, &funder).await.unwrap().is_empty());
+    assert_eq!(rpc.clock().await.unwrap(), world.chain.clock_now());
+}
+
+#[tokio::test]
+async fn what_is_sent_is_confirmed_or_refused_by_its_rule() {
+    let world = World::default();
+    let channel = world.open();
+    let node = Node::start(world.chain.clone()).await;
+    let rpc = RpcChain::new(node.url());
+    world.chain.airdrop(&world.funder.pubkey(), 1_000_000_000).unwrap();
+    let funder = KeypairSigner::from(world.funder.insecure_clone());
+    let request = || {
+        let request = instructions::request_close(&PROGRAM_ID, &channel.at.channel, &funder.public_key());
+        Plan::new(funder.public_key(), ComputeBudget::request_close(), PriorityFee::default(), vec![request])
+    };
+    let confirmed = request().send(&rpc, &[&funder]).await.unwrap();
+    let executed = world.chain.executed().last().unwrap().confirmation;
+    assert_eq!((confirmed.signature, confirmed.slot), (executed.signature, executed.slot));
+    assert_eq!(confirmed.fee, None, "the node keeps no history");
+    let refused = request().send(&rpc, &[&funder]).await.unwrap_err();
+    assert!(matches!(refused, ChainError::Rejected(Rejection::AlreadyClosing)), "{refused}");
+}
+
+#[tokio::test]
+async fn a_node_that_is_away_is_unreachable_and_answers_again() {
+    let world = World::default();
+    let node = Node::start(world.chain.clone()).await;
+    let rpc = RpcChain::new(node.url());
+    node.be_away(true);
+    let error = rpc.clock().await.unwrap_err();
+    assert!(matches!(error, ChainError::Unreachable(_)), "{error}");
+    node.be_away(false);
+    assert!(rpc.clock().await.is_ok());
+    assert!(node.requests() >= 2);
+}
