@@ -135,6 +135,12 @@ mod tests {
     }
 
     #[test]
+    fn books_that_do_not_add_up_pay_nothing() {
+        assert_eq!(outcome(books(50, 50), signer(0), 1, 10, 60), Err(Rejection::ClaimedAboveDeposit));
+        assert_eq!(outcome(books(50, 51), signer(0), 1, 10, 60), Err(Rejection::InvariantBroken));
+    }
+
+    #[test]
     fn a_closing_channel_settles_without_waiting_but_within_the_rate() {
         let closing = Books { closing: true, ..books(500, 0) };
         assert_eq!(outcome(closing, signer(0), 5, 50, 1), Ok(50));

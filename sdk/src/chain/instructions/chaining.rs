@@ -19,7 +19,7 @@ pub struct ChainParties {
 }
 
 /// `chain_channel` below the channel of `keys`. The instruction just before it must be the upstream
-/// credential's [`ed25519`].
+/// credential's `ed25519` instruction.
 pub fn chain_channel(
     keys: &ChannelKeys,
     parties: &ChainParties,

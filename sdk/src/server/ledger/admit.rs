@@ -66,7 +66,7 @@ pub(crate) enum Remedy {
     Look,
     /// A newer look at the channel, and at its delegations where one was made since.
     LookForSigner,
-    /// The chain's time: the next window may have begun. A settlement can't help, see [`check_rate`].
+    /// The chain's time: the next window may have begun. A settlement can't help, see `check_rate`.
     Time,
 }
 
