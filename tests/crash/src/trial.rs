@@ -23,6 +23,8 @@ use crate::victim::Victim;
 const LANES: [usize; 6] = [1, 1, 1, 3, 8, 16];
 /// Milliseconds that a service may live.
 const LIFE: u64 = 250;
+/// Longest that a client waits for an answer.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// One of so many is killed before it serves.
 const EARLY: u64 = 6;
 
@@ -111,8 +113,7 @@ impl Trial {
             } else {
                 let life = Duration::from_micros(random.random_range(0..LIFE * 1_000));
                 let address = victim.ready().await?;
-                // connections of its own: those of the last service are gone
-                let http = reqwest::Client::new();
+                let http = http()?;
                 let nths = payers.iter().map(|_| random.random_range(0..40)).collect::<Vec<_>>();
                 let replays = payers.iter().zip(nths).map(|(payer, nth)| payer.replay(&http, address, nth));
                 let work = async {
@@ -147,7 +148,7 @@ impl Trial {
         report: &mut Report,
     ) -> Result<()> {
         let mut last = Victim::start(&self.program, serve)?;
-        let (address, http) = (last.ready().await?, reqwest::Client::new());
+        let (address, http) = (last.ready().await?, http()?);
         for payer in payers {
             payer.ask_again(&http, address).await;
         }
@@ -182,6 +183,12 @@ impl Trial {
         report.settlements = u64::try_from(settlements)?;
         Ok(())
     }
+}
+
+/// A client of its own for each life of the service: the connections of the last one are gone. A request that
+/// is cut off between the pool and its connection would wait for ever.
+fn http() -> reqwest::Result<reqwest::Client> {
+    reqwest::Client::builder().timeout(PATIENCE).build()
 }
 
 fn refused(replays: Vec<bool>) -> u64 {
