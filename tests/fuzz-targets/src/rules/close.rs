@@ -2,7 +2,7 @@ use amp_protocol::money::Amount;
 use amp_protocol::rejection::Rejection;
 use amp_protocol::rules::{Closer, close};
 
-use super::{at_most_the_last_second, wide};
+use super::wide;
 use crate::Verdict;
 use crate::input::Input;
 
@@ -19,7 +19,8 @@ pub fn rules_close(bytes: &[u8]) -> Verdict {
         _ => Closer::AfterGrace,
     };
     let outcome = close(closer, deposited, claimed, closing_at, close_grace, now);
-    let grace_ends = at_most_the_last_second(i128::from(closing_at) + i128::from(close_grace));
+    // past all time, it is never over; `request_close` refuses a grace like that
+    let grace_ends = i128::from(closing_at) + i128::from(close_grace);
     match outcome {
         Ok(done) => {
             assert_eq!(wide(done.payout) + wide(claimed), wide(done.claimed));
