@@ -67,12 +67,10 @@ impl Client {
             let from = match self.account(channel).await? {
                 Some(now) if now.books.closing => closable_from(&now),
                 // a node that lags: the request was confirmed just now
-                _ => self
-                    .chain()
-                    .clock()
-                    .await?
-                    .unix_timestamp
-                    .saturating_add(account.terms.close_grace.into()),
+                _ => {
+                    let closing_at = self.chain().clock().await?.unix_timestamp;
+                    closable_from(&ChannelAccount { closing_at, ..account })
+                }
             };
             return Ok(Reclaimed::Requested { closable_from: from });
         }

@@ -105,11 +105,12 @@ impl Trial {
         };
         let mut random = TestRng::from_seed(RngAlgorithm::ChaCha, &seed_bytes(self.seed));
         let mut report = Report::default();
-        for round in 0..self.rounds {
+        for round in 1..=self.rounds {
             let mut victim = Victim::start(&self.program, &serve)?;
             if random.random_range(0..EARLY) == 0 {
                 tokio::time::sleep(Duration::from_millis(random.random_range(0..60))).await;
                 report.early_kills += 1;
+                victim.kill().await?;
             } else {
                 let life = Duration::from_micros(random.random_range(0..LIFE * 1_000));
                 let address = victim.ready().await?;
@@ -126,13 +127,9 @@ impl Trial {
                 };
                 let (_, killed) = tokio::join!(work, killed);
                 killed?;
-                report.kills += 1;
-                progress(round + 1);
-                continue;
             }
-            victim.kill().await?;
-            report.kills += 1;
-            progress(round + 1);
+            report.kills = round;
+            progress(round);
         }
         self.reckon(&market, &serve, &payers, &mut report).await?;
         report.time = begun.elapsed();

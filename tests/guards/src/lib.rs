@@ -14,6 +14,7 @@ pub mod table;
 pub mod bench;
 pub mod ledger;
 pub mod mutant;
+pub mod parallel;
 pub mod prove;
 pub mod suite;
 

@@ -5,14 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::bench::{Bench, Built};
 use crate::ledger::{Ledger, hash};
+use crate::parallel;
 use crate::sources::{PROGRAM, PROTOCOL, Sources};
 use crate::suite::{Outcome, Runner, program_tests};
 
@@ -182,27 +181,12 @@ impl Check {
 
     /// What becomes of the changes, `jobs` at a time, in their order.
     pub fn fates(&self, mutants: &[Mutant], jobs: usize) -> Result<Vec<Fate>> {
-        let next = AtomicUsize::new(0);
-        let fates = Mutex::new(BTreeMap::new());
-        let work = |job: usize| -> Result<()> {
-            let bench = self.bench(job)?;
-            loop {
-                let number = next.fetch_add(1, Ordering::Relaxed);
-                let Some(mutant) = mutants.get(number) else { return Ok(()) };
-                let fate = self.fate(&bench, mutant).with_context(|| mutant.name.clone())?;
-                println!("{fate:?}: {} ({}:{})", mutant.name, mutant.file, mutant.line);
-                fates.lock().unwrap_or_else(PoisonError::into_inner).insert(number, fate);
-            }
+        let work = |bench: &Bench, mutant: &Mutant| {
+            let fate = self.fate(bench, mutant).with_context(|| mutant.name.clone())?;
+            println!("{fate:?}: {} ({}:{})", mutant.name, mutant.file, mutant.line);
+            Ok(fate)
         };
-        let work = &work;
-        std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..jobs.max(1)).map(|job| scope.spawn(move || work(job))).collect();
-            workers.into_iter().try_for_each(|worker| match worker.join() {
-                Ok(done) => done,
-                Err(_) => bail!("a worker panicked"),
-            })
-        })?;
-        Ok(fates.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect())
+        parallel::each(mutants, jobs, |job| self.bench(job), work)
     }
 
     fn bench(&self, job: usize) -> Result<Bench> {

@@ -1,8 +1,7 @@
 //! The proof of a row: without the guard, each of its tests fails, and for the row's reason.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
@@ -11,6 +10,7 @@ use crate::bench::{Bench, Built};
 use crate::ledger::{Ledger, hash};
 use crate::named_test::{NamedTest, Suite};
 use crate::page::foreign_errors;
+use crate::parallel;
 use crate::sources::Sources;
 use crate::suite::{Outcome, Runner, program_tests};
 use crate::table::{Guard, Section};
@@ -61,30 +61,13 @@ impl Prover {
             |guard: &&Guard| only.is_empty() || only.iter().any(|name| guard.id.contains(name.as_str()));
         let guards: Vec<&Guard> = table.iter().flat_map(|section| &section.guard).filter(chosen).collect();
         self.pass_unchanged(&guards)?;
-        let queue: Mutex<VecDeque<_>> = Mutex::new(guards.into_iter().enumerate().collect());
-        let verdicts = Mutex::new(Vec::new());
-        let work = |job: usize| -> Result<()> {
-            let bench = Bench::new(&self.workspace, &self.folder.join(format!("bench-{job}")))?;
-            loop {
-                let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-                let Some((number, guard)) = next else { return Ok(()) };
-                let verdict = self.verdict(&bench, guard, fresh).with_context(|| guard.id.clone())?;
-                tell(&guard.id, &verdict);
-                let mut verdicts = verdicts.lock().unwrap_or_else(PoisonError::into_inner);
-                verdicts.push((number, guard.clone(), verdict));
-            }
+        let set_up = |job| Bench::new(&self.workspace, &self.folder.join(format!("bench-{job}")));
+        let work = |bench: &Bench, guard: &&Guard| {
+            let verdict = self.verdict(bench, guard, fresh).with_context(|| guard.id.clone())?;
+            tell(&guard.id, &verdict);
+            Ok(((*guard).clone(), verdict))
         };
-        let work = &work;
-        std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..jobs.max(1)).map(|job| scope.spawn(move || work(job))).collect();
-            workers.into_iter().try_for_each(|worker| match worker.join() {
-                Ok(done) => done,
-                Err(_) => bail!("a worker panicked"),
-            })
-        })?;
-        let mut verdicts = verdicts.into_inner().unwrap_or_else(PoisonError::into_inner);
-        verdicts.sort_by_key(|(number, ..)| *number);
-        Ok(verdicts.into_iter().map(|(_, guard, verdict)| (guard, verdict)).collect())
+        parallel::each(&guards, jobs, set_up, work)
     }
 
     /// A test that fails anyway proves nothing.

@@ -5,6 +5,7 @@ use amp_protocol::code::Code;
 use amp_protocol::json::ErrorBody;
 use amp_protocol::message::Key;
 use amp_protocol::money::Amount;
+use amp_protocol::rules::closable_from;
 use solana_address::Address;
 use solana_signature::Signature;
 
@@ -139,11 +140,12 @@ pub(super) async fn visit(core: &Core, book: &Book, urgency: Urgency, reach: Rea
 
 /// When the first grace is over that runs: the channel's, or that of a delegate which owes.
 fn grace_ends(account: &ChannelAccount, claims: &[Claim], now: i64) -> Option<i64> {
-    let grace = i64::from(account.terms.close_grace);
-    let closing = account.books.closing.then_some(account.closing_at);
+    let grace = account.terms.close_grace;
+    let closing = || closable_from(account.closing_at, grace).unwrap_or(i64::MAX);
     let ended = claims.iter().filter(|claim| claim.authority.has_ended(now));
-    let ends = ended.filter_map(|claim| claim.authority.ends_at()).chain(closing);
-    ends.min().map(|end| end.saturating_add(grace))
+    let delegations = ended.filter_map(|claim| claim.authority.delegation());
+    let delegates = delegations.filter_map(|delegation| delegation.collectable_until(grace));
+    delegates.chain(account.books.closing.then(closing)).min()
 }
 
 /// What is done about a channel that is on chain, and of which `found` is owed.

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use amp_e2e_tests::{DEPOSIT, GRACE, INTERVAL, PRICE};
+use amp_e2e_tests::{DEPOSIT, INTERVAL, Opening, PRICE};
 use amp_embedded::{ClockMode, EmbeddedChain};
 use amp_protocol::instruction::OpenChannel;
 use amp_protocol::money::{Amount, Seq};
-use amp_protocol::rules::Terms;
 use amp_sdk::chain::instructions::{self, OpenParties};
 use amp_sdk::chain::{ChannelAddress, ComputeBudget, PROGRAM_ID, Plan, PriorityFee, TOKEN_PROGRAM, channel};
 use amp_sdk::server::{AmpService, ServiceConfig, SqliteStore};
@@ -35,13 +34,7 @@ async fn lamports_sent_ahead_to_the_payout_address_keep_no_service_from_settling
         authorized_signer: owner,
         funder_token: mint.account_of(&owner),
     };
-    let terms = Terms {
-        unit_price: 1,
-        rate_limit: DEPOSIT,
-        settle_interval: INTERVAL,
-        close_grace: GRACE,
-        max_chain_depth: 0,
-    };
+    let terms = Opening::default().terms;
     let args = OpenChannel { nonce: 0, deposit: Amount::new(DEPOSIT), terms };
     let open = instructions::open_channel(&PROGRAM_ID, &parties, &mint.address, &mint.token_program, &args);
     let at = ChannelAddress::derive(&PROGRAM_ID, &owner, &recipient, 0);
