@@ -5,10 +5,13 @@ use amp_protocol::money::{Amount, Seq};
 use solana_address::Address;
 use tokio::runtime::Handle;
 
+use super::bookkeeping::Charged;
 use super::books::Book;
+use super::clock::unix_now;
 use super::denial::Denial;
 use super::ledger::Reservation;
 use super::service::Core;
+use super::store::{AnswerId, KeptAnswer};
 use super::verification::Verified;
 
 /// Who pays for a request: the inner handler finds it among the request's extensions.
@@ -48,6 +51,8 @@ pub struct Admission {
     reservation: Option<Reservation>,
     payment: Payment,
     if_dropped: Option<Amount>,
+    /// SHA-256 of what was asked for, where its answer is to be kept.
+    question: Option<[u8; 32]>,
 }
 
 impl Admission {
@@ -63,7 +68,13 @@ impl Admission {
             seq: reservation.seq,
             price: reservation.price,
         };
-        Self { core, book, verified, reservation: Some(reservation), payment, if_dropped: None }
+        Self { core, book, verified, reservation: Some(reservation), payment, if_dropped: None, question: None }
+    }
+
+    /// Has the answer kept, under the name that the request was admitted with.
+    pub(crate) fn keeping(mut self, question: [u8; 32]) -> Self {
+        self.question = Some(question);
+        self
     }
 
     /// Who pays, and how much at most.
@@ -86,33 +97,32 @@ impl Admission {
     /// # Errors
     /// [`Denial::Unavailable`] where the store failed: the charge is taken back, and the answer must
     /// not leave. `AMP_CLOSED` where a close did not wait any longer.
-    pub async fn charge(mut self, amount: Amount) -> Result<Receipt, Denial> {
+    pub async fn charge(self, amount: Amount) -> Result<Receipt, Denial> {
+        self.charge_for(amount, None).await
+    }
+
+    /// The same, and keeps the answer: it is on disk with the charge, both or neither. What
+    /// [`AmpService::authorize_once`](super::AmpService::authorize_once) gives out for the same name from then
+    /// on is this.
+    pub async fn charge_once(self, amount: Amount, answer: Vec<u8>) -> Result<Receipt, Denial> {
+        self.charge_for(amount, Some(answer)).await
+    }
+
+    async fn charge_for(mut self, amount: Amount, answer: Option<Vec<u8>>) -> Result<Receipt, Denial> {
         let channel = self.book.incarnation.channel;
         let Some(reservation) = self.reservation.take() else { return Err(Denial::closed(channel)) };
         let cost = amount.min(reservation.price);
-        let now = self.core.time.now();
-        let Verified { account, signer, authority } = &self.verified;
-        let (charged, balance) = self.book.settle_request(|ledger| {
-            let charged = ledger.charge(&reservation, cost, now);
-            (charged, ledger.balance_of(account, signer, authority))
+        let answer = answer.zip(self.question).zip(reservation.key).map(|((answer, question), key)| {
+            let id = AnswerId { signer: reservation.signer.key, epoch: reservation.signer.epoch, key };
+            KeptAnswer { id, question, answer, kept_at: unix_now() }
         });
-        let record = charged.map_err(|_| Denial::closed(channel))?;
-        let receipt = Receipt { balance, spent: record.spent, cost, last_seq: record.seq };
-        let (store, book) = (self.core.store.clone(), self.book.clone());
+        let (core, book, verified) = (self.core.clone(), self.book.clone(), self.verified.clone());
         // its own task: a client that goes away now must not leave a charge half booked
-        let committed = tokio::spawn(async move {
-            let stored = store.commit(book.incarnation, record.clone()).await;
-            book.settle_request(|ledger| match &stored {
-                Ok(()) => ledger.committed_record(&reservation, record),
-                Err(_) => ledger.undo(&reservation, cost),
-            });
-            stored
+        let charged = tokio::spawn(async move {
+            core.book_charge(&book, &verified, reservation, cost, answer).await
         });
-        match committed.await {
-            Ok(Ok(())) => Ok(receipt),
-            Ok(Err(error)) => Err(Denial::store(&error)),
-            Err(error) => Err(Denial::store(&error)),
-        }
+        let Charged { record, balance } = charged.await.map_err(|error| Denial::store(&error))??;
+        Ok(Receipt { balance, spent: record.spent, cost, last_seq: record.seq })
     }
 }
 
@@ -128,7 +138,7 @@ impl Drop for Admission {
         // without a runtime nothing can be stored, so nothing is charged
         let runtime = Handle::try_current().ok().filter(|_| !std::thread::panicking());
         let (Some(cost), Some(runtime)) = (self.if_dropped, runtime) else {
-            return self.book.settle_request(|ledger| ledger.release(&reservation));
+            return self.core.release(&self.book, reservation);
         };
         let (core, book, verified) = (self.core.clone(), self.book.clone(), self.verified.clone());
         let admission = Self::new(core, book, verified, reservation);

@@ -8,6 +8,7 @@ use tokio::time::{Instant, timeout};
 
 use super::ledger::ChannelLedger;
 use super::store::{Incarnation, StoredChannel};
+use super::turns::Turns;
 use super::views::lock;
 use crate::chain::TRANSACTION_LIFE;
 
@@ -19,6 +20,8 @@ pub(crate) struct Book {
     pub(crate) incarnation: Incarnation,
     ledger: Mutex<ChannelLedger>,
     drained: Notify,
+    /// Where the store is shared: how the ledger changes.
+    pub(crate) turns: Turns,
     /// One close at a time: the second takes the first's statement.
     pub(crate) closing: tokio::sync::Mutex<()>,
     /// Since when every look found the channel gone.
@@ -34,6 +37,7 @@ impl Book {
             incarnation,
             ledger: Mutex::new(ledger),
             drained: Notify::new(),
+            turns: Turns::default(),
             closing: tokio::sync::Mutex::default(),
             gone: Mutex::default(),
             ended: Mutex::default(),
@@ -135,11 +139,15 @@ impl Books {
 
     /// The book of an incarnation that is on chain, new if it was never served.
     pub(crate) fn open(&self, incarnation: Incarnation) -> Arc<Book> {
-        let new = || Arc::new(Book::new(incarnation, ChannelLedger::default()));
-        let mut books = lock(&self.0);
-        let book = books.entry(incarnation).or_insert_with(new);
+        let book = self.take_up(incarnation);
         book.is_there();
-        book.clone()
+        book
+    }
+
+    /// The book of an incarnation that is stored, new if it was not served here.
+    pub(crate) fn take_up(&self, incarnation: Incarnation) -> Arc<Book> {
+        let new = || Arc::new(Book::new(incarnation, ChannelLedger::default()));
+        lock(&self.0).entry(incarnation).or_insert_with(new).clone()
     }
 
     /// The book of an incarnation, if there is one.

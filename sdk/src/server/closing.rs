@@ -7,7 +7,6 @@ use amp_protocol::message::CloseStatement;
 use amp_protocol::money::Seq;
 
 use super::books::Book;
-use super::clock::unix_now;
 use super::denial::Denial;
 use super::service::{AmpService, Core, signer_failed};
 use super::verification::Verified;
@@ -30,6 +29,7 @@ impl AmpService {
             return Err(Denial::not_for_delegates(channel));
         }
         let book = self.core.book(channel, &account);
+        self.core.refresh(&book).await.map_err(|error| Denial::store(&error))?;
         let last_seq = book.ledger().signer(&id).map_or(Seq::ZERO, |signer| signer.live.replay.last());
         if credential.seq < last_seq {
             let message = format!("a close takes the newest credential; sign seq {last_seq} or higher");
@@ -49,31 +49,25 @@ impl Core {
     async fn close(
         &self,
         book: &Arc<Book>,
-        account: &ChannelAccount,
+        account: &Arc<ChannelAccount>,
     ) -> Result<SignedCloseStatement, Denial> {
         let incarnation = book.incarnation;
         let _one_at_a_time = book.closing.lock().await;
+        let failed = |error| Denial::store(&error);
         if let Some(statement) = book.ledger().statement {
             return Ok(statement);
         }
         // from here on nothing is admitted, so the requests in flight only get fewer
-        let stopped_at = *book.ledger().stopped_at.get_or_insert_with(unix_now);
-        self.store.stop(incarnation, stopped_at).await.map_err(|error| Denial::store(&error))?;
-        book.drained(self.config.in_flight_wait).await;
-        let total = {
-            let mut ledger = book.ledger();
-            // what is charged after this is not in the total: it is refused instead
-            ledger.sealed = true;
-            ledger.owed_total(account)
-        };
+        self.stop(book).await.map_err(failed)?;
+        self.drained(book).await.map_err(failed)?;
+        let total = self.seal(book, account).await.map_err(failed)?;
         let owed_total = total.ok_or(Denial::unavailable("the service's books do not add up"))?;
         let statement =
             CloseStatement { channel: incarnation.channel, opened_slot: incarnation.opened_slot, owed_total };
         let signed = signed::sign_close_statement(&*self.config.recipient, &statement)
             .await
             .map_err(|error| signer_failed(&error))?;
-        self.store.keep_statement(signed).await.map_err(|error| Denial::store(&error))?;
-        book.ledger().statement = Some(signed);
+        let signed = self.keep_statement(book, signed).await.map_err(failed)?;
         tracing::info!(channel = %incarnation, %owed_total, "service stopped; close statement given");
         Ok(signed)
     }

@@ -41,6 +41,8 @@ pub struct ServiceConfig {
     pub(crate) in_flight_wait: Duration,
     pub(crate) priority_fee: PriorityFee,
     pub(crate) charge_on: ChargeOn,
+    pub(crate) kept_answer_limit: usize,
+    pub(crate) keep_answers: Duration,
 }
 
 /// Which answers are paid for. One that is not still uses up its seq.
@@ -139,6 +141,8 @@ impl ServiceConfig {
             in_flight_wait: Duration::from_secs(30),
             priority_fee: PriorityFee::default(),
             charge_on: ChargeOn::Success,
+            kept_answer_limit: 64 * 1024,
+            keep_answers: Duration::from_secs(24 * 3_600),
         }
     }
 
@@ -259,6 +263,18 @@ impl ServiceConfig {
     /// Which answers are paid for.
     pub fn charge_on(self, charge_on: ChargeOn) -> Self {
         Self { charge_on, ..self }
+    }
+
+    /// The largest answer that is kept for a request with an `Idempotency-Key`, in bytes of its body; 64 KiB,
+    /// unless set. Of a larger one is kept that it was paid for.
+    pub fn kept_answer_limit(self, bytes: usize) -> Self {
+        Self { kept_answer_limit: bytes, ..self }
+    }
+
+    /// How long such answers are kept; a day, unless set. A client that repeats its request later than that
+    /// pays again.
+    pub fn keep_answers(self, time: Duration) -> Self {
+        Self { keep_answers: time, ..self }
     }
 
     /// Whether this can be served; [`AmpService::start`](super::AmpService::start) asks.

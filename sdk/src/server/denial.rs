@@ -26,6 +26,26 @@ pub enum Denial {
         /// Seconds after which to ask again.
         retry_after: u64,
     },
+    /// The name under which a request was sent can't be used for it.
+    #[error(transparent)]
+    Name(NameRefused),
+}
+
+/// What is wrong with the name of a request that must not be done twice. Nothing was charged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NameRefused {
+    /// It is no name.
+    #[error("an Idempotency-Key has 1 to 255 bytes, and is sent once")]
+    Malformed,
+    /// A request of that name is under way.
+    #[error("a request with this key is under way; ask again in a second, with the same key")]
+    InProgress,
+    /// The name was used for another question.
+    #[error("this key was used for another request; use a new one for this")]
+    OtherQuestion,
+    /// It was answered and charged, and the answer was too large to be kept.
+    #[error("the request with this key was answered and paid for, and its answer was too large to be kept")]
+    NotKept,
 }
 
 impl Denial {
@@ -77,7 +97,7 @@ impl Denial {
     pub fn code(&self) -> Option<Code> {
         match self {
             Self::Refused(body) => Some(body.error),
-            Self::Unavailable { .. } => None,
+            Self::Unavailable { .. } | Self::Name(_) => None,
         }
     }
 
@@ -87,6 +107,7 @@ impl Denial {
             |code, message| ErrorBody { channel: Some(channel.into()), ..ErrorBody::new(code, message) };
         let body = match *refusal {
             Refusal::Stopped => return Self::closed(channel),
+            Refusal::InProgress => return Self::Name(NameRefused::InProgress),
             // the key has no authority any more: to the channel its signature is a stranger's
             Refusal::Ended { at, revoked } => {
                 let how = if revoked { "was revoked" } else { "expired" };

@@ -39,7 +39,9 @@
 //! Each signer's spending, seqs and receipts are its own; the deposit and the rate window are shared.
 
 mod admission;
+mod bookkeeping;
 mod books;
+mod caretaker;
 mod channels;
 mod clock;
 mod closing;
@@ -48,6 +50,7 @@ mod delegates;
 mod denial;
 mod ledger;
 mod middleware;
+mod once;
 mod policy;
 mod service;
 mod settlement;
@@ -57,14 +60,21 @@ mod store;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod turns;
 mod verification;
 mod views;
 
 pub use admission::{Admission, Payment, Receipt};
 pub use config::{ChargeOn, ConfigError, ServiceConfig};
-pub use denial::Denial;
+pub use denial::{Denial, NameRefused};
 pub use ledger::{ReplayWindow, SignerRecord};
+pub use once::{Authorized, Once};
 pub use middleware::{AmpLayer, AmpMiddleware, credential_from_headers};
 pub use service::{AmpService, StartError};
 pub use settlement::{Chained, ChainingError, Settled, SubChannel};
-pub use store::{Incarnation, SqliteStore, Store, StoreError, StoreIdentity, StoredChannel};
+#[cfg(feature = "postgres")]
+pub use store::PostgresStore;
+pub use store::{
+    ALIVE_EVERY, AnswerId, AnswerKey, Change, DEAD_AFTER, Exchanged, Hold, Incarnation, KeptAnswer,
+    SharedChannel, SharedStore, SqliteStore, Stamp, Store, StoreError, StoreIdentity, StoredChannel,
+};

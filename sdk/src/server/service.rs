@@ -1,5 +1,6 @@
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use amp_protocol::account::ChannelAccount;
 use amp_protocol::code::Code;
@@ -10,6 +11,7 @@ use solana_address::Address;
 
 use super::admission::{Admission, Receipt};
 use super::books::{Book, Books};
+use super::caretaker;
 use super::channels::{ChannelSource, Channels};
 use super::clock::ChainTime;
 use super::config::{ConfigError, ServiceConfig};
@@ -18,7 +20,7 @@ use super::denial::Denial;
 use super::ledger::{Remedy, Request};
 use super::policy;
 use super::settlement::{Chained, ChainingError, Settled, SubChannel, Why, WorkerHandle};
-use super::store::{Incarnation, Store, StoreError, StoreIdentity};
+use super::store::{AnswerKey, Incarnation, Store, StoreError, StoreIdentity};
 use super::verification::Verified;
 use crate::chain::{self, Chain, ChainError};
 
@@ -41,6 +43,8 @@ pub(crate) struct Core {
     pub(crate) delegates: Delegates,
     pub(crate) books: Books,
     pub(crate) time: Arc<ChainTime>,
+    /// Where the store is shared: this process looks after all channels.
+    leads: AtomicBool,
 }
 
 /// Why a service can't start.
@@ -109,8 +113,11 @@ impl AmpService {
         let most = config.max_delegates;
         let delegates = DelegationSource::views(chain.clone(), program_id, max_age, most, time.clone());
         let (books, store) = (Books::restore(stored), Arc::new(store));
-        let core = Core { config, recipient, token_program, chain, store, channels, delegates, books, time };
+        let leads = AtomicBool::new(false);
+        let core =
+            Core { config, recipient, token_program, chain, store, channels, delegates, books, time, leads };
         let core = Arc::new(core);
+        tokio::spawn(caretaker::run(Arc::downgrade(&core)));
         let worker = WorkerHandle::spawn(core.clone());
         Ok(Self { core, worker })
     }
@@ -122,8 +129,14 @@ impl AmpService {
     /// [`Denial::Refused`] with the code and what to do; [`Denial::Unavailable`] where the chain does
     /// not answer.
     pub async fn authorize(&self, credential: &CredentialBody, price: Amount) -> Result<Admission, Denial> {
-        let admit = |verified: &Verified| self.core.admit(credential, price, verified);
+        let admit = |verified: Verified| self.core.admit(credential, price, None, verified);
         let admitted = self.core.look(credential, policy::check, admit).await;
+        self.wake_worker(credential, &admitted);
+        admitted
+    }
+
+    /// Lets the worker look where a settlement would help.
+    pub(crate) fn wake_worker<T>(&self, credential: &CredentialBody, admitted: &Result<T, Denial>) {
         let refused = admitted.as_ref().err().and_then(Denial::code);
         let why = match refused {
             // settled before the window ends, this one's claims don't weigh on the next
@@ -135,7 +148,6 @@ impl AmpService {
         if let Some(why) = why {
             self.worker.poke(credential.channel.0, why);
         }
-        admitted
     }
 
     /// Accepts a higher credential without a request. It is on disk when this returns.
@@ -195,14 +207,15 @@ impl fmt::Debug for AmpService {
 
 impl Core {
     /// Admits a request of a verified signer.
-    fn admit(
+    pub(crate) async fn admit(
         self: &Arc<Self>,
         credential: &CredentialBody,
         price: Amount,
-        verified: &Verified,
+        key: Option<AnswerKey>,
+        verified: Verified,
     ) -> Result<Admission, Refused> {
         let channel = credential.channel.0;
-        let Verified { account, signer, authority } = verified;
+        let Verified { account, signer, authority } = &verified;
         if self.books.is_closed_by_accident(&incarnation(channel, account)) {
             let soon = "a close of the channel's last incarnation is under way; try again in three minutes";
             return Err(Refused { denial: Denial::unavailable(soon), remedy: Remedy::None });
@@ -210,19 +223,31 @@ impl Core {
         policy::check_authority(&self.config, channel, authority).map_err(Refused::by_chain)?;
         let book = self.book(channel, account);
         let (seq, sig) = (credential.seq, credential.sig.0);
-        let request = Request { signer: *signer, authority: *authority, seq, sig, price };
-        let admitted = book.ledger().admit(account, &request, &self.config.limits(), self.time.now());
+        let request = Request { signer: *signer, authority: *authority, seq, sig, price, key };
+        let admitted = self.reserve(&book, account, request).await;
+        let admitted = admitted.map_err(|error| Refused::for_now(Denial::store(&error)))?;
         let reservation = admitted.map_err(|refusal| Refused {
             denial: Denial::from_refusal(&refusal, channel),
             remedy: refusal.remedy(),
         })?;
-        Ok(Admission::new(self.clone(), book, verified.clone(), reservation))
+        Ok(Admission::new(self.clone(), book, verified, reservation))
     }
 
     /// The channel and the signer of a credential that is not for a request. A delegation that has ended
     /// will do.
     pub(crate) async fn identify(&self, credential: &CredentialBody) -> Result<Verified, Denial> {
-        self.look(credential, policy::check_payee, |verified| Ok(verified.clone())).await
+        self.look(credential, policy::check_payee, async |verified| Ok(verified)).await
+    }
+
+    /// Whether this process is the one that looks after all channels: of those that share a store, one is.
+    pub(crate) fn is_leading(&self) -> bool {
+        self.store.shared().is_none() || self.leads.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_leading(&self, leads: bool) {
+        if self.leads.swap(leads, Ordering::Relaxed) != leads {
+            tracing::info!(leads, "who looks after all channels has changed");
+        }
     }
 
     /// The book of a channel as it is on chain now.

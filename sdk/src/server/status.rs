@@ -21,8 +21,15 @@ impl AmpService {
             let record = signer.and_then(|signer| signer.committed.clone());
             (ledger.balance_of(&account, &id, &authority), last, record)
         };
-        let (balance, last, record) = match self.core.books.find(&incarnation(channel, &account)) {
-            Some(book) => known(&book.ledger()),
+        let book = match self.core.books.find(&incarnation(channel, &account)) {
+            None if self.core.store.shared().is_some() => Some(self.core.book(channel, &account)),
+            known => known,
+        };
+        let (balance, last, record) = match book {
+            Some(book) => {
+                self.core.refresh(&book).await.map_err(|error| Denial::store(&error))?;
+                known(&book.ledger())
+            }
             None => known(&ChannelLedger::default()),
         };
         let ended = authority.has_ended(self.core.time.now());

@@ -67,12 +67,15 @@ impl Core {
     /// Verifies a credential and acts on it, with the channel as it is known; where that is refused for
     /// what may have changed since, once more with what the chain says now: a top-up may have landed, a
     /// channel may have been reopened, a delegation made.
-    pub(crate) async fn look<T>(
+    pub(crate) async fn look<T, A>(
         &self,
         credential: &CredentialBody,
         policy: Policy,
-        act: impl Fn(&Verified) -> Result<T, Refused> + Send + Sync,
-    ) -> Result<T, Denial> {
+        act: impl Fn(Verified) -> A + Send + Sync,
+    ) -> Result<T, Denial>
+    where
+        A: Future<Output = Result<T, Refused>> + Send,
+    {
         let arrived = Instant::now();
         let seen = self.see(credential, policy, Freshness::Cached, Whose::Unknown).await?;
         let refused = match self.attempt(credential, &seen, &act).await {
@@ -140,12 +143,15 @@ impl Core {
 
     /// Policy, then the signature, then the act: nothing of the ledger is shown to or changed by
     /// whoever does not hold a signer's key.
-    async fn attempt<T>(
+    async fn attempt<T, A>(
         &self,
         credential: &CredentialBody,
         seen: &Seen,
-        act: &(impl Fn(&Verified) -> Result<T, Refused> + Send + Sync),
-    ) -> Result<T, Refused> {
+        act: &(impl Fn(Verified) -> A + Send + Sync),
+    ) -> Result<T, Refused>
+    where
+        A: Future<Output = Result<T, Refused>> + Send,
+    {
         let channel = credential.channel.0;
         let verified = match seen {
             Seen::NoChannel => return Err(Refused::by_chain(self.unknown(credential))),
@@ -171,7 +177,7 @@ impl Core {
                 Verified { account: account.clone(), signer: SignerId::delegate(delegate), authority }
             }
         };
-        act(&verified)
+        act(verified).await
     }
 
     /// Makes the books of a channel whole before they are used, at the word of one of its signers: who
@@ -183,7 +189,9 @@ impl Core {
         delegations: Option<&Arc<Delegations>>,
     ) -> Result<(), Denial> {
         let incarnation = incarnation(channel, account);
-        if self.books.find(&incarnation).is_none() {
+        let shared = self.store.shared().is_some();
+        // of a shared store the first turn brings what is stored
+        if !shared && self.books.find(&incarnation).is_none() {
             // the channel may have been served before, taken for closed and forgotten, and be on chain
             // after all: new books would serve its used seqs again
             let stored = self.store.recall(incarnation, self.config.seq_window).await;
@@ -197,6 +205,13 @@ impl Core {
             // delegates were claimed from, which is the recipient's doing: there are books, or were
             Some(self.books.open(incarnation))
         };
+        if let (true, Some(book), Some(delegations)) = (shared, &book, delegations) {
+            // another process may have settled them
+            let mut ledger = book.ledger();
+            for (id, claimed) in delegations.claimed() {
+                ledger.note_claimed(id, *claimed);
+            }
+        }
         let Some(book) = book.filter(|book| !book.ledger().claims_are_noted(account)) else {
             return Ok(());
         };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use amp_protocol::json::SignedCloseStatement;
 use amp_protocol::money::Amount;
 use amp_sdk::server::{
-    Incarnation, SignerRecord, SqliteStore, Store, StoreError, StoreIdentity, StoredChannel,
+    AnswerId, Incarnation, KeptAnswer, SignerRecord, SqliteStore, Store, StoreError, StoreIdentity, StoredChannel,
 };
 use async_trait::async_trait;
 
@@ -25,13 +25,26 @@ impl Store for ForgetfulStore {
         self.0.recall(of, window).await
     }
 
-    async fn commit(&self, of: Incarnation, record: SignerRecord) -> Result<(), StoreError> {
+    async fn commit(
+        &self,
+        of: Incarnation,
+        record: SignerRecord,
+        answer: Option<KeptAnswer>,
+    ) -> Result<(), StoreError> {
         let store = self.0.clone();
         tokio::spawn(async move {
             tokio::time::sleep(LATE).await;
-            store.commit(of, record).await
+            store.commit(of, record, answer).await
         });
         Ok(())
+    }
+
+    async fn answer(&self, of: Incarnation, id: &AnswerId) -> Result<Option<KeptAnswer>, StoreError> {
+        self.0.answer(of, id).await
+    }
+
+    async fn forget_answers(&self, before: i64) -> Result<(), StoreError> {
+        self.0.forget_answers(before).await
     }
 
     async fn stop(&self, of: Incarnation, at: i64) -> Result<(), StoreError> {

@@ -6,6 +6,7 @@ use amp_protocol::json::{DelegateCredential, SignedCloseStatement};
 use amp_protocol::message::{Key, MeteringProof};
 use amp_protocol::money::{Amount, Seq, UnitPrice};
 
+use super::admit::Reservation;
 use super::authority::{Authority, SignerId};
 use super::replay::ReplayWindow;
 
@@ -98,7 +99,7 @@ impl SignerAccount {
         Self::of(live, None, claimed)
     }
 
-    fn of(live: SignerRecord, committed: Option<SignerRecord>, claimed: Amount) -> Self {
+    pub(super) fn of(live: SignerRecord, committed: Option<SignerRecord>, claimed: Amount) -> Self {
         let (reserved, missing_since, failures, given_up) = (Amount::ZERO, None, 0, false);
         Self { live, committed, reserved, claimed, missing_since, failures, given_up }
     }
@@ -114,11 +115,13 @@ impl SignerAccount {
 }
 
 /// One incarnation of a channel: all its signers, and whether it is still served.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct ChannelLedger {
     pub(super) signers: BTreeMap<SignerId, SignerAccount>,
-    /// Requests admitted and not yet charged, committed or released.
-    pub(super) in_flight: u64,
+    /// Requests admitted by this process and not yet charged, committed or released.
+    pub(super) holds: Vec<Reservation>,
+    /// Those of other processes on the same store.
+    pub(super) elsewhere: Vec<Reservation>,
     /// Whether the chain's claims were held against these books; see [`Self::note_claims`].
     pub(super) claims_noted: bool,
     /// Claimed by delegates of which neither the store nor the chain knows any more.
@@ -178,8 +181,8 @@ impl ChannelLedger {
     }
 
     /// Requests in flight.
-    pub(crate) fn in_flight(&self) -> u64 {
-        self.in_flight
+    pub(crate) fn in_flight(&self) -> usize {
+        self.holds.len().saturating_add(self.elsewhere.len())
     }
 
     /// Charged to all signers and committed, and at the least what the chain has paid out: the channel

@@ -4,6 +4,7 @@ use amp_protocol::money::{Amount, Seq};
 
 use super::account::{ChannelLedger, SignerAccount};
 use super::authority::{Authority, SignerId};
+use crate::server::store::AnswerKey;
 
 /// A credential whose signature was verified, and the price of what it is for.
 #[derive(Clone, Copy, Debug)]
@@ -14,6 +15,8 @@ pub(crate) struct Request {
     pub(crate) sig: SignatureBytes,
     /// Zero: it raises the ceiling and nothing else.
     pub(crate) price: Amount,
+    /// The client's name for it, where it must not be done twice.
+    pub(crate) key: Option<AnswerKey>,
 }
 
 /// What a service bounds by itself, whatever the channel's terms.
@@ -31,6 +34,7 @@ pub(crate) struct Reservation {
     pub(crate) signer: SignerId,
     pub(crate) seq: Seq,
     pub(crate) price: Amount,
+    pub(crate) key: Option<AnswerKey>,
 }
 
 /// Why a request is not admitted. Nothing has changed then: neither is its seq used, nor its
@@ -55,6 +59,8 @@ pub(crate) enum Refusal {
     Rate { price: Amount, retry_after: u64, fits: bool },
     /// A delegate that owes nothing yet would begin to, while `owing` others do already.
     Crowded { price: Amount, owing: usize, retry_after: u64 },
+    /// A request with the same key is under way.
+    InProgress,
 }
 
 /// What may change a refusal, before the client does anything.
@@ -73,9 +79,11 @@ pub(crate) enum Remedy {
 impl Refusal {
     pub(crate) fn remedy(&self) -> Remedy {
         match self {
-            Self::Stopped | Self::SeqUsed { .. } | Self::Ceiling { .. } | Self::Crowded { .. } => {
-                Remedy::None
-            }
+            Self::Stopped
+            | Self::SeqUsed { .. }
+            | Self::Ceiling { .. }
+            | Self::Crowded { .. }
+            | Self::InProgress => Remedy::None,
             Self::CeilingAboveDeposit { .. }
             | Self::Balance { .. }
             | Self::DelegateLimit { .. }
@@ -110,6 +118,9 @@ impl ChannelLedger {
             return Err(Refusal::Ended { at, revoked });
         }
         let Ok(unit_price) = account.terms.unit_price() else { return Err(Refusal::Stopped) };
+        if request.key.is_some() && self.is_under_way(&request.signer, request.key) {
+            return Err(Refusal::InProgress);
+        }
         self.claims_are_noted(account);
         let claimed = request.authority.books().claimed;
         let known = self.signers.get(&request.signer).cloned();
@@ -120,7 +131,6 @@ impl ChannelLedger {
             return Err(Refusal::SeqUsed { last_seq: signer.live.replay.last() });
         }
         let reserved = self.check_money(account, &signer, request, limits, now)?;
-        let Some(in_flight) = self.in_flight.checked_add(1) else { return Err(Refusal::Stopped) };
         signer.reserved = reserved;
         // its authority is live: what was taken for lost is not
         signer.given_up = false;
@@ -132,8 +142,15 @@ impl ChannelLedger {
             (signer.live.seq, signer.live.sig) = (request.seq, request.sig);
         }
         self.signers.insert(request.signer, signer);
-        self.in_flight = in_flight;
-        Ok(Reservation { signer: request.signer, seq: request.seq, price: request.price })
+        let Request { signer, seq, price, key, .. } = *request;
+        let reservation = Reservation { signer, seq, price, key };
+        self.holds.push(reservation);
+        Ok(reservation)
+    }
+
+    /// Whether a request of the signer's with this key is in flight, here or at another process.
+    fn is_under_way(&self, id: &SignerId, key: Option<AnswerKey>) -> bool {
+        self.holds.iter().chain(&self.elsewhere).any(|held| held.signer == *id && held.key == key)
     }
 
     /// Holds the request against deposit, limit, ceiling and rate; returns the signer's new reserved

@@ -3,24 +3,36 @@ use amp_protocol::money::Amount;
 use super::account::{ChannelLedger, SignerRecord};
 use super::admit::Reservation;
 
-/// The total of the close statement is fixed: nothing more can be charged.
+/// Why a request that was served can't be charged: its answer must not leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Sealed;
+pub(crate) enum NotCharged {
+    /// The total of the close statement is fixed: nothing more can be charged.
+    Sealed,
+    /// The store forgot that it was admitted: another process may have used its seq, or what was set
+    /// aside for it.
+    Forgotten,
+}
 
 impl ChannelLedger {
     /// Turns a reservation into a charge of `used`, at most its price. Returns the record that must
-    /// be on disk before the answer leaves; [`Self::committed_record`] or [`Self::undo`] follows.
+    /// be on disk before the answer leaves; [`Self::committed_record`] or [`Self::undo`] follows, and the
+    /// request counts as in flight until then.
     pub(crate) fn charge(
         &mut self,
         reservation: &Reservation,
         used: Amount,
         now: i64,
-    ) -> Result<SignerRecord, Sealed> {
+    ) -> Result<SignerRecord, NotCharged> {
         if self.sealed {
             self.release(reservation);
-            return Err(Sealed);
+            return Err(NotCharged::Sealed);
         }
-        let Some(signer) = self.signers.get_mut(&reservation.signer) else { return Err(Sealed) };
+        if !self.holds.contains(reservation) {
+            return Err(NotCharged::Forgotten);
+        }
+        let Some(signer) = self.signers.get_mut(&reservation.signer) else {
+            return Err(NotCharged::Forgotten);
+        };
         let used = used.min(reservation.price);
         // admission holds spent + reserved within the deposit, so neither of these can fail
         signer.reserved = signer.reserved.checked_sub(reservation.price).unwrap_or(Amount::ZERO);
@@ -38,10 +50,12 @@ impl ChannelLedger {
 
     /// Gives a reservation back: its request was not served. Its seq stays used.
     pub(crate) fn release(&mut self, reservation: &Reservation) {
+        if !self.done(reservation) {
+            return;
+        }
         if let Some(signer) = self.signers.get_mut(&reservation.signer) {
             signer.reserved = signer.reserved.checked_sub(reservation.price).unwrap_or(Amount::ZERO);
         }
-        self.done();
     }
 
     /// The charge is on disk.
@@ -53,11 +67,17 @@ impl ChannelLedger {
                 signer.committed = Some(record);
             }
         }
-        self.done();
+        self.done(reservation);
     }
 
     /// The charge did not reach the disk, so its answer does not leave: it is taken back.
     pub(crate) fn undo(&mut self, reservation: &Reservation, used: Amount) {
+        self.refund(reservation, used);
+        self.done(reservation);
+    }
+
+    /// Takes a charge back.
+    pub(super) fn refund(&mut self, reservation: &Reservation, used: Amount) {
         if let Some(signer) = self.signers.get_mut(&reservation.signer) {
             let used = used.min(reservation.price);
             signer.live.spent = signer.live.spent.checked_sub(used).unwrap_or(Amount::ZERO);
@@ -66,11 +86,17 @@ impl ChannelLedger {
             }
             signer.live.revision = signer.live.revision.saturating_add(1);
         }
-        self.done();
     }
 
-    fn done(&mut self) {
-        self.in_flight = self.in_flight.saturating_sub(1);
+    /// The request is not in flight any more; whether it was.
+    pub(super) fn done(&mut self, reservation: &Reservation) -> bool {
+        let Some(at) = self.holds.iter().position(|held| held == reservation) else { return false };
+        self.holds.swap_remove(at);
+        if self.holds.is_empty() {
+            // a channel that is idle holds no memory for what it once had in flight
+            self.holds = Vec::new();
+        }
+        true
     }
 }
 
@@ -88,6 +114,7 @@ mod tests {
             seq: Seq::new(seq),
             sig: [1; 64],
             price: Amount::new(price),
+            key: None,
         };
         ledger.admit(&channel_account(), &request, &LIMITS, 1_000).unwrap()
     }
@@ -155,7 +182,7 @@ mod tests {
         let mut ledger = ChannelLedger::default();
         let reservation = admitted(&mut ledger, 100, 60);
         ledger.sealed = true;
-        assert_eq!(ledger.charge(&reservation, Amount::new(60), 7), Err(Sealed));
+        assert_eq!(ledger.charge(&reservation, Amount::new(60), 7), Err(NotCharged::Sealed));
         assert_eq!((spent_and_reserved(&ledger), ledger.in_flight()), ((0, 0), 0));
     }
 }

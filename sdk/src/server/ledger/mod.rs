@@ -15,9 +15,11 @@ mod model_tests;
 mod owing;
 mod rate;
 mod replay;
+mod shared;
 
 pub(crate) use account::ChannelLedger;
 pub use account::SignerRecord;
 pub(crate) use admit::{Limits, Refusal, Remedy, Request, Reservation};
 pub(crate) use authority::{Authority, SignerId};
+pub(crate) use meter::NotCharged;
 pub use replay::ReplayWindow;

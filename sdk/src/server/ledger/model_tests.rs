@@ -282,7 +282,7 @@ impl Run {
             self.ledger.note_claims(&self.seen.account, &self.seen.claims(), WINDOW);
         }
         let (seq_, price_) = (Seq::new(seq), Amount::new(price));
-        let request = Request { signer: id, authority, seq: seq_, sig: [0; 64], price: price_ };
+        let request = Request { signer: id, authority, seq: seq_, sig: [0; 64], price: price_, key: None };
         let crowded = signer != 0 && price > 0 && self.is_crowded_out(id, authority.books().claimed);
         let outcome = self.ledger.admit(&self.seen.account, &request, &LIMITS, self.now);
         if !self.model.blurred || crowded {
@@ -338,7 +338,7 @@ impl Run {
         let owes = |id: &SignerId| model.used(Some(*id)) > model.claimed.get(id).copied().unwrap_or(0);
         let owing = model.accepted.keys().chain(model.spent.keys()).collect::<BTreeSet<_>>();
         prop_assert!(owing.into_iter().filter(|id| owes(id)).count() <= LIMITS.max_owing + 2);
-        prop_assert_eq!(ledger.in_flight(), self.open.len() as u64);
+        prop_assert_eq!(ledger.in_flight(), self.open.len());
         if !model.blurred && ledger.claims_noted {
             let spent = Amount::new(model.spent.values().sum());
             prop_assert_eq!(ledger.spent_total(&self.chain.account), Some(spent));

@@ -95,7 +95,7 @@ mod tests {
 
     fn by_delegate(key: u8, seq: u64) -> Request {
         let authority = Authority::Delegation(delegation_account([key; 32], 1_000).delegation);
-        Request { signer: id(key), authority, seq: Seq::new(seq), sig: [0; 64], price: PRICE }
+        Request { signer: id(key), authority, seq: Seq::new(seq), sig: [0; 64], price: PRICE, key: None }
     }
 
     fn now() -> i64 {

@@ -10,6 +10,7 @@ mod credential;
 mod endpoints;
 mod layer;
 mod price;
+mod repeat;
 mod respond;
 mod service;
 

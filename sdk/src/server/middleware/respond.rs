@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use serde::Serialize;
 
 use crate::server::admission::Receipt;
-use crate::server::denial::Denial;
+use crate::server::denial::{Denial, NameRefused};
 use crate::server::service::AmpService;
 
 /// The body of a 503: not one of the nine codes, as nothing is wrong with the request.
@@ -58,6 +58,7 @@ pub(crate) fn denied(service: &AmpService, pricing: &Pricing, denial: &Denial) -
             set(response.headers_mut(), RETRY_AFTER.as_str(), retry_after);
             response
         }
+        Denial::Name(refused) => name_refused(*refused),
     };
     if response.status() == StatusCode::PAYMENT_REQUIRED {
         offer(service, pricing, response.headers_mut());
@@ -71,6 +72,20 @@ fn refused(body: &ErrorBody) -> Response<Body> {
     let mut response = json(status, body);
     if let Some(seconds) = body.retry_after {
         set(response.headers_mut(), RETRY_AFTER.as_str(), seconds);
+    }
+    response
+}
+
+fn name_refused(refused: NameRefused) -> Response<Body> {
+    let (status, error) = match refused {
+        NameRefused::Malformed => (StatusCode::BAD_REQUEST, "IDEMPOTENCY_KEY_MALFORMED"),
+        NameRefused::InProgress => (StatusCode::CONFLICT, "IDEMPOTENCY_IN_PROGRESS"),
+        NameRefused::OtherQuestion => (StatusCode::UNPROCESSABLE_ENTITY, "IDEMPOTENCY_KEY_REUSED"),
+        NameRefused::NotKept => (StatusCode::GONE, "IDEMPOTENCY_ANSWER_NOT_KEPT"),
+    };
+    let mut response = plain(status, error, &refused.to_string());
+    if refused == NameRefused::InProgress {
+        set(response.headers_mut(), RETRY_AFTER.as_str(), 1);
     }
     response
 }

@@ -2,14 +2,20 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use amp_protocol::json::Pricing;
 use amp_protocol::money::Amount;
 use axum::body::{Body, Bytes};
+use futures::StreamExt as _;
 use http::{Request, Response, StatusCode};
+use http_body_util::BodyExt as _;
 use tower::{BoxError, Service};
 
-use super::respond::{charged, denied};
-use super::{credential, endpoints, price};
+use super::respond::{charged, denied, plain};
+use super::{credential, endpoints, price, repeat};
+use crate::server::admission::Receipt;
 use crate::server::config::ChargeOn;
+use crate::server::denial::Denial;
+use crate::server::once::Authorized;
 use crate::server::service::AmpService;
 
 /// An HTTP service that is paid for; see [`AmpLayer`](super::AmpLayer).
@@ -72,8 +78,20 @@ where
         Ok(None) => return Ok(denied(&service, &pricing, &endpoints::missing())),
         Err(denial) => return Ok(denied(&service, &pricing, &denial)),
     };
-    let mut admission = match service.authorize(&credential, pricing.rate).await {
-        Ok(admission) => admission,
+    let once = match repeat::named(&request) {
+        Ok(once) => once,
+        Err(denial) => return Ok(denied(&service, &pricing, &denial)),
+    };
+    let authorized = match &once {
+        None => service.authorize(&credential, pricing.rate).await.map(Authorized::First),
+        Some(once) => service.authorize_once(&credential, pricing.rate, once).await,
+    };
+    let mut admission = match authorized {
+        Ok(Authorized::First(admission)) => admission,
+        Ok(Authorized::Again { answer, receipt }) => {
+            let again = repeat::replay(&answer, &receipt);
+            return Ok(again.unwrap_or_else(|denial| denied(&service, &pricing, &denial)));
+        }
         Err(denial) => return Ok(denied(&service, &pricing, &denial)),
     };
     request.extensions_mut().insert(admission.payment());
@@ -84,16 +102,57 @@ where
     }
     let answered = inner.call(request).await;
     admission.charge_if_dropped(None);
-    let mut response = answered?.map(Body::new);
-    let cost = if is_charged(&service, response.status()) { pricing.rate } else { Amount::ZERO };
-    match admission.charge(cost).await {
+    let response = answered?.map(Body::new);
+    if !is_charged(&service, response.status()) {
+        return Ok(charge(&service, &pricing, response, admission.charge(Amount::ZERO)).await);
+    }
+    if once.is_none() {
+        return Ok(charge(&service, &pricing, response, admission.charge(pricing.rate)).await);
+    }
+    // a client that goes away while the answer is gathered may come back for it
+    admission.charge_if_dropped(None);
+    let (response, answer) = match gather(response, service.core.config.kept_answer_limit).await {
+        Ok(gathered) => gathered,
+        Err(response) => return Ok(response),
+    };
+    Ok(charge(&service, &pricing, response, admission.charge_once(pricing.rate, answer)).await)
+}
+
+/// Lets the answer leave once its charge is on disk: what can't be claimed does not.
+async fn charge(
+    service: &AmpService,
+    pricing: &Pricing,
+    mut response: Response<Body>,
+    charge: impl Future<Output = Result<Receipt, Denial>>,
+) -> Response<Body> {
+    match charge.await {
         Ok(receipt) => {
             charged(response.headers_mut(), &receipt);
-            Ok(response)
+            response
         }
-        // what can't be claimed does not leave
-        Err(denial) => Ok(denied(&service, &pricing, &denial)),
+        Err(denial) => denied(service, pricing, &denial),
     }
+}
+
+/// The whole answer, to be kept: as it leaves, and in its stored form. One with more than `limit` bytes is
+/// stored without its body, and leaves as it comes. One that breaks off before is no answer.
+async fn gather(response: Response<Body>, limit: usize) -> Result<(Response<Body>, Vec<u8>), Response<Body>> {
+    let (parts, mut body) = response.into_parts();
+    let mut gathered = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let broke_off = || plain(StatusCode::BAD_GATEWAY, "BROKEN_ANSWER", "the answer broke off; nothing was charged");
+        let Ok(data) = frame.map_err(|_| broke_off())?.into_data() else { continue };
+        gathered.extend_from_slice(&data);
+        if gathered.len() > limit {
+            let answer = repeat::encode(parts.status, &parts.headers, None);
+            let so_far = futures::stream::iter([Ok(Bytes::from(gathered))]);
+            let all = Body::from_stream(so_far.chain(body.into_data_stream()));
+            return Ok((Response::from_parts(parts, all), answer));
+        }
+    }
+    let gathered = Bytes::from(gathered);
+    let answer = repeat::encode(parts.status, &parts.headers, Some(&gathered));
+    Ok((Response::from_parts(parts, Body::from(gathered)), answer))
 }
 
 fn is_charged(service: &AmpService, status: StatusCode) -> bool {

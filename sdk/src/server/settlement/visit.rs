@@ -112,7 +112,7 @@ impl From<Visit> for Report {
 }
 
 /// Looks after one incarnation: settles whoever is due, closes what is overdue, notices what is gone.
-pub(super) async fn visit(core: &Core, book: &Book, urgency: Urgency, reach: Reach) -> Report {
+pub(super) async fn visit(core: &Core, book: &Arc<Book>, urgency: Urgency, reach: Reach) -> Report {
     let channel = book.incarnation.channel;
     let synced = match reach {
         // looks come many at once
@@ -132,6 +132,10 @@ pub(super) async fn visit(core: &Core, book: &Book, urgency: Urgency, reach: Rea
         return gone(core, book, gone_for_good).await.into();
     };
     book.is_there();
+    // other processes may have served it meanwhile
+    if let Err(error) = core.refresh(book).await {
+        return Visit::Failed(Denial::store(&error)).into();
+    }
     book.ledger().claims_are_noted(&account);
     let found = claim::find(core, book, &account, core.time.now()).await;
     let grace_ends = grace_ends(&account, &found.claims, core.time.now());

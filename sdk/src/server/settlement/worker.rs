@@ -20,7 +20,7 @@ use crate::chain::{ChainError, TRANSACTION_LIFE};
 use crate::server::books::Book;
 use crate::server::denial::Denial;
 use crate::server::service::Core;
-use crate::server::store::Incarnation;
+use crate::server::store::{Incarnation, StoreError};
 
 /// Channels looked at, and channels settled, at once.
 const PARALLEL: usize = 8;
@@ -75,6 +75,8 @@ enum Done {
         report: Report,
     },
     Chain(Incarnation),
+    /// The books hold what other processes have served.
+    CaughtUp(Result<(), StoreError>),
 }
 
 /// Looks after all channels, each visit a task of its own: this loop never waits for one. A channel that
@@ -91,13 +93,16 @@ pub(super) struct Worker {
     acts: Lane<Act>,
     busy: Busy,
     under_way: JoinSet<Done>,
+    catching_up: bool,
+    caught_up: bool,
 }
 
 impl Worker {
     pub(super) fn new(core: Arc<Core>, stopping: Arc<AtomicBool>) -> Self {
         let (looks, acts) = (Lane::new(PARALLEL), Lane::new(PARALLEL));
         let (wakes, failures, busy, under_way) = Default::default();
-        Self { core, stopping, wakes, failures, looks, acts, busy, under_way }
+        let (catching_up, caught_up) = (false, false);
+        Self { core, stopping, wakes, failures, looks, acts, busy, under_way, catching_up, caught_up }
     }
 
     pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Command>) {
@@ -149,8 +154,19 @@ impl Worker {
 
     // -- what is to be done ------------------------------------------------------------------------
 
-    /// Looks at all channels but those whose last attempt failed a moment ago.
+    /// Looks at all channels but those whose last attempt failed a moment ago. Of processes that share a
+    /// store one does, after it has caught up with the others.
     fn watch(&mut self) {
+        if !self.core.is_leading() {
+            return;
+        }
+        if self.core.store.shared().is_some() && !std::mem::take(&mut self.caught_up) {
+            if !std::mem::replace(&mut self.catching_up, true) {
+                let core = self.core.clone();
+                self.under_way.spawn(async move { Done::CaughtUp(core.catch_up().await) });
+            }
+            return;
+        }
         let now = Instant::now();
         let active = self.core.books.active();
         let known: HashSet<Incarnation> = active.iter().map(|book| book.incarnation).collect();
@@ -309,6 +325,16 @@ impl Worker {
                     (visit, None) => self.note(book.incarnation, urgency, &visit),
                 }
             }
+            Done::CaughtUp(caught_up) => {
+                self.catching_up = false;
+                match caught_up {
+                    Ok(()) => {
+                        self.caught_up = true;
+                        self.watch();
+                    }
+                    Err(error) => tracing::error!(%error, "what other processes have served is not known"),
+                }
+            }
             Done::Chain(incarnation) => self.acts.ended(incarnation.channel, &mut self.busy),
         }
     }
@@ -342,7 +368,7 @@ impl Worker {
 
 /// A visit that neither panics nor lasts for ever: a chain, signer or store that does must not end the
 /// collecting for all channels.
-async fn attempt(core: &Core, book: &Book, urgency: Urgency, reach: Reach) -> Report {
+async fn attempt(core: &Core, book: &Arc<Book>, urgency: Urgency, reach: Reach) -> Report {
     let failed = |message| Report::from(Visit::Failed(Denial::unavailable(message)));
     let visit = AssertUnwindSafe(visit(core, book, urgency, reach)).catch_unwind();
     match timeout(VISIT_LIFE, visit).await {

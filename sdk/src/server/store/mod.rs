@@ -1,5 +1,9 @@
 //! What a service must not forget.
 
+mod answer;
+#[cfg(feature = "postgres")]
+mod postgres;
+mod shared;
 mod sqlite;
 #[cfg(test)]
 mod tests;
@@ -14,6 +18,10 @@ use solana_address::Address;
 
 use super::ledger::SignerRecord;
 
+pub use answer::{AnswerId, AnswerKey, KeptAnswer};
+#[cfg(feature = "postgres")]
+pub use postgres::PostgresStore;
+pub use shared::{ALIVE_EVERY, Change, DEAD_AFTER, Exchanged, Hold, SharedChannel, SharedStore, Stamp};
 pub use sqlite::SqliteStore;
 
 /// A channel between one opening and its close: addresses may be reopened, slots don't return.
@@ -41,6 +49,19 @@ pub struct StoreIdentity {
     pub program_id: Key,
     /// The network's name.
     pub network: String,
+}
+
+impl StoreIdentity {
+    /// The store is bound to this one, and was loaded for another.
+    fn is_not(&self, wanted: &Self) -> StoreError {
+        let describe = |identity: &Self| {
+            let key = amp_protocol::json::Base58(identity.recipient);
+            let program = amp_protocol::json::Base58(identity.program_id);
+            format!("recipient {key}, program {program}, network {}", identity.network)
+        };
+        let (bound, wanted) = (describe(self), describe(wanted));
+        StoreError(format!("it belongs to {bound}; this service is {wanted}; use another store").into())
+    }
 }
 
 /// One incarnation as it was stored.
@@ -90,8 +111,21 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<Option<StoredChannel>, StoreError>;
 
     /// Keeps a signer's record, unless one with a higher revision is there already: that one holds
-    /// all that this one does. A channel that had [ended](Self::end) has not: it is served.
-    async fn commit(&self, incarnation: Incarnation, record: SignerRecord) -> Result<(), StoreError>;
+    /// all that this one does. A channel that had [ended](Self::end) has not: it is served. The answer that
+    /// the charge was for is kept with it: both or neither.
+    async fn commit(
+        &self,
+        incarnation: Incarnation,
+        record: SignerRecord,
+        answer: Option<KeptAnswer>,
+    ) -> Result<(), StoreError>;
+
+    /// The answer that was kept under a name, if there is one.
+    async fn answer(&self, incarnation: Incarnation, id: &AnswerId)
+    -> Result<Option<KeptAnswer>, StoreError>;
+
+    /// Forgets the answers that were kept before a time (Unix seconds).
+    async fn forget_answers(&self, before: i64) -> Result<(), StoreError>;
 
     /// The incarnation is not served any more, from `at` (Unix seconds) on. The first call counts.
     async fn stop(&self, incarnation: Incarnation, at: i64) -> Result<(), StoreError>;
@@ -105,4 +139,11 @@ pub trait Store: Send + Sync + 'static {
     /// The channel is gone from the chain: nothing can be claimed any more. Its records are kept for
     /// the books, and not loaded again unless a later [commit](Self::commit) shows that it was there.
     async fn end(&self, incarnation: Incarnation) -> Result<(), StoreError>;
+
+    /// Where several processes may use the store at once: how they agree. The service then changes no
+    /// channel's books but through that, and [`commit`](Self::commit), [`stop`](Self::stop) and
+    /// [`keep_statement`](Self::keep_statement) are not called.
+    fn shared(&self) -> Option<&dyn SharedStore> {
+        None
+    }
 }

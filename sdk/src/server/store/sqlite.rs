@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{Incarnation, Store, StoreError, StoreIdentity, StoredChannel};
+use super::{AnswerId, Incarnation, KeptAnswer, Store, StoreError, StoreIdentity, StoredChannel};
 use crate::durable::{Database, DurableError, Sharing};
 use crate::server::ledger::{ReplayWindow, SignerRecord};
 
@@ -33,6 +33,13 @@ CREATE TABLE signers (
     PRIMARY KEY (channel, opened_slot, signer, epoch),
     FOREIGN KEY (channel, opened_slot) REFERENCES channels
 ) STRICT, WITHOUT ROWID;
+", "
+CREATE TABLE answers (
+    channel BLOB NOT NULL, opened_slot BLOB NOT NULL, signer BLOB NOT NULL, epoch BLOB NOT NULL,
+    key BLOB NOT NULL, question BLOB NOT NULL, answer BLOB NOT NULL, kept_at INTEGER NOT NULL,
+    PRIMARY KEY (channel, opened_slot, signer, epoch, key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX answers_by_age ON answers (kept_at);
 "];
 
 const KNOW: &str = "INSERT INTO channels (channel, opened_slot) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
@@ -90,7 +97,7 @@ impl Store for SqliteStore {
         let wanted = identity.clone();
         let bound = self.write(move |connection| bind(connection, &wanted)).await?;
         if bound != *identity {
-            return Err(StoreError(foreign(&bound, identity).into()));
+            return Err(bound.is_not(identity));
         }
         self.write(move |connection| load(connection, seq_window)).await
     }
@@ -103,7 +110,12 @@ impl Store for SqliteStore {
         self.write(move |connection| recall(connection, incarnation, seq_window)).await
     }
 
-    async fn commit(&self, incarnation: Incarnation, record: SignerRecord) -> Result<(), StoreError> {
+    async fn commit(
+        &self,
+        incarnation: Incarnation,
+        record: SignerRecord,
+        answer: Option<KeptAnswer>,
+    ) -> Result<(), StoreError> {
         let slot = incarnation.opened_slot.to_be_bytes();
         self.write(move |connection| {
             connection.prepare_cached(SERVE)?.execute(params![incarnation.channel, slot])?;
@@ -122,7 +134,24 @@ impl Store for SqliteStore {
                 record.period_end,
                 record.replay.to_bytes(),
             ];
-            connection.prepare_cached(COMMIT)?.execute(row).map(drop)
+            connection.prepare_cached(COMMIT)?.execute(row)?;
+            answer.map_or(Ok(()), |answer| keep(connection, incarnation, &answer))
+        })
+        .await
+    }
+
+    async fn answer(
+        &self,
+        incarnation: Incarnation,
+        id: &AnswerId,
+    ) -> Result<Option<KeptAnswer>, StoreError> {
+        let id = *id;
+        self.write(move |connection| answer(connection, incarnation, id)).await
+    }
+
+    async fn forget_answers(&self, before: i64) -> Result<(), StoreError> {
+        self.write(move |connection| {
+            connection.execute("DELETE FROM answers WHERE kept_at < ?1", [before]).map(drop)
         })
         .await
     }
@@ -156,13 +185,29 @@ impl Store for SqliteStore {
     }
 }
 
-fn foreign(bound: &StoreIdentity, wanted: &StoreIdentity) -> String {
-    let describe = |identity: &StoreIdentity| {
-        let key = amp_protocol::json::Base58(identity.recipient);
-        let program = amp_protocol::json::Base58(identity.program_id);
-        format!("recipient {key}, program {program}, network {}", identity.network)
-    };
-    format!("it belongs to {}; this service is {}; use another file", describe(bound), describe(wanted))
+fn keep(connection: &Connection, incarnation: Incarnation, kept: &KeptAnswer) -> rusqlite::Result<()> {
+    let KeptAnswer { id, question, answer, kept_at } = kept;
+    let slots = (incarnation.opened_slot.to_be_bytes(), id.epoch.to_be_bytes());
+    let row =
+        params![incarnation.channel, slots.0, id.signer, slots.1, id.key.0, question, answer, kept_at];
+    // admission lets none of a name through while another is under way, or was answered
+    let sql = "INSERT INTO answers VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    connection.prepare_cached(sql)?.execute(row).map(drop)
+}
+
+fn answer(
+    connection: &Connection,
+    incarnation: Incarnation,
+    id: AnswerId,
+) -> rusqlite::Result<Option<KeptAnswer>> {
+    let slots = (incarnation.opened_slot.to_be_bytes(), id.epoch.to_be_bytes());
+    let row = params![incarnation.channel, slots.0, id.signer, slots.1, id.key.0];
+    let sql = "SELECT question, answer, kept_at FROM answers
+        WHERE channel = ?1 AND opened_slot = ?2 AND signer = ?3 AND epoch = ?4 AND key = ?5";
+    let found = connection.prepare_cached(sql)?.query_row(row, |row| {
+        Ok(KeptAnswer { id, question: row.get(0)?, answer: row.get(1)?, kept_at: row.get(2)? })
+    });
+    found.optional()
 }
 
 /// Writes the identity into an empty store, and returns the one that is there.

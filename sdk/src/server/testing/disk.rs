@@ -4,7 +4,9 @@ use amp_protocol::money::Amount;
 use async_trait::async_trait;
 
 use crate::server::ledger::SignerRecord;
-use crate::server::store::{Incarnation, SqliteStore, Store, StoreError, StoreIdentity, StoredChannel};
+use crate::server::store::{
+    AnswerId, Incarnation, KeptAnswer, SqliteStore, Store, StoreError, StoreIdentity, StoredChannel,
+};
 use crate::server::views::lock;
 
 /// What happens to the writes of a store.
@@ -57,9 +59,26 @@ impl Store for BreakableStore {
         self.inner.recall(incarnation, seq_window).await
     }
 
-    async fn commit(&self, incarnation: Incarnation, record: SignerRecord) -> Result<(), StoreError> {
+    async fn commit(
+        &self,
+        incarnation: Incarnation,
+        record: SignerRecord,
+        answer: Option<KeptAnswer>,
+    ) -> Result<(), StoreError> {
         self.check().await?;
-        self.inner.commit(incarnation, record).await
+        self.inner.commit(incarnation, record, answer).await
+    }
+
+    async fn answer(
+        &self,
+        incarnation: Incarnation,
+        id: &AnswerId,
+    ) -> Result<Option<KeptAnswer>, StoreError> {
+        self.inner.answer(incarnation, id).await
+    }
+
+    async fn forget_answers(&self, before: i64) -> Result<(), StoreError> {
+        self.inner.forget_answers(before).await
     }
 
     async fn stop(&self, incarnation: Incarnation, at: i64) -> Result<(), StoreError> {

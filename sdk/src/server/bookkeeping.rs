@@ -1,0 +1,209 @@
+//! How a channel's books change: in this process's memory where the store is its alone, by
+//! [turns](super::turns) where it is shared.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use amp_protocol::account::ChannelAccount;
+use amp_protocol::json::SignedCloseStatement;
+use amp_protocol::money::Amount;
+use tokio::time::{Instant, sleep};
+
+use super::books::Book;
+use super::clock::unix_now;
+use super::denial::Denial;
+use super::ledger::{ChannelLedger, NotCharged, Refusal, Request, Reservation, SignerRecord};
+use super::service::Core;
+use super::store::{KeptAnswer, StoreError};
+use super::turns::{self, Undo, Wishes};
+use super::verification::Verified;
+
+/// How often a close looks whether other processes are done.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// A charge that is on disk.
+pub(crate) struct Charged {
+    pub(crate) record: SignerRecord,
+    /// What the signer can still spend.
+    pub(crate) balance: Amount,
+}
+
+impl Core {
+    fn is_shared(&self) -> bool {
+        self.store.shared().is_some()
+    }
+
+    async fn turn<T: Send + 'static>(
+        &self,
+        book: &Arc<Book>,
+        change: impl FnMut(&mut ChannelLedger, &mut Wishes) -> T + Send + 'static,
+        undo: Option<Undo<T>>,
+    ) -> Result<T, StoreError> {
+        turns::turn(&self.store, book, self.config.seq_window, change, undo).await
+    }
+
+    /// Admits a request: its seq is used from then on, for all processes.
+    pub(crate) async fn reserve(
+        &self,
+        book: &Arc<Book>,
+        account: &Arc<ChannelAccount>,
+        request: Request,
+    ) -> Result<Result<Reservation, Refusal>, StoreError> {
+        let (limits, now) = (self.config.limits(), self.time.now());
+        if !self.is_shared() {
+            return Ok(book.ledger().admit(account, &request, &limits, now));
+        }
+        let account = account.clone();
+        let admit = move |ledger: &mut ChannelLedger, _: &mut Wishes| {
+            ledger.admit(&account, &request, &limits, now)
+        };
+        let undo: Undo<Result<Reservation, Refusal>> = Box::new(|ledger, admitted| {
+            if let Ok(reservation) = admitted {
+                ledger.release(reservation);
+            }
+        });
+        self.turn(book, admit, Some(undo)).await
+    }
+
+    /// Charges a request, and keeps its answer if there is one; both are on disk when this returns. With an
+    /// error nothing is charged.
+    pub(crate) async fn book_charge(
+        &self,
+        book: &Arc<Book>,
+        verified: &Verified,
+        reservation: Reservation,
+        cost: Amount,
+        answer: Option<KeptAnswer>,
+    ) -> Result<Charged, Denial> {
+        let now = self.time.now();
+        let Verified { account, signer, authority } = verified.clone();
+        let channel = book.incarnation.channel;
+        let balance_of = move |ledger: &ChannelLedger| ledger.balance_of(&account, &signer, &authority);
+        let charged = if self.is_shared() {
+            let charge = move |ledger: &mut ChannelLedger, wishes: &mut Wishes| {
+                let charged = ledger.charge_shared(&reservation, cost, now);
+                if charged.is_ok() {
+                    wishes.durable = true;
+                    wishes.answers.extend(answer.clone());
+                }
+                charged.map(|record| Charged { record, balance: balance_of(ledger) })
+            };
+            let undo: Undo<Result<Charged, NotCharged>> = Box::new(move |ledger, charged| {
+                if charged.is_ok() {
+                    ledger.take_back(&reservation, cost);
+                }
+            });
+            self.turn(book, charge, Some(undo)).await.map_err(|error| Denial::store(&error))?
+        } else {
+            let charged = book.settle_request(|ledger| {
+                let charged = ledger.charge(&reservation, cost, now);
+                charged.map(|record| Charged { record, balance: balance_of(ledger) })
+            });
+            match charged {
+                Err(not) => Err(not),
+                Ok(charged) => {
+                    let record = charged.record.clone();
+                    let stored = self.store.commit(book.incarnation, record.clone(), answer).await;
+                    book.settle_request(|ledger| match &stored {
+                        Ok(()) => ledger.committed_record(&reservation, record),
+                        Err(_) => ledger.undo(&reservation, cost),
+                    });
+                    stored.map_err(|error| Denial::store(&error))?;
+                    Ok(charged)
+                }
+            }
+        };
+        charged.map_err(|not| match not {
+            NotCharged::Sealed => Denial::closed(channel),
+            NotCharged::Forgotten => Denial::store(&"a request that was admitted is not in the books any more"),
+        })
+    }
+
+    /// Gives back what was set aside for a request that was not served.
+    pub(crate) fn release(&self, book: &Arc<Book>, reservation: Reservation) {
+        if !self.is_shared() {
+            return book.settle_request(|ledger| ledger.release(&reservation));
+        }
+        if tokio::runtime::Handle::try_current().is_ok() {
+            let release = move |ledger: &mut ChannelLedger, _: &mut Wishes| ledger.release(&reservation);
+            turns::later(&self.store, book, self.config.seq_window, release);
+        }
+    }
+
+    /// The books as they are now, whoever changed them last.
+    pub(crate) async fn refresh(&self, book: &Arc<Book>) -> Result<(), StoreError> {
+        if !self.is_shared() {
+            return Ok(());
+        }
+        self.turn(book, |_: &mut ChannelLedger, _: &mut Wishes| (), None).await
+    }
+
+    /// Admits nothing more on a channel from now on.
+    pub(crate) async fn stop(&self, book: &Arc<Book>) -> Result<(), StoreError> {
+        if self.is_shared() {
+            let stop = |ledger: &mut ChannelLedger, wishes: &mut Wishes| {
+                wishes.durable = true;
+                ledger.stopped_at.get_or_insert_with(unix_now);
+            };
+            return self.turn(book, stop, None).await;
+        }
+        let stopped_at = *book.ledger().stopped_at.get_or_insert_with(unix_now);
+        self.store.stop(book.incarnation, stopped_at).await
+    }
+
+    /// Waits until no request of a channel that was stopped is in flight, but for no longer than configured.
+    pub(crate) async fn drained(&self, book: &Arc<Book>) -> Result<(), StoreError> {
+        let wait = self.config.in_flight_wait;
+        if !self.is_shared() {
+            book.drained(wait).await;
+            return Ok(());
+        }
+        let begun = Instant::now();
+        loop {
+            self.refresh(book).await?;
+            if book.ledger().in_flight() == 0 || begun.elapsed() >= wait {
+                return Ok(());
+            }
+            sleep(LOOK_AGAIN.min(wait)).await;
+        }
+    }
+
+    /// Charges nothing more, and returns what the channel owes in all: what is charged after this is not
+    /// in the total, so it is refused. `None` past 64 bits.
+    pub(crate) async fn seal(
+        &self,
+        book: &Arc<Book>,
+        account: &Arc<ChannelAccount>,
+    ) -> Result<Option<Amount>, StoreError> {
+        let account = account.clone();
+        if self.is_shared() {
+            let seal = move |ledger: &mut ChannelLedger, wishes: &mut Wishes| {
+                wishes.durable = true;
+                ledger.sealed = true;
+            };
+            self.turn(book, seal, None).await?;
+            // all that was charged before is committed now
+            return Ok(book.ledger().owed_total(&account));
+        }
+        let mut ledger = book.ledger();
+        ledger.sealed = true;
+        Ok(ledger.owed_total(&account))
+    }
+
+    /// Keeps the close statement that is about to be given out; returns the one that is kept.
+    pub(crate) async fn keep_statement(
+        &self,
+        book: &Arc<Book>,
+        signed: SignedCloseStatement,
+    ) -> Result<SignedCloseStatement, StoreError> {
+        if self.is_shared() {
+            let keep = move |ledger: &mut ChannelLedger, wishes: &mut Wishes| {
+                wishes.durable = true;
+                *ledger.statement.get_or_insert(signed)
+            };
+            return self.turn(book, keep, None).await;
+        }
+        self.store.keep_statement(signed).await?;
+        Ok(*book.ledger().statement.insert(signed))
+    }
+}
