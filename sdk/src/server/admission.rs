@@ -68,7 +68,15 @@ impl Admission {
             seq: reservation.seq,
             price: reservation.price,
         };
-        Self { core, book, verified, reservation: Some(reservation), payment, if_dropped: None, question: None }
+        Self {
+            core,
+            book,
+            verified,
+            reservation: Some(reservation),
+            payment,
+            if_dropped: None,
+            question: None,
+        }
     }
 
     /// Has the answer kept, under the name that the request was admitted with.
@@ -118,9 +126,8 @@ impl Admission {
         });
         let (core, book, verified) = (self.core.clone(), self.book.clone(), self.verified.clone());
         // its own task: a client that goes away now must not leave a charge half booked
-        let charged = tokio::spawn(async move {
-            core.book_charge(&book, &verified, reservation, cost, answer).await
-        });
+        let charged =
+            tokio::spawn(async move { core.book_charge(&book, &verified, reservation, cost, answer).await });
         let Charged { record, balance } = charged.await.map_err(|error| Denial::store(&error))??;
         Ok(Receipt { balance, spent: record.spent, cost, last_seq: record.seq })
     }

@@ -54,9 +54,8 @@ impl Core {
             return Ok(book.ledger().admit(account, &request, &limits, now));
         }
         let account = account.clone();
-        let admit = move |ledger: &mut ChannelLedger, _: &mut Wishes| {
-            ledger.admit(&account, &request, &limits, now)
-        };
+        let admit =
+            move |ledger: &mut ChannelLedger, _: &mut Wishes| ledger.admit(&account, &request, &limits, now);
         let undo: Undo<Result<Reservation, Refusal>> = Box::new(|ledger, admitted| {
             if let Ok(reservation) = admitted {
                 ledger.release(reservation);
@@ -115,7 +114,9 @@ impl Core {
         };
         charged.map_err(|not| match not {
             NotCharged::Sealed => Denial::closed(channel),
-            NotCharged::Forgotten => Denial::store(&"a request that was admitted is not in the books any more"),
+            NotCharged::Forgotten => {
+                Denial::store(&"a request that was admitted is not in the books any more")
+            }
         })
     }
 

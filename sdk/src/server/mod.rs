@@ -68,8 +68,8 @@ pub use admission::{Admission, Payment, Receipt};
 pub use config::{ChargeOn, ConfigError, ServiceConfig};
 pub use denial::{Denial, NameRefused};
 pub use ledger::{ReplayWindow, SignerRecord};
-pub use once::{Authorized, Once};
 pub use middleware::{AmpLayer, AmpMiddleware, credential_from_headers};
+pub use once::{Authorized, Once};
 pub use service::{AmpService, StartError};
 pub use settlement::{Chained, ChainingError, Settled, SubChannel};
 #[cfg(feature = "postgres")]

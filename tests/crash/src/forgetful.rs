@@ -6,7 +6,8 @@ use std::time::Duration;
 use amp_protocol::json::SignedCloseStatement;
 use amp_protocol::money::Amount;
 use amp_sdk::server::{
-    AnswerId, Incarnation, KeptAnswer, SignerRecord, SqliteStore, Store, StoreError, StoreIdentity, StoredChannel,
+    AnswerId, Incarnation, KeptAnswer, SignerRecord, SqliteStore, Store, StoreError, StoreIdentity,
+    StoredChannel,
 };
 use async_trait::async_trait;
 

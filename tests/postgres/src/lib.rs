@@ -21,7 +21,7 @@ finish() { pg_ctl -D data -m immediate stop >/dev/null 2>&1 || true; cd /; rm -r
 trap finish EXIT
 # a test that is interrupted must not take the cluster down before its tests are
 trap '' INT
-initdb -D data -U amp -A trust -E UTF8 >/dev/null
+initdb -D data -U amp -A trust -E UTF8 -N >/dev/null
 begin() { pg_ctl -D data -w -l log -o "-k $home -c listen_addresses='' -c max_connections=200" start >/dev/null; echo "$home"; }
 begin
 while read -r order; do

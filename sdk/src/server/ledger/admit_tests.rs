@@ -12,7 +12,14 @@ const NOW: i64 = 1_000;
 /// The authorized signer's.
 fn request(account: &ChannelAccount, seq: u64, price: u64) -> Request {
     let (signer, authority) = (SignerId::authorized(account), Authority::channel(account));
-    Request { signer, authority, seq: Seq::new(seq), sig: [seq as u8; 64], price: Amount::new(price), key: None }
+    Request {
+        signer,
+        authority,
+        seq: Seq::new(seq),
+        sig: [seq as u8; 64],
+        price: Amount::new(price),
+        key: None,
+    }
 }
 
 fn admit(ledger: &mut ChannelLedger, account: &ChannelAccount, seq: u64, price: u64) -> Result<(), Refusal> {

@@ -1,4 +1,5 @@
 use std::future::Future;
+use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -12,7 +13,7 @@ use tower::{BoxError, Service};
 
 use super::respond::{charged, denied, plain};
 use super::{credential, endpoints, price, repeat};
-use crate::server::admission::Receipt;
+use crate::server::admission::{Admission, Receipt};
 use crate::server::config::ChargeOn;
 use crate::server::denial::Denial;
 use crate::server::once::Authorized;
@@ -35,7 +36,7 @@ impl<S, B> Service<Request<Body>> for AmpMiddleware<S>
 where
     S: Service<Request<Body>, Response = Response<B>> + Clone + Send + 'static,
     S::Future: Send,
-    S::Error: Send,
+    S::Error: Send + 'static,
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
@@ -59,10 +60,12 @@ where
 async fn serve<S, B>(
     service: AmpService,
     mut inner: S,
-    mut request: Request<Body>,
+    request: Request<Body>,
 ) -> Result<Response<Body>, S::Error>
 where
-    S: Service<Request<Body>, Response = Response<B>>,
+    S: Service<Request<Body>, Response = Response<B>> + Send + 'static,
+    S::Future: Send,
+    S::Error: Send + 'static,
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
@@ -86,7 +89,7 @@ where
         None => service.authorize(&credential, pricing.rate).await.map(Authorized::First),
         Some(once) => service.authorize_once(&credential, pricing.rate, once).await,
     };
-    let mut admission = match authorized {
+    let admission = match authorized {
         Ok(Authorized::First(admission)) => admission,
         Ok(Authorized::Again { answer, receipt }) => {
             let again = repeat::replay(&answer, &receipt);
@@ -94,32 +97,81 @@ where
         }
         Err(denial) => return Ok(denied(&service, &pricing, &denial)),
     };
-    request.extensions_mut().insert(admission.payment());
-    // an error drops the admission: nothing is charged. So does a client that goes away, unless all
-    // work is charged: who hangs up in time would have it for free
-    if service.core.config.charge_on == ChargeOn::Always {
-        admission.charge_if_dropped(Some(pricing.rate));
-    }
-    let answered = inner.call(request).await;
-    admission.charge_if_dropped(None);
-    let response = answered?.map(Body::new);
-    if !is_charged(&service, response.status()) {
-        return Ok(charge(&service, &pricing, response, admission.charge(Amount::ZERO)).await);
-    }
+    let paid = Paid { service, pricing, admission };
     if once.is_none() {
-        return Ok(charge(&service, &pricing, response, admission.charge(pricing.rate)).await);
+        return paid.serve(inner, request).await;
     }
-    // a client that goes away while the answer is gathered may come back for it
-    admission.charge_if_dropped(None);
-    let (response, answer) = match gather(response, service.core.config.kept_answer_limit).await {
-        Ok(gathered) => gathered,
-        Err(response) => return Ok(response),
-    };
-    Ok(charge(&service, &pricing, response, admission.charge_once(pricing.rate, answer)).await)
+    // its own task: a client that goes away may come back for the answer
+    match tokio::spawn(paid.serve_once(inner, request)).await {
+        Ok(answered) => answered,
+        Err(ended) => match ended.try_into_panic() {
+            // the handler's panic is the server's to deal with, as it would be without this layer
+            Ok(panic) => resume_unwind(panic),
+            Err(_) => std::future::pending().await,
+        },
+    }
+}
+
+/// A request that is admitted.
+struct Paid {
+    service: AmpService,
+    pricing: Pricing,
+    admission: Admission,
+}
+
+impl Paid {
+    async fn serve<S, B>(
+        mut self,
+        mut inner: S,
+        mut request: Request<Body>,
+    ) -> Result<Response<Body>, S::Error>
+    where
+        S: Service<Request<Body>, Response = Response<B>>,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        request.extensions_mut().insert(self.admission.payment());
+        // an error drops the admission: nothing is charged. So does a client that goes away, unless all
+        // work is charged: who hangs up in time would have it for free
+        if self.service.core.config.charge_on == ChargeOn::Always {
+            self.admission.charge_if_dropped(Some(self.pricing.rate));
+        }
+        let answered = inner.call(request).await;
+        self.admission.charge_if_dropped(None);
+        let response = answered?.map(Body::new);
+        let cost =
+            if is_charged(&self.service, response.status()) { self.pricing.rate } else { Amount::ZERO };
+        Ok(leave(&self.service, &self.pricing, response, self.admission.charge(cost)).await)
+    }
+
+    /// The same, and keeps the answer with its charge. One that costs nothing is not kept: the request may
+    /// be tried again.
+    async fn serve_once<S, B>(
+        self,
+        mut inner: S,
+        mut request: Request<Body>,
+    ) -> Result<Response<Body>, S::Error>
+    where
+        S: Service<Request<Body>, Response = Response<B>>,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let Self { service, pricing, admission } = self;
+        request.extensions_mut().insert(admission.payment());
+        let response = inner.call(request).await?.map(Body::new);
+        if !is_charged(&service, response.status()) {
+            return Ok(leave(&service, &pricing, response, admission.charge(Amount::ZERO)).await);
+        }
+        let (response, answer) = match gather(response, service.core.config.kept_answer_limit).await {
+            Ok(gathered) => gathered,
+            Err(broken) => return Ok(broken),
+        };
+        Ok(leave(&service, &pricing, response, admission.charge_once(pricing.rate, answer)).await)
+    }
 }
 
 /// Lets the answer leave once its charge is on disk: what can't be claimed does not.
-async fn charge(
+async fn leave(
     service: &AmpService,
     pricing: &Pricing,
     mut response: Response<Body>,
@@ -140,7 +192,8 @@ async fn gather(response: Response<Body>, limit: usize) -> Result<(Response<Body
     let (parts, mut body) = response.into_parts();
     let mut gathered = Vec::new();
     while let Some(frame) = body.frame().await {
-        let broke_off = || plain(StatusCode::BAD_GATEWAY, "BROKEN_ANSWER", "the answer broke off; nothing was charged");
+        let broke_off =
+            || plain(StatusCode::BAD_GATEWAY, "BROKEN_ANSWER", "the answer broke off; nothing was charged");
         let Ok(data) = frame.map_err(|_| broke_off())?.into_data() else { continue };
         gathered.extend_from_slice(&data);
         if gathered.len() > limit {

@@ -12,7 +12,8 @@ use crate::durable::{Database, DurableError, Sharing};
 use crate::server::ledger::{ReplayWindow, SignerRecord};
 
 // 64-bit numbers are 8 bytes big-endian: SQLite's integers have a sign, and these compare as bytes
-const SCHEMA: &[&str] = &["
+const SCHEMA: &[&str] = &[
+    "
 CREATE TABLE service (
     only_one INTEGER PRIMARY KEY CHECK (only_one = 1),
     recipient BLOB NOT NULL, program_id BLOB NOT NULL, network TEXT NOT NULL
@@ -33,14 +34,16 @@ CREATE TABLE signers (
     PRIMARY KEY (channel, opened_slot, signer, epoch),
     FOREIGN KEY (channel, opened_slot) REFERENCES channels
 ) STRICT, WITHOUT ROWID;
-", "
+",
+    "
 CREATE TABLE answers (
     channel BLOB NOT NULL, opened_slot BLOB NOT NULL, signer BLOB NOT NULL, epoch BLOB NOT NULL,
     key BLOB NOT NULL, question BLOB NOT NULL, answer BLOB NOT NULL, kept_at INTEGER NOT NULL,
     PRIMARY KEY (channel, opened_slot, signer, epoch, key)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX answers_by_age ON answers (kept_at);
-"];
+",
+];
 
 const KNOW: &str = "INSERT INTO channels (channel, opened_slot) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
 /// What is served is on chain, whatever was taken for gone before.
@@ -188,8 +191,7 @@ impl Store for SqliteStore {
 fn keep(connection: &Connection, incarnation: Incarnation, kept: &KeptAnswer) -> rusqlite::Result<()> {
     let KeptAnswer { id, question, answer, kept_at } = kept;
     let slots = (incarnation.opened_slot.to_be_bytes(), id.epoch.to_be_bytes());
-    let row =
-        params![incarnation.channel, slots.0, id.signer, slots.1, id.key.0, question, answer, kept_at];
+    let row = params![incarnation.channel, slots.0, id.signer, slots.1, id.key.0, question, answer, kept_at];
     // admission lets none of a name through while another is under way, or was answered
     let sql = "INSERT INTO answers VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     connection.prepare_cached(sql)?.execute(row).map(drop)

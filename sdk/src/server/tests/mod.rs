@@ -6,8 +6,11 @@ mod delegates;
 mod delegates_settled;
 mod durability;
 mod endpoints;
+mod repeating;
 mod requests;
 mod settling;
+#[cfg(feature = "postgres")]
+mod shared;
 mod worker;
 
 use std::sync::Arc;

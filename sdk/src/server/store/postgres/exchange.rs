@@ -82,9 +82,8 @@ async fn begin(client: &Client, group: &[Asked]) -> Result<BTreeMap<Incarnation,
         .await
         .map_err(failed)?;
     // sent together, done in order
-    let inserted = async {
-        if new.is_empty() { Ok(0) } else { client.execute(&insert, &new.arguments()).await }
-    };
+    let inserted =
+        async { if new.is_empty() { Ok(0) } else { client.execute(&insert, &new.arguments()).await } };
     let arguments = all.arguments();
     let (_, _, rows) =
         try_join!(client.batch_execute(begin), inserted, client.query(&lock, &arguments)).map_err(failed)?;
@@ -97,7 +96,8 @@ async fn write(client: &Client, process: &Process, made: &[&Change]) -> Result<(
     }
     let signers: Vec<_> = rows_of(made, |change| &change.signers);
     let answers: Vec<_> = rows_of(made, |change| &change.answers);
-    let holds = made.iter().filter_map(|change| Some((change.incarnation, hold::encode(change.own.as_ref()?))));
+    let holds =
+        made.iter().filter_map(|change| Some((change.incarnation, hold::encode(change.own.as_ref()?))));
     let (held, free): (Vec<_>, Vec<_>) = holds.partition(|(_, held)| !held.is_empty());
     let statements = [
         Some(channels(made)),
@@ -108,7 +108,8 @@ async fn write(client: &Client, process: &Process, made: &[&Change]) -> Result<(
     ];
     let executed = statements.iter().flatten().map(|(sql, columns)| async move {
         let statement = client.prepare_cached(sql).await.map_err(failed)?;
-        let arguments: Arguments<'_> = columns.iter().map(|column| &**column as &(dyn ToSql + Sync)).collect();
+        let arguments: Arguments<'_> =
+            columns.iter().map(|column| &**column as &(dyn ToSql + Sync)).collect();
         client.execute(&statement, &arguments).await.map_err(failed)
     });
     try_join_all(executed).await.map(drop)

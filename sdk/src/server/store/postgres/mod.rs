@@ -21,8 +21,8 @@ use deadpool_postgres::{Object, Pool};
 
 use self::lane::Lanes;
 use super::{
-    AnswerId, Change, Exchanged, Incarnation, KeptAnswer, SharedChannel, SharedStore, Stamp,
-    Store, StoreError, StoreIdentity, StoredChannel,
+    AnswerId, Change, Exchanged, Incarnation, KeptAnswer, SharedChannel, SharedStore, Stamp, Store,
+    StoreError, StoreIdentity, StoredChannel,
 };
 use crate::server::ledger::SignerRecord;
 
@@ -147,8 +147,7 @@ impl Store for PostgresStore {
     }
 
     async fn keep_statement(&self, statement: SignedCloseStatement) -> Result<(), StoreError> {
-        let incarnation =
-            Incarnation { channel: statement.channel.0, opened_slot: statement.opened_slot };
+        let incarnation = Incarnation { channel: statement.channel.0, opened_slot: statement.opened_slot };
         let make = |there: &SharedChannel, change| {
             // stop() came first
             let stopped = there.stored.stopped_at.ok_or_else(|| refused("the channel was not stopped"));

@@ -38,7 +38,9 @@ impl PostgresStore {
         let pool = Pool::builder(manager)
             .max_size(LANES.saturating_add(OTHERS))
             .runtime(Runtime::Tokio1)
-            .timeouts(deadpool_postgres::Timeouts::wait_millis(WAIT.as_millis().try_into().unwrap_or(u64::MAX)))
+            .timeouts(deadpool_postgres::Timeouts::wait_millis(
+                WAIT.as_millis().try_into().unwrap_or(u64::MAX),
+            ))
             .post_create(settings(schema))
             .build()
             .map_err(failed)?;

@@ -94,9 +94,9 @@ impl States {
 
 /// Writes the identity into an empty store, and refuses any other than the one that is there.
 pub(super) async fn bind(client: &Client, wanted: &StoreIdentity) -> Result<(), StoreError> {
-    let insert = "INSERT INTO service (recipient, program_id, network) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
-    let row: [&(dyn ToSql + Sync); 3] =
-        [&&wanted.recipient[..], &&wanted.program_id[..], &wanted.network];
+    let insert =
+        "INSERT INTO service (recipient, program_id, network) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+    let row: [&(dyn ToSql + Sync); 3] = [&&wanted.recipient[..], &&wanted.program_id[..], &wanted.network];
     client.execute(insert, &row).await.map_err(failed)?;
     let row = client.query_one("SELECT recipient, program_id, network FROM service", &[]).await;
     let row = row.map_err(failed)?;
@@ -143,8 +143,9 @@ pub(super) async fn answer(
     let key: [&(dyn ToSql + Sync); 5] =
         [&&of.channel[..], &&slot[..], &&id.signer[..], &&epoch[..], &&id.key.0[..]];
     let found = client.query_opt(&statement, &key).await.map_err(failed)?;
-    let kept =
-        |row: Row| Ok(KeptAnswer { id, question: bytes(&row, 0)?, answer: get(&row, 1)?, kept_at: get(&row, 2)? });
+    let kept = |row: Row| {
+        Ok(KeptAnswer { id, question: bytes(&row, 0)?, answer: get(&row, 1)?, kept_at: get(&row, 2)? })
+    };
     found.map(kept).transpose()
 }
 
@@ -182,7 +183,8 @@ fn channel(row: &Row, at: usize) -> Result<StoredChannel, StoreError> {
 fn signer(row: &Row, seq_window: u32) -> Result<SignerRecord, StoreError> {
     let replay: Vec<u8> = get(row, 12)?;
     // a history that can't be read must not become an empty one: seqs would be accepted twice
-    let replay = ReplayWindow::from_bytes(&replay, seq_window).ok_or_else(|| refused("not a replay window"))?;
+    let replay =
+        ReplayWindow::from_bytes(&replay, seq_window).ok_or_else(|| refused("not a replay window"))?;
     Ok(SignerRecord {
         signer: bytes(row, 2)?,
         epoch: number(row, 3)?,
