@@ -66,17 +66,29 @@ impl fmt::Display for Violation {
 }
 
 /// The seqs of one channel, each for one call of [`PRICE`].
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Book {
     fates: BTreeMap<u64, Fate>,
     again: VecDeque<u64>,
     last: u64,
+    step: u64,
+}
+
+impl Default for Book {
+    fn default() -> Self {
+        Self::with_step(PRICE)
+    }
 }
 
 impl Book {
+    /// Seqs that are `step` apart: above [`PRICE`] there is room for what dead processes have set aside.
+    pub fn with_step(step: u64) -> Self {
+        Self { fates: BTreeMap::new(), again: VecDeque::new(), last: 0, step }
+    }
+
     /// The next seq to send: those that were lost before any new one.
     pub fn take_seq(&mut self) -> u64 {
-        let seq = self.again.pop_front().unwrap_or(self.last + PRICE);
+        let seq = self.again.pop_front().unwrap_or(self.last + self.step);
         self.last = self.last.max(seq);
         self.fates.insert(seq, if self.fates.contains_key(&seq) { Fate::Lost } else { Fate::Sent });
         seq

@@ -6,6 +6,9 @@
 //! at random instants, also while it starts, and begins again over the same file. In the end all is settled,
 //! and the chain is held against the clients' books.
 //!
+//! Or there are two processes on one PostgreSQL database, behind a client that goes to each in turn: one of them
+//! is killed, and now and then the database crashes.
+//!
 //! What SIGKILL can't show is what the disk had not written yet: that is the store's own contract, and tested
 //! in the SDK on a disk that forgets.
 #![allow(clippy::arithmetic_side_effects)]
@@ -19,7 +22,7 @@ mod trial;
 mod victim;
 
 pub use book::{Book, Violation};
-pub use trial::{Report, Trial};
+pub use trial::{Books, Report, Trial};
 
 /// Base units of a call.
 pub const PRICE: u64 = 10;

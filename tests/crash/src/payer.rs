@@ -1,6 +1,7 @@
 //! A client of one channel that keeps exact books; it signs what it likes, and knows no mercy.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use amp_protocol::code::Code;
@@ -27,11 +28,35 @@ pub(crate) struct Payer {
     lanes: usize,
     book: Mutex<Book>,
     violations: Mutex<Vec<Violation>>,
+    /// Whether what was spent is known to the unit: one request at a time, and one process.
+    exact: bool,
+    turn: AtomicUsize,
 }
 
+/// Where the service is, and whether it is time to stop.
+pub(crate) struct Service<'a> {
+    pub(crate) http: &'a reqwest::Client,
+    /// One for each of its processes.
+    pub(crate) processes: &'a [SocketAddr],
+    pub(crate) over: &'a AtomicBool,
+}
+
+impl Service<'_> {
+    fn goes_on(&self) -> bool {
+        // one that is killed does not come back; of several there are others
+        self.processes.len() > 1 && !self.over.load(Ordering::Relaxed)
+    }
+}
+
+/// How far apart the seqs are where several processes serve a channel.
+const STEP: u64 = 64 * crate::PRICE;
+
 impl Payer {
-    pub(crate) fn new(channel: Channel, lanes: usize) -> Self {
-        Self { channel, lanes, book: Mutex::default(), violations: Mutex::default() }
+    pub(crate) fn new(channel: Channel, lanes: usize, processes: usize) -> Self {
+        let (exact, several) = (lanes == 1 && processes == 1, processes > 1);
+        let book = if several { Book::with_step(STEP) } else { Book::default() };
+        let (book, violations) = (Mutex::new(book), Mutex::default());
+        Self { channel, lanes, book, violations, exact, turn: AtomicUsize::new(0) }
     }
 
     pub(crate) fn book(&self) -> MutexGuard<'_, Book> {
@@ -50,31 +75,32 @@ impl Payer {
     /// What the chain has paid must fit; with one request at a time, to the unit.
     pub(crate) fn hold_against(&self, claimed: u64) {
         self.note(self.book().claimed(claimed));
-        if self.lanes == 1 {
+        if self.exact {
             self.note(self.book().spent_exactly(claimed));
         }
     }
 
     /// Pays for calls until the service is gone.
-    pub(crate) async fn pay(&self, http: &reqwest::Client, service: SocketAddr) {
-        join_all((0..self.lanes).map(|_| async { while self.call(http, service).await {} })).await;
+    pub(crate) async fn pay(&self, service: &Service<'_>) {
+        let lane = async || while self.call(service).await || service.goes_on() {};
+        join_all((0..self.lanes).map(|_| lane())).await;
     }
 
     /// Asks again for all that was lost, so that nothing is left in doubt.
-    pub(crate) async fn ask_again(&self, http: &reqwest::Client, service: SocketAddr) {
-        while self.book().has_lost() && self.call(http, service).await {}
+    pub(crate) async fn ask_again(&self, service: &Service<'_>) {
+        while self.book().has_lost() && self.call(service).await {}
     }
 
     /// One call; whether the service is still there.
-    async fn call(&self, http: &reqwest::Client, service: SocketAddr) -> bool {
+    async fn call(&self, service: &Service<'_>) -> bool {
         let seq = self.book().take_seq();
-        let answer = self.send(http, service, seq).await;
+        let answer = self.send(service, seq).await;
         let mut book = self.book();
         match answer {
             Answer::Served { spent } => {
                 self.note(book.served(seq));
                 match spent {
-                    Some(spent) if self.lanes == 1 => self.note(book.spent_exactly(spent)),
+                    Some(spent) if self.exact => self.note(book.spent_exactly(spent)),
                     Some(_) => {}
                     None => self.note(Err(Violation::Refused("an answer without what was spent".to_owned()))),
                 }
@@ -97,9 +123,9 @@ impl Payer {
     }
 
     /// Sends the `nth` newest seq that was served once more; whether there is one and it was refused.
-    pub(crate) async fn replay(&self, http: &reqwest::Client, service: SocketAddr, nth: usize) -> bool {
+    pub(crate) async fn replay(&self, service: &Service<'_>, nth: usize) -> bool {
         let Some(seq) = self.book().served_before(nth) else { return false };
-        match self.send(http, service, seq).await {
+        match self.send(service, seq).await {
             Answer::Used => true,
             Answer::Lost => false,
             Answer::Served { .. } => {
@@ -113,15 +139,19 @@ impl Payer {
         }
     }
 
-    async fn send(&self, http: &reqwest::Client, service: SocketAddr, seq: u64) -> Answer {
+    /// To each process in turn.
+    async fn send(&self, service: &Service<'_>, seq: u64) -> Answer {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % service.processes.len();
+        let process = service.processes[turn];
         let Channel { address, opened_slot, signer } = &self.channel;
         let signed = sign_credential(signer, address, *opened_slot, Seq::new(seq)).await;
         let credential = match signed {
             Ok(credential) => credential,
             Err(error) => return Answer::Refused(error.to_string()),
         };
-        let request = http
-            .get(format!("http://{service}/work"))
+        let request = service
+            .http
+            .get(format!("http://{process}/work"))
             .header(header::CHANNEL, credential.channel.to_string())
             .header(header::SEQ, credential.seq.to_string())
             .header(header::SIG, credential.sig.to_string());
@@ -130,6 +160,10 @@ impl Payer {
         if response.status().is_success() {
             let spent = response.headers().get(header::SPENT);
             return Answer::Served { spent: spent.and_then(|text| text.to_str().ok()?.parse().ok()) };
+        }
+        // the database is away: nobody knows more
+        if service.processes.len() > 1 && response.status() == 503 {
+            return Answer::Lost;
         }
         let Ok(body) = response.text().await else { return Answer::Lost };
         match serde_json::from_str::<ErrorBody>(&body) {

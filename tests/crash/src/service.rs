@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use amp_protocol::money::Amount;
 use amp_sdk::chain::{Chain, RpcChain};
-use amp_sdk::server::{AmpLayer, AmpService, ServiceConfig, SqliteStore};
+use amp_sdk::server::{AmpLayer, AmpService, PostgresStore, ServiceConfig, SqliteStore};
 use amp_sdk::signer::KeypairSigner;
 use anyhow::{Context, Result};
 use axum::Router;
@@ -28,9 +28,12 @@ pub struct Serve {
     /// The node's URL.
     #[arg(long)]
     pub node: String,
-    /// The store's file.
+    /// The store's file, or the address of a PostgreSQL database.
     #[arg(long)]
-    pub store: PathBuf,
+    pub store: String,
+    /// The store is a database, with its tables in this schema.
+    #[arg(long)]
+    pub schema: Option<String>,
     /// The recipient's keypair file.
     #[arg(long)]
     pub recipient: PathBuf,
@@ -51,16 +54,25 @@ pub(crate) fn config(recipient: KeypairSigner, mint: Address) -> ServiceConfig {
 }
 
 impl Serve {
+    /// The service on its store.
+    pub(crate) async fn service(&self, config: ServiceConfig, chain: Arc<dyn Chain>) -> Result<AmpService> {
+        if let Some(schema) = &self.schema {
+            let store = PostgresStore::connect(&self.store, schema).await?;
+            return Ok(AmpService::start(config, chain, store).await?);
+        }
+        let store = SqliteStore::open(&self.store)?;
+        Ok(if self.forgetful {
+            AmpService::start(config, chain, ForgetfulStore(Arc::new(store))).await?
+        } else {
+            AmpService::start(config, chain, store).await?
+        })
+    }
+
     /// Serves until it is killed.
     pub async fn run(self) -> Result<()> {
         let config = config(KeypairSigner::from_file(&self.recipient)?, self.mint);
         let chain: Arc<dyn Chain> = Arc::new(RpcChain::new(&self.node));
-        let store = SqliteStore::open(&self.store)?;
-        let service = if self.forgetful {
-            AmpService::start(config, chain, ForgetfulStore(Arc::new(store))).await?
-        } else {
-            AmpService::start(config, chain, store).await?
-        };
+        let service = self.service(config, chain).await?;
         let app = Router::new().route("/work", get(|| async { "done" })).layer(AmpLayer::new(service));
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let mut out = tokio::io::stdout();

@@ -1,21 +1,23 @@
 //! Kills, and the reckoning.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use amp_sdk::chain::Chain;
-use amp_sdk::server::{AmpService, SqliteStore};
 use amp_sdk::signer::{KeypairSigner, Signer as _};
 use amp_test_node::Node;
+use amp_test_postgres::TestPostgres;
 use anyhow::{Context, Result};
 use futures::future::join_all;
 use proptest::prelude::RngExt as _;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 
 use crate::market::Market;
-use crate::payer::Payer;
+use crate::payer::{Payer, Service};
 use crate::service::{self, Serve};
 use crate::victim::Victim;
 
@@ -27,6 +29,10 @@ const LIFE: u64 = 250;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// One of so many is killed before it serves.
 const EARLY: u64 = 6;
+/// In one of so many rounds the database crashes.
+const CRASHES: u64 = 12;
+/// How long the processes that live are paid after one was killed.
+const AFTERWARDS: Duration = Duration::from_millis(50);
 
 /// How it is done.
 #[derive(Clone, Debug)]
@@ -37,8 +43,19 @@ pub struct Trial {
     pub rounds: u64,
     /// Decides the instants.
     pub seed: u64,
-    /// Whether its store answers too early.
-    pub forgetful: bool,
+    /// What the service keeps its books in.
+    pub books: Books,
+}
+
+/// What a service keeps its books in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Books {
+    /// A file of its own.
+    Sqlite,
+    /// A store that answers too early.
+    Forgetful,
+    /// A database that two processes share; it crashes now and then, too.
+    Postgres,
 }
 
 /// What came of it.
@@ -48,6 +65,8 @@ pub struct Report {
     pub kills: u64,
     /// Of those, before it served.
     pub early_kills: u64,
+    /// Crashes of the database.
+    pub crashes: u64,
     /// Calls that were answered with success.
     pub served: u64,
     /// Calls whose answer was lost and that had been accepted.
@@ -68,9 +87,10 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{} kills ({} while it started) in {} s",
+            "{} kills ({} while it started), {} crashes of the database, in {} s",
             self.kills,
             self.early_kills,
+            self.crashes,
             self.time.as_secs()
         )?;
         writeln!(f, "{} calls served, {} accepted whose answer was lost", self.served, self.used)?;
@@ -92,19 +112,27 @@ impl Trial {
         let recipient = new_keypair(&keypair)?;
         let market = Market::open(recipient.public_key())?;
         let node = Node::start(market.chain.clone()).await;
+        let database = match self.books {
+            Books::Postgres => Some(TestPostgres::start().context("there is no PostgreSQL here")?),
+            Books::Sqlite | Books::Forgetful => None,
+        };
+        let processes = if database.is_some() { 2 } else { 1 };
         let mut payers = Vec::new();
         for lanes in LANES {
-            payers.push(Payer::new(market.channel().await?, lanes));
+            payers.push(Payer::new(market.channel().await?, lanes, processes));
         }
+        let file = folder.join("service.db").display().to_string();
         let serve = Serve {
             node: node.url(),
-            store: folder.join("service.db"),
+            store: database.as_ref().map_or(file, TestPostgres::address),
+            schema: database.as_ref().map(|_| "amp".to_owned()),
             recipient: keypair,
             mint: market.mint.address,
-            forgetful: self.forgetful,
+            forgetful: self.books == Books::Forgetful,
         };
         let mut random = TestRng::from_seed(RngAlgorithm::ChaCha, &seed_bytes(self.seed));
         let mut report = Report::default();
+        let mut others: Vec<(Victim, SocketAddr)> = Vec::new();
         for round in 1..=self.rounds {
             let mut victim = Victim::start(&self.program, &serve)?;
             if random.random_range(0..EARLY) == 0 {
@@ -112,28 +140,59 @@ impl Trial {
                 report.early_kills += 1;
                 victim.kill().await?;
             } else {
-                let life = Duration::from_micros(random.random_range(0..LIFE * 1_000));
                 let address = victim.ready().await?;
-                let http = http()?;
-                let nths = payers.iter().map(|_| random.random_range(0..40)).collect::<Vec<_>>();
-                let replays = payers.iter().zip(nths).map(|(payer, nth)| payer.replay(&http, address, nth));
-                let work = async {
-                    report.replays_refused += refused(join_all(replays).await);
-                    join_all(payers.iter().map(|payer| payer.pay(&http, address))).await;
-                };
-                let killed = async {
-                    tokio::time::sleep(life).await;
-                    victim.kill().await
-                };
-                let (_, killed) = tokio::join!(work, killed);
-                killed?;
+                others.push((victim, address));
+                if others.len() < processes {
+                    continue;
+                }
+                let killed = others.swap_remove(random.random_range(0..others.len()));
+                let crashes = database.as_ref().filter(|_| random.random_range(0..CRASHES) == 0);
+                report.crashes += crashes.map_or(0, |_| 1);
+                self.live(killed, &others, crashes, &payers, &mut random, &mut report).await?;
             }
             report.kills = round;
             progress(round);
         }
+        for (other, _) in others {
+            other.kill().await?;
+        }
         self.reckon(&market, &serve, &payers, &mut report).await?;
         report.time = begun.elapsed();
         Ok(report)
+    }
+
+    /// Clients pay all processes, until one of them is killed.
+    async fn live(
+        &self,
+        (victim, address): (Victim, SocketAddr),
+        others: &[(Victim, SocketAddr)],
+        crashes: Option<&TestPostgres>,
+        payers: &[Payer],
+        random: &mut TestRng,
+        report: &mut Report,
+    ) -> Result<()> {
+        let life = Duration::from_micros(random.random_range(0..LIFE * 1_000));
+        let (http, over) = (http()?, AtomicBool::new(false));
+        let processes: Vec<_> = others.iter().map(|(_, other)| *other).chain([address]).collect();
+        let service = Service { http: &http, processes: &processes, over: &over };
+        let nths = payers.iter().map(|_| random.random_range(0..40)).collect::<Vec<_>>();
+        let replays = payers.iter().zip(nths).map(|(payer, nth)| payer.replay(&service, nth));
+        let work = async {
+            report.replays_refused += refused(join_all(replays).await);
+            join_all(payers.iter().map(|payer| payer.pay(&service))).await;
+        };
+        let killed = async {
+            tokio::time::sleep(life).await;
+            if let Some(database) = crashes {
+                tokio::task::block_in_place(|| database.crash());
+            }
+            let killed = victim.kill().await;
+            // the others are paid a little longer
+            tokio::time::sleep(life.min(AFTERWARDS)).await;
+            over.store(true, Ordering::Relaxed);
+            killed
+        };
+        tokio::join!(work, killed).1
     }
 
     /// Leaves nothing in doubt, settles everything, and holds the chain against the clients' books.
@@ -146,16 +205,18 @@ impl Trial {
     ) -> Result<()> {
         let mut last = Victim::start(&self.program, serve)?;
         let (address, http) = (last.ready().await?, http()?);
+        let (over, processes) = (AtomicBool::new(false), [address]);
+        let service = Service { http: &http, processes: &processes, over: &over };
         for payer in payers {
-            payer.ask_again(&http, address).await;
+            payer.ask_again(&service).await;
         }
-        let replays = payers.iter().map(|payer| payer.replay(&http, address, 0));
+        let replays = payers.iter().map(|payer| payer.replay(&service, 0));
         report.replays_refused += refused(join_all(replays).await);
         last.kill().await?;
 
         let config = service::config(KeypairSigner::from_file(&serve.recipient)?, serve.mint);
         let chain: Arc<dyn Chain> = Arc::new(market.chain.clone());
-        let service = AmpService::start(config, chain, SqliteStore::open(&serve.store)?).await?;
+        let service = serve.service(config, chain).await?;
         market.chain.advance_seconds(2);
         for (channel, outcome) in service.settle_all().await {
             outcome.map_err(|denial| anyhow::anyhow!("{channel} was not settled: {denial}"))?;

@@ -26,6 +26,9 @@ impl Victim {
         let mut command = Command::new(program);
         command.arg("serve").arg("--node").arg(&serve.node).arg("--store").arg(&serve.store);
         command.arg("--recipient").arg(&serve.recipient).arg("--mint").arg(serve.mint.to_string());
+        if let Some(schema) = &serve.schema {
+            command.arg("--schema").arg(schema);
+        }
         if serve.forgetful {
             command.arg("--forgetful");
         }

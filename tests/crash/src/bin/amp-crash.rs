@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use amp_crash::Trial;
 use amp_crash::service::Serve;
+use amp_crash::{Books, Trial};
 use anyhow::{Result, ensure};
 use clap::{Parser, Subcommand};
 
@@ -23,6 +23,9 @@ struct Arguments {
     /// Give the service a store that answers too early: this must fail.
     #[arg(long)]
     forgetful: bool,
+    /// Two processes on one PostgreSQL database.
+    #[arg(long, conflicts_with = "forgetful")]
+    postgres: bool,
     /// A folder for the store, which is kept; a temporary one, unless given.
     #[arg(long)]
     keep: Option<PathBuf>,
@@ -47,7 +50,12 @@ async fn main() -> Result<()> {
     };
     println!("{} rounds, seed {seed}", arguments.rounds);
     let program = std::env::current_exe()?;
-    let trial = Trial { program, rounds: arguments.rounds, seed, forgetful: arguments.forgetful };
+    let books = match arguments {
+        Arguments { forgetful: true, .. } => Books::Forgetful,
+        Arguments { postgres: true, .. } => Books::Postgres,
+        _ => Books::Sqlite,
+    };
+    let trial = Trial { program, rounds: arguments.rounds, seed, books };
     let temporary = tempfile::tempdir()?;
     let folder = arguments.keep.as_deref().unwrap_or(temporary.path());
     std::fs::create_dir_all(folder)?;
