@@ -94,7 +94,8 @@ pub enum ConfigError {
         /// The grace.
         grace: u32,
         /// Seconds from a close request or a revocation until nothing more is served for it and the worker
-        /// has begun to look for it: at most `channel_max_age`, and a watch after that. Looks wait for no
+        /// has begun to look for it: at most `channel_max_age`, and a watch after that; on a shared store also
+        /// until another process takes over from a dead one. Looks wait for no
         /// settlement; how long they take, eight at once, and the settling after them is up to the node.
         blind: u64,
     },
@@ -307,7 +308,13 @@ impl ServiceConfig {
         }
         // a funder's close request or revocation goes unseen by requests for channel_max_age; what they
         // spent until then is found by the watch after that, if no refused request makes it look before
-        let blind = self.watch_interval.saturating_add(self.channel_max_age);
+        self.check_grace(Duration::ZERO)
+    }
+
+    /// Whether a close is noticed within the shortest grace where looks may pause for `pause` beside.
+    pub(crate) fn check_grace(&self, pause: Duration) -> Result<(), ConfigError> {
+        let grace = self.min_close_grace;
+        let blind = self.watch_interval.saturating_add(self.channel_max_age).saturating_add(pause);
         if grace != 0 && Duration::from_secs(grace.into()) <= blind {
             return Err(ConfigError::CloseGraceTooShort { grace, blind: blind.as_secs() });
         }

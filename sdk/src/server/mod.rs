@@ -31,6 +31,8 @@
 //! | [`AmpService::chain`] | pays a supplier out of what a channel owes |
 //! | [`AmpLayer`] | the engine in front of an HTTP service |
 //! | [`Store`], [`SqliteStore`] | what must survive a crash, and in which order |
+//! | [`SharedStore`], `PostgresStore` | the same for several processes behind a balancer (feature `postgres`) |
+//! | [`AmpService::authorize_once`] | requests that must not be done twice |
 //!
 //! A settlement worker runs beside it: it collects what is owed before the funder can take it back,
 //! and closes channels whose funder asked for a close statement and did not use it.

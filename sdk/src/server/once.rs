@@ -34,7 +34,7 @@ impl Once {
 #[derive(Debug)]
 pub enum Authorized {
     /// It is the first of its name: do it, and [`charge_once`](Admission::charge_once).
-    First(Admission),
+    First(Box<Admission>),
     /// It was done before.
     Again {
         /// The answer that was kept.
@@ -81,7 +81,7 @@ impl Core {
         if let Some(kept) = self.kept(credential, once, &verified).await? {
             return self.again(credential, once, &verified, kept);
         }
-        Ok(Authorized::First(admission.keeping(once.question)))
+        Ok(Authorized::First(Box::new(admission.keeping(once.question))))
     }
 
     async fn kept(

@@ -1,6 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use amp_protocol::account::ChannelAccount;
 use amp_protocol::code::Code;
@@ -20,7 +21,7 @@ use super::denial::Denial;
 use super::ledger::{Remedy, Request};
 use super::policy;
 use super::settlement::{Chained, ChainingError, Settled, SubChannel, Why, WorkerHandle};
-use super::store::{AnswerKey, Incarnation, Store, StoreError, StoreIdentity};
+use super::store::{AnswerKey, DEAD_AFTER, Incarnation, Store, StoreError, StoreIdentity};
 use super::verification::Verified;
 use crate::chain::{self, Chain, ChainError};
 
@@ -94,6 +95,9 @@ impl AmpService {
         store: impl Store,
     ) -> Result<Self, StartError> {
         config.check()?;
+        if store.shared().is_some() {
+            config.check_grace(Duration::from_secs(DEAD_AFTER))?;
+        }
         let recipient = config.recipient.public_key();
         let token_program = chain::mint(&*chain, &config.mint()).await?.token_program;
         let time = Arc::new(ChainTime::default());

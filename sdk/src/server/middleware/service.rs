@@ -86,15 +86,18 @@ where
         Err(denial) => return Ok(denied(&service, &pricing, &denial)),
     };
     let authorized = match &once {
-        None => service.authorize(&credential, pricing.rate).await.map(Authorized::First),
-        Some(once) => service.authorize_once(&credential, pricing.rate, once).await,
+        None => service.authorize(&credential, pricing.rate).await,
+        Some(once) => match service.authorize_once(&credential, pricing.rate, once).await {
+            Ok(Authorized::First(admission)) => Ok(*admission),
+            Ok(Authorized::Again { answer, receipt }) => {
+                let again = repeat::replay(&answer, &receipt);
+                return Ok(again.unwrap_or_else(|denial| denied(&service, &pricing, &denial)));
+            }
+            Err(denial) => Err(denial),
+        },
     };
     let admission = match authorized {
-        Ok(Authorized::First(admission)) => admission,
-        Ok(Authorized::Again { answer, receipt }) => {
-            let again = repeat::replay(&answer, &receipt);
-            return Ok(again.unwrap_or_else(|denial| denied(&service, &pricing, &denial)));
-        }
+        Ok(admission) => admission,
         Err(denial) => return Ok(denied(&service, &pricing, &denial)),
     };
     let paid = Paid { service, pricing, admission };

@@ -1,5 +1,7 @@
 //! Two processes of one service behind a balancer, on one PostgreSQL database and one chain.
 
+#![allow(clippy::arithmetic_side_effects, reason = "an overflow fails the test, as it should")]
+
 use std::time::Duration;
 
 use amp_protocol::money::{Amount, Seq};
