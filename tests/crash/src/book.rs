@@ -94,6 +94,11 @@ impl Book {
         seq
     }
 
+    /// The highest seq that was sent; 0: none.
+    pub fn last_seq(&self) -> u64 {
+        self.last
+    }
+
     /// Whether lost seqs are still to be asked about.
     pub fn has_lost(&self) -> bool {
         !self.again.is_empty()

@@ -6,6 +6,7 @@
 //! at random instants, also while it starts, and begins again over the same file. In the end all is settled,
 //! and the chain is held against the clients' books.
 //!
+//! One of the channels is paid from by a delegate; two are closed by their clients and others opened, all the time.
 //! Or there are two processes on one PostgreSQL database, behind a client that goes to each in turn: one of them
 //! is killed, and now and then the database crashes.
 //!
@@ -16,6 +17,7 @@
 mod book;
 mod forgetful;
 mod market;
+mod mortal;
 mod payer;
 pub mod service;
 mod trial;

@@ -2,9 +2,10 @@
 
 use amp_embedded::{ClockMode, EmbeddedChain, TestMint};
 use amp_protocol::instruction::OpenChannel;
+use amp_protocol::json::SignedCloseStatement;
 use amp_protocol::money::Amount;
 use amp_protocol::rules::Terms;
-use amp_sdk::chain::instructions::{self, OpenParties};
+use amp_sdk::chain::instructions::{self, ChannelKeys, CloseParties, DelegationParties, OpenParties};
 use amp_sdk::chain::{self, ChannelAddress, ComputeBudget, PROGRAM_ID, Plan, PriorityFee, TOKEN_PROGRAM};
 use amp_sdk::signer::{KeypairSigner, Signer as _};
 use anyhow::{Context, Result};
@@ -25,7 +26,8 @@ pub(crate) struct Market {
 #[derive(Clone)]
 pub(crate) struct Channel {
     pub(crate) address: Address,
-    pub(crate) opened_slot: u64,
+    /// The slot in which the signer's authority began.
+    pub(crate) epoch: u64,
     pub(crate) signer: KeypairSigner,
 }
 
@@ -61,10 +63,51 @@ impl Market {
         let plan = Plan::new(funder, ComputeBudget::open(&at), PriorityFee::default(), vec![open]);
         plan.send(&self.chain, &[&signer]).await?;
         let account = chain::channel(&self.chain, &PROGRAM_ID, &at.channel).await?.context("it is open")?;
-        Ok(Channel { address: at.channel, opened_slot: account.opened_slot, signer })
+        Ok(Channel { address: at.channel, epoch: account.opened_slot, signer })
     }
 
-    /// Base units that the chain has paid out of a channel.
+    /// A channel that a delegate pays from, and nobody else.
+    pub(crate) async fn delegated(&self) -> Result<Channel> {
+        let Channel { address: channel, signer: funder, .. } = self.channel().await?;
+        let signer = KeypairSigner::generate();
+        let (payer, delegate) = (funder.public_key(), signer.public_key());
+        let parties = DelegationParties { funder: payer, rent_payer: payer, channel, delegate };
+        let set = instructions::set_delegate(&PROGRAM_ID, &parties, Amount::new(DEPOSIT), 0);
+        let budget = ComputeBudget::set_delegate(&PROGRAM_ID, &channel, &delegate);
+        Plan::new(payer, budget, PriorityFee::default(), vec![set]).send(&self.chain, &[&funder]).await?;
+        let made = chain::delegations(&self.chain, &PROGRAM_ID, &channel).await?;
+        let (_, made) = made.first().context("it is made")?;
+        Ok(Channel { address: channel, epoch: made.created_slot, signer })
+    }
+
+    /// The funder closes with the service's final account.
+    pub(crate) async fn close(&self, channel: &Channel, statement: &SignedCloseStatement) -> Result<()> {
+        let account =
+            chain::channel(&self.chain, &PROGRAM_ID, &channel.address).await?.context("it is open")?;
+        let funder = channel.signer.public_key();
+        let keys = ChannelKeys {
+            program_id: PROGRAM_ID,
+            channel: channel.address,
+            vault: Address::from(account.vault),
+            mint: self.mint.address,
+            token_program: self.mint.token_program,
+        };
+        let parties = CloseParties {
+            closer: funder,
+            refund_token: self.mint.account_of(&funder),
+            rent_payer: funder,
+            payout_token: Some(self.mint.account_of(&self.recipient)),
+        };
+        let all = vec![
+            instructions::close_statement(&self.recipient, statement),
+            instructions::close_channel(&keys, &parties),
+        ];
+        let plan = Plan::new(funder, ComputeBudget::close(), PriorityFee::default(), all);
+        plan.send(&self.chain, &[&channel.signer]).await?;
+        Ok(())
+    }
+
+    /// Base units that the chain has paid out of a channel that is open.
     pub(crate) async fn claimed(&self, channel: &Address) -> Result<u64> {
         let account = chain::channel(&self.chain, &PROGRAM_ID, channel).await?.context("it is open")?;
         Ok(account.books.claimed.get())

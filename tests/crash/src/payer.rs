@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use amp_protocol::code::Code;
-use amp_protocol::json::ErrorBody;
+use amp_protocol::json::{CloseResponse, ErrorBody, SignedCloseStatement};
 use amp_protocol::money::Seq;
-use amp_protocol::text::header;
+use amp_protocol::text::{header, path};
 use amp_sdk::signed::sign_credential;
 use futures::future::join_all;
 
@@ -18,6 +18,13 @@ use crate::market::Channel;
 enum Answer {
     Served { spent: Option<u64> },
     Used,
+    Lost,
+    Refused(String),
+}
+
+/// What came of asking for a close.
+pub(crate) enum Closed {
+    Statement(SignedCloseStatement),
     Lost,
     Refused(String),
 }
@@ -42,7 +49,7 @@ pub(crate) struct Service<'a> {
 }
 
 impl Service<'_> {
-    fn goes_on(&self) -> bool {
+    pub(crate) fn goes_on(&self) -> bool {
         // one that is killed does not come back; of several there are others
         self.processes.len() > 1 && !self.over.load(Ordering::Relaxed)
     }
@@ -57,6 +64,11 @@ impl Payer {
         let book = if several { Book::with_step(STEP) } else { Book::default() };
         let (book, violations) = (Mutex::new(book), Mutex::default());
         Self { channel, lanes, book, violations, exact, turn: AtomicUsize::new(0) }
+    }
+
+    /// One whose lost seqs are not asked for again: what is spent is known within bounds.
+    pub(crate) fn inexact(self) -> Self {
+        Self { exact: false, ..self }
     }
 
     pub(crate) fn book(&self) -> MutexGuard<'_, Book> {
@@ -92,7 +104,7 @@ impl Payer {
     }
 
     /// One call; whether the service is still there.
-    async fn call(&self, service: &Service<'_>) -> bool {
+    pub(crate) async fn call(&self, service: &Service<'_>) -> bool {
         let seq = self.book().take_seq();
         let answer = self.send(service, seq).await;
         let mut book = self.book();
@@ -139,22 +151,49 @@ impl Payer {
         }
     }
 
+    /// Asks for the final account: what is signed again is the last seq, for no more than before.
+    pub(crate) async fn close(&self, service: &Service<'_>) -> Closed {
+        let seq = self.book().last_seq();
+        let request = match self.signed(service, reqwest::Method::POST, path::CLOSE, seq).await {
+            Ok(request) => request,
+            Err(why) => return Closed::Refused(why),
+        };
+        let Ok(response) = request.send().await else { return Closed::Lost };
+        let status = response.status();
+        let Ok(body) = response.text().await else { return Closed::Lost };
+        match serde_json::from_str::<CloseResponse>(&body) {
+            Ok(closed) if status.is_success() => Closed::Statement(closed.close_statement),
+            // the store is away: nobody knows more
+            _ if status == 503 => Closed::Lost,
+            _ => Closed::Refused(body),
+        }
+    }
+
     /// To each process in turn.
-    async fn send(&self, service: &Service<'_>, seq: u64) -> Answer {
+    async fn signed(
+        &self,
+        service: &Service<'_>,
+        method: reqwest::Method,
+        path: &str,
+        seq: u64,
+    ) -> Result<reqwest::RequestBuilder, String> {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed) % service.processes.len();
         let process = service.processes[turn];
-        let Channel { address, opened_slot, signer } = &self.channel;
-        let signed = sign_credential(signer, address, *opened_slot, Seq::new(seq)).await;
-        let credential = match signed {
-            Ok(credential) => credential,
-            Err(error) => return Answer::Refused(error.to_string()),
-        };
-        let request = service
-            .http
-            .get(format!("http://{process}/work"))
+        let Channel { address, epoch, signer } = &self.channel;
+        let signed = sign_credential(signer, address, *epoch, Seq::new(seq)).await;
+        let credential = signed.map_err(|error| error.to_string())?;
+        let request = service.http.request(method, format!("http://{process}{path}"));
+        Ok(request
             .header(header::CHANNEL, credential.channel.to_string())
             .header(header::SEQ, credential.seq.to_string())
-            .header(header::SIG, credential.sig.to_string());
+            .header(header::SIG, credential.sig.to_string()))
+    }
+
+    async fn send(&self, service: &Service<'_>, seq: u64) -> Answer {
+        let request = match self.signed(service, reqwest::Method::GET, "/work", seq).await {
+            Ok(request) => request,
+            Err(why) => return Answer::Refused(why),
+        };
         let Ok(response) = request.send().await else { return Answer::Lost };
         // the head is what the client sees as served, whether the body follows or not
         if response.status().is_success() {

@@ -51,6 +51,8 @@ pub(crate) fn config(recipient: KeypairSigner, mint: Address) -> ServiceConfig {
         .settle_interval(1)
         .min_settle_interval(1)
         .watch_interval(Duration::from_millis(50))
+        // what a dead process had in flight does not end before it is known to be dead
+        .in_flight_wait(Duration::from_millis(200))
 }
 
 impl Serve {

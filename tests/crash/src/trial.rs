@@ -7,22 +7,28 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use amp_protocol::code::Code;
 use amp_sdk::chain::Chain;
 use amp_sdk::signer::{KeypairSigner, Signer as _};
 use amp_test_node::Node;
 use amp_test_postgres::TestPostgres;
 use anyhow::{Context, Result};
-use futures::future::join_all;
+use futures::future::{join_all, try_join_all};
 use proptest::prelude::RngExt as _;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 
 use crate::market::Market;
+use crate::mortal::Mortal;
 use crate::payer::{Payer, Service};
 use crate::service::{self, Serve};
 use crate::victim::Victim;
 
 /// Requests under way at once, on each channel.
 const LANES: [usize; 6] = [1, 1, 1, 3, 8, 16];
+/// The same, where a delegate pays.
+const DELEGATED: [usize; 1] = [2];
+/// Clients that close their channels all the time.
+const MORTALS: usize = 2;
 /// Milliseconds that a service may live.
 const LIFE: u64 = 250;
 /// Longest that a client waits for an answer.
@@ -33,6 +39,13 @@ const EARLY: u64 = 6;
 const CRASHES: u64 = 12;
 /// How long the processes that live are paid after one was killed.
 const AFTERWARDS: Duration = Duration::from_millis(50);
+
+/// Those who pay, and where.
+struct Crowd {
+    market: Market,
+    payers: Vec<Payer>,
+    mortals: Vec<Mortal>,
+}
 
 /// How it is done.
 #[derive(Clone, Debug)]
@@ -73,6 +86,8 @@ pub struct Report {
     pub used: u64,
     /// Used seqs that were sent again and refused.
     pub replays_refused: u64,
+    /// Channels closed by their clients.
+    pub closed: u64,
     /// Settlements on chain, those of the end included.
     pub settlements: u64,
     /// Base units that were claimed.
@@ -95,6 +110,7 @@ impl fmt::Display for Report {
         )?;
         writeln!(f, "{} calls served, {} accepted whose answer was lost", self.served, self.used)?;
         writeln!(f, "{} replays refused", self.replays_refused)?;
+        writeln!(f, "{} channels closed by their clients", self.closed)?;
         writeln!(f, "{} settlements, {} base units claimed", self.settlements, self.claimed)?;
         write!(f, "{} broken promises", self.violations.len())?;
         self.violations.iter().take(20).try_for_each(|violation| write!(f, "\n  {violation}"))
@@ -121,13 +137,21 @@ impl Trial {
         for lanes in LANES {
             payers.push(Payer::new(market.channel().await?, lanes, processes));
         }
+        for lanes in DELEGATED {
+            payers.push(Payer::new(market.delegated().await?, lanes, processes));
+        }
+        let mut mortals = Vec::new();
+        for _ in 0..MORTALS {
+            mortals.push(Mortal::new(&market, 1, processes).await?);
+        }
+        let crowd = Crowd { market, payers, mortals };
         let file = folder.join("service.db").display().to_string();
         let serve = Serve {
             node: node.url(),
             store: database.as_ref().map_or(file, TestPostgres::address),
             schema: database.as_ref().map(|_| "amp".to_owned()),
             recipient: keypair,
-            mint: market.mint.address,
+            mint: crowd.market.mint.address,
             forgetful: self.books == Books::Forgetful,
         };
         let mut random = TestRng::from_seed(RngAlgorithm::ChaCha, &seed_bytes(self.seed));
@@ -148,7 +172,7 @@ impl Trial {
                 let killed = others.swap_remove(random.random_range(0..others.len()));
                 let crashes = database.as_ref().filter(|_| random.random_range(0..CRASHES) == 0);
                 report.crashes += crashes.map_or(0, |_| 1);
-                self.live(killed, &others, crashes, &payers, &mut random, &mut report).await?;
+                self.live(killed, &others, crashes, &crowd, &mut random, &mut report).await?;
             }
             report.kills = round;
             progress(round);
@@ -156,7 +180,7 @@ impl Trial {
         for (other, _) in others {
             other.kill().await?;
         }
-        self.reckon(&market, &serve, &payers, &mut report).await?;
+        self.reckon(&serve, &crowd, &mut report).await?;
         report.time = begun.elapsed();
         Ok(report)
     }
@@ -167,7 +191,7 @@ impl Trial {
         (victim, address): (Victim, SocketAddr),
         others: &[(Victim, SocketAddr)],
         crashes: Option<&TestPostgres>,
-        payers: &[Payer],
+        Crowd { market, payers, mortals }: &Crowd,
         random: &mut TestRng,
         report: &mut Report,
     ) -> Result<()> {
@@ -179,7 +203,9 @@ impl Trial {
         let replays = payers.iter().zip(nths).map(|(payer, nth)| payer.replay(&service, nth));
         let work = async {
             report.replays_refused += refused(join_all(replays).await);
-            join_all(payers.iter().map(|payer| payer.pay(&service))).await;
+            let payers = join_all(payers.iter().map(|payer| payer.pay(&service)));
+            let mortals = try_join_all(mortals.iter().map(|mortal| mortal.pay(market, &service)));
+            tokio::join!(payers, mortals).1
         };
         let killed = async {
             tokio::time::sleep(life).await;
@@ -192,23 +218,22 @@ impl Trial {
             over.store(true, Ordering::Relaxed);
             killed
         };
-        tokio::join!(work, killed).1
+        let (worked, killed) = tokio::join!(work, killed);
+        worked.and(killed)
     }
 
     /// Leaves nothing in doubt, settles everything, and holds the chain against the clients' books.
-    async fn reckon(
-        &self,
-        market: &Market,
-        serve: &Serve,
-        payers: &[Payer],
-        report: &mut Report,
-    ) -> Result<()> {
+    async fn reckon(&self, serve: &Serve, crowd: &Crowd, report: &mut Report) -> Result<()> {
+        let Crowd { market, payers, mortals } = crowd;
         let mut last = Victim::start(&self.program, serve)?;
         let (address, http) = (last.ready().await?, http()?);
         let (over, processes) = (AtomicBool::new(false), [address]);
         let service = Service { http: &http, processes: &processes, over: &over };
         for payer in payers {
             payer.ask_again(&service).await;
+        }
+        for mortal in mortals {
+            mortal.close(market, &service).await?;
         }
         let replays = payers.iter().map(|payer| payer.replay(&service, 0));
         report.replays_refused += refused(join_all(replays).await);
@@ -219,7 +244,13 @@ impl Trial {
         let service = serve.service(config, chain).await?;
         market.chain.advance_seconds(2);
         for (channel, outcome) in service.settle_all().await {
-            outcome.map_err(|denial| anyhow::anyhow!("{channel} was not settled: {denial}"))?;
+            match outcome {
+                // its client has closed it
+                Err(denial) if denial.code() == Some(Code::Closed) => {}
+                outcome => {
+                    outcome.map_err(|denial| anyhow::anyhow!("{channel} was not settled: {denial}"))?;
+                }
+            }
         }
         service.shutdown().await;
 
@@ -232,6 +263,14 @@ impl Trial {
             report.served += served;
             report.used += used;
             report.violations.extend(payer.violations().iter().map(|found| format!("{address}: {found}")));
+        }
+        for mortal in mortals {
+            let past = mortal.reckon(market).await?;
+            report.closed += past.closed;
+            report.claimed += past.claimed;
+            report.served += past.served;
+            report.used += past.used;
+            report.violations.extend(past.violations.iter().map(|found| format!("closing: {found}")));
         }
         if report.claimed != market.earned() {
             report.violations.push(format!("the service holds {} base units", market.earned()));
