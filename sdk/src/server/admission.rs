@@ -122,7 +122,7 @@ impl Admission {
         let cost = amount.min(reservation.price);
         let answer = answer.zip(self.question).zip(reservation.key).map(|((answer, question), key)| {
             let id = AnswerId { signer: reservation.signer.key, epoch: reservation.signer.epoch, key };
-            KeptAnswer { id, question, answer, kept_at: unix_now() }
+            KeptAnswer { id, question, answer, kept_at: unix_now(), seq: reservation.seq }
         });
         let (core, book, verified) = (self.core.clone(), self.book.clone(), self.verified.clone());
         // its own task: a client that goes away now must not leave a charge half booked

@@ -14,14 +14,16 @@ use super::clock::unix_now;
 use super::denial::Denial;
 use super::ledger::{ChannelLedger, NotCharged, Refusal, Request, Reservation, SignerRecord};
 use super::service::Core;
-use super::store::{KeptAnswer, StoreError};
-use super::turns::{self, Undo, Wishes};
+use super::store::{Incarnation, KeptAnswer, Stamp, StoreError};
+use super::turns::{self, Place, Undo, Wishes};
 use super::verification::Verified;
+use crate::chain::TRANSACTION_LIFE;
 
 /// How often a close looks whether other processes are done.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// A charge that is on disk.
+#[derive(Debug)]
 pub(crate) struct Charged {
     pub(crate) record: SignerRecord,
     /// What the signer can still spend.
@@ -33,13 +35,43 @@ impl Core {
         self.store.shared().is_some()
     }
 
-    async fn turn<T: Send + 'static>(
+    fn place(&self, book: &Arc<Book>) -> Place {
+        Place { store: self.store.clone(), book: book.clone(), seq_window: self.config.seq_window }
+    }
+
+    async fn turn<T: Send + Sync + 'static>(
         &self,
         book: &Arc<Book>,
         change: impl FnMut(&mut ChannelLedger, &mut Wishes) -> T + Send + 'static,
         undo: Option<Undo<T>>,
     ) -> Result<T, StoreError> {
-        turns::turn(&self.store, book, self.config.seq_window, change, undo).await
+        turns::turn(self.place(book), change, undo, 0).await
+    }
+
+    /// Whether a close that was sent for another incarnation of the address may still land on this one.
+    pub(crate) async fn may_be_closed_by_accident(
+        &self,
+        incarnation: Incarnation,
+    ) -> Result<bool, StoreError> {
+        if self.books.is_closed_by_accident(&incarnation) {
+            return Ok(true);
+        }
+        // who closes notes it, and only then looks whether it is still the same incarnation. So an
+        // incarnation that was served before the note is seen by that look
+        let is_new = || self.books.find(&incarnation).is_none_or(|book| book.turns.seen() == Stamp::NONE);
+        match self.store.shared().filter(|_| is_new()) {
+            Some(shared) => shared.may_be_closed(incarnation, TRANSACTION_LIFE.as_secs()).await,
+            None => Ok(false),
+        }
+    }
+
+    /// Notes that this service is about to close a channel, before it looks at it for the last time.
+    pub(crate) async fn note_close(&self, book: &Book) -> Result<(), StoreError> {
+        book.close_is_sent();
+        match self.store.shared() {
+            Some(shared) => shared.note_close(book.incarnation).await,
+            None => Ok(()),
+        }
     }
 
     /// Admits a request: its seq is used from then on, for all processes.
@@ -56,7 +88,7 @@ impl Core {
         let account = account.clone();
         let admit =
             move |ledger: &mut ChannelLedger, _: &mut Wishes| ledger.admit(&account, &request, &limits, now);
-        let undo: Undo<Result<Reservation, Refusal>> = Box::new(|ledger, admitted| {
+        let undo: Undo<Result<Reservation, Refusal>> = Arc::new(|ledger, admitted| {
             if let Ok(reservation) = admitted {
                 ledger.release(reservation);
             }
@@ -79,6 +111,7 @@ impl Core {
         let channel = book.incarnation.channel;
         let balance_of = move |ledger: &ChannelLedger| ledger.balance_of(&account, &signer, &authority);
         let charged = if self.is_shared() {
+            let weight = answer.as_ref().map_or(0, |kept| kept.answer.len());
             let charge = move |ledger: &mut ChannelLedger, wishes: &mut Wishes| {
                 let charged = ledger.charge_shared(&reservation, cost, now);
                 if charged.is_ok() {
@@ -87,12 +120,19 @@ impl Core {
                 }
                 charged.map(|record| Charged { record, balance: balance_of(ledger) })
             };
-            let undo: Undo<Result<Charged, NotCharged>> = Box::new(move |ledger, charged| {
+            let undo: Undo<Result<Charged, NotCharged>> = Arc::new(move |ledger, charged| {
                 if charged.is_ok() {
                     ledger.take_back(&reservation, cost);
                 }
             });
-            self.turn(book, charge, Some(undo)).await.map_err(|error| Denial::store(&error))?
+            // an answer that is kept can be asked for again: its charge stands
+            let undo = (weight == 0).then_some(undo);
+            let charged = turns::turn(self.place(book), charge, undo, weight).await;
+            if charged.is_err() {
+                // its turn may never be taken
+                self.release(book, reservation);
+            }
+            charged.map_err(|error| Denial::store(&error))?
         } else {
             let charged = book.settle_request(|ledger| {
                 let charged = ledger.charge(&reservation, cost, now);
@@ -127,7 +167,7 @@ impl Core {
         }
         if tokio::runtime::Handle::try_current().is_ok() {
             let release = move |ledger: &mut ChannelLedger, _: &mut Wishes| ledger.release(&reservation);
-            turns::later(&self.store, book, self.config.seq_window, release);
+            turns::later(&self.place(book), release);
         }
     }
 

@@ -139,15 +139,11 @@ impl Books {
 
     /// The book of an incarnation that is on chain, new if it was never served.
     pub(crate) fn open(&self, incarnation: Incarnation) -> Arc<Book> {
-        let book = self.take_up(incarnation);
-        book.is_there();
-        book
-    }
-
-    /// The book of an incarnation that is stored, new if it was not served here.
-    pub(crate) fn take_up(&self, incarnation: Incarnation) -> Arc<Book> {
         let new = || Arc::new(Book::new(incarnation, ChannelLedger::default()));
-        lock(&self.0).entry(incarnation).or_insert_with(new).clone()
+        let mut books = lock(&self.0);
+        let book = books.entry(incarnation).or_insert_with(new);
+        book.is_there();
+        book.clone()
     }
 
     /// The book of an incarnation, if there is one.

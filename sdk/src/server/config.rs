@@ -16,6 +16,8 @@ use crate::signer::Signer;
 const MAX_SEQ_WINDOW: u32 = 4_096;
 /// Most delegates that a request may be held against: each costs a signature check.
 const MAX_DELEGATES: u32 = 256;
+/// Largest answer that may be kept, in bytes.
+const MAX_KEPT_ANSWER: usize = 1 << 20;
 /// Shortest settle interval that is served where nothing else is configured, in seconds. A channel at
 /// its rate limit can only be served on once it is settled, so its interval is how often the client
 /// can make the service pay a fee.
@@ -105,6 +107,9 @@ pub enum ConfigError {
     /// The replay window is larger than every write should carry.
     #[error("seq_window is {0}; at most {MAX_SEQ_WINDOW} seqs are remembered")]
     SeqWindow(u32),
+    /// Larger answers than a store should carry.
+    #[error("kept_answer_limit is {0} bytes; at most {MAX_KEPT_ANSWER} are kept of an answer")]
+    KeptAnswerLimit(usize),
     /// A duration that must not be zero.
     #[error("{0} must be above zero")]
     Zero(&'static str),
@@ -267,7 +272,7 @@ impl ServiceConfig {
     }
 
     /// The largest answer that is kept for a request with an `Idempotency-Key`, in bytes of its body; 64 KiB,
-    /// unless set. Of a larger one is kept that it was paid for.
+    /// unless set, and at most 1 MiB. Of a larger one is kept that it was paid for.
     pub fn kept_answer_limit(self, bytes: usize) -> Self {
         Self { kept_answer_limit: bytes, ..self }
     }
@@ -291,6 +296,9 @@ impl ServiceConfig {
         }
         if self.seq_window > MAX_SEQ_WINDOW {
             return Err(ConfigError::SeqWindow(self.seq_window));
+        }
+        if self.kept_answer_limit > MAX_KEPT_ANSWER {
+            return Err(ConfigError::KeptAnswerLimit(self.kept_answer_limit));
         }
         if self.max_delegates > MAX_DELEGATES {
             return Err(ConfigError::MaxDelegates(self.max_delegates));

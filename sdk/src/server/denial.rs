@@ -107,6 +107,15 @@ impl Denial {
             |code, message| ErrorBody { channel: Some(channel.into()), ..ErrorBody::new(code, message) };
         let body = match *refusal {
             Refusal::Stopped => return Self::closed(channel),
+            Refusal::Busy { in_flight } => ErrorBody {
+                retry_after: Some(1),
+                ..body(
+                    Code::RateExceeded,
+                    format!(
+                        "{in_flight} requests of this channel are in flight; wait until some are answered"
+                    ),
+                )
+            },
             Refusal::InProgress => return Self::Name(NameRefused::InProgress),
             // the key has no authority any more: to the channel its signature is a stranger's
             Refusal::Ended { at, revoked } => {

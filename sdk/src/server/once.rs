@@ -1,14 +1,17 @@
 //! Requests that must not be done twice, however often they are sent: the same name gets the answer that was
 //! kept, and costs nothing more.
 
+use std::sync::Arc;
+
 use amp_protocol::json::CredentialBody;
 use amp_protocol::money::Amount;
 use solana_sha256_hasher::hashv;
 
 use super::admission::{Admission, Receipt};
 use super::denial::{Denial, NameRefused};
+use super::ledger::{Refusal, ReplayWindow};
 use super::policy;
-use super::service::{AmpService, Core, Refused};
+use super::service::{AmpService, Core, Refused, incarnation};
 use super::store::{AnswerId, AnswerKey, KeptAnswer};
 use super::verification::Verified;
 
@@ -46,8 +49,9 @@ pub enum Authorized {
 
 impl AmpService {
     /// [`authorize`](Self::authorize) for a request that must not be done twice: under the same name the
-    /// same signer gets the answer that was kept, whatever seq it signs. The seq is neither used nor kept
-    /// then.
+    /// same signer gets the answer that was kept, with the seq that paid for it or any that was not used.
+    /// That is neither used nor kept then. Names should be random: who guesses one, and has read the seq that
+    /// paid in a settlement, gets the answer.
     ///
     /// # Errors
     /// Those of `authorize`, and [`Denial::Name`].
@@ -66,20 +70,20 @@ impl AmpService {
 
 impl Core {
     async fn once(
-        self: &std::sync::Arc<Self>,
+        self: &Arc<Self>,
         credential: &CredentialBody,
         price: Amount,
         once: &Once,
         verified: Verified,
     ) -> Result<Authorized, Refused> {
         if let Some(kept) = self.kept(credential, once, &verified).await? {
-            return self.again(credential, once, &verified, kept);
+            return self.again(credential, once, &verified, kept).await;
         }
         let admission = self.admit(credential, price, Some(once.key), verified.clone()).await?;
         // the one before it may have been answered between the look and the admission. From here on none of
         // this name is under way: the books refuse a second
         if let Some(kept) = self.kept(credential, once, &verified).await? {
-            return self.again(credential, once, &verified, kept);
+            return self.answer(credential, once, &verified, kept);
         }
         Ok(Authorized::First(Box::new(admission.keeping(once.question))))
     }
@@ -90,13 +94,38 @@ impl Core {
         once: &Once,
         verified: &Verified,
     ) -> Result<Option<KeptAnswer>, Refused> {
-        let incarnation = super::service::incarnation(credential.channel.0, &verified.account);
+        let incarnation = incarnation(credential.channel.0, &verified.account);
         let id = AnswerId { signer: verified.signer.key, epoch: verified.signer.epoch, key: once.key };
         let found = self.store.answer(incarnation, &id).await;
         found.map_err(|error| Refused::for_now(Denial::store(&error)))
     }
 
-    fn again(
+    /// The kept answer, for the request that paid for it and for those with a seq that was never used: other
+    /// credentials stand in settlements on chain, for all to read.
+    async fn again(
+        &self,
+        credential: &CredentialBody,
+        once: &Once,
+        verified: &Verified,
+        kept: KeptAnswer,
+    ) -> Result<Authorized, Refused> {
+        let book = self.book(credential.channel.0, &verified.account);
+        self.refresh(&book).await.map_err(|error| Refused::for_now(Denial::store(&error)))?;
+        let last_seq = {
+            let ledger = book.ledger();
+            let window = ledger.signer(&verified.signer).map(|signer| &signer.live.replay);
+            window.filter(|window| !window.is_fresh(credential.seq)).map(ReplayWindow::last)
+        };
+        match last_seq.filter(|_| credential.seq != kept.seq) {
+            Some(last_seq) => {
+                let refusal = Refusal::SeqUsed { last_seq };
+                Err(Refused::for_now(Denial::from_refusal(&refusal, credential.channel.0)))
+            }
+            None => self.answer(credential, once, verified, kept),
+        }
+    }
+
+    fn answer(
         &self,
         credential: &CredentialBody,
         once: &Once,

@@ -46,6 +46,7 @@ pub(crate) struct Core {
     pub(crate) time: Arc<ChainTime>,
     /// Where the store is shared: this process looks after all channels.
     leads: AtomicBool,
+    retired: AtomicBool,
 }
 
 /// Why a service can't start.
@@ -117,9 +118,20 @@ impl AmpService {
         let most = config.max_delegates;
         let delegates = DelegationSource::views(chain.clone(), program_id, max_age, most, time.clone());
         let (books, store) = (Books::restore(stored), Arc::new(store));
-        let leads = AtomicBool::new(false);
-        let core =
-            Core { config, recipient, token_program, chain, store, channels, delegates, books, time, leads };
+        let (leads, retired) = Default::default();
+        let core = Core {
+            config,
+            recipient,
+            token_program,
+            chain,
+            store,
+            channels,
+            delegates,
+            books,
+            time,
+            leads,
+            retired,
+        };
         let core = Arc::new(core);
         tokio::spawn(caretaker::run(Arc::downgrade(&core)));
         let worker = WorkerHandle::spawn(core.clone());
@@ -165,11 +177,16 @@ impl AmpService {
     /// `AMP_SETTLE_EARLY` and `AMP_RATE_EXCEEDED` with `retry_after`; [`Denial::Unavailable`] where
     /// the settlement was not confirmed. Nothing owed is no error.
     pub async fn settle(&self, channel: Address) -> Result<Settled, Denial> {
+        // what other processes have served too
+        self.core.catch_up().await.map_err(|error| Denial::store(&error))?;
         self.worker.settle(channel.to_bytes()).await
     }
 
     /// Settles every channel that owes something; one outcome each.
     pub async fn settle_all(&self) -> Vec<(Address, Result<Settled, Denial>)> {
+        if let Err(error) = self.core.catch_up().await {
+            tracing::error!(%error, "only what this process has served is settled");
+        }
         self.worker.settle_all().await
     }
 
@@ -199,6 +216,7 @@ impl AmpService {
     /// Ends the settlement worker: what is under way is finished, nothing new is begun. Requests are
     /// still answered until the last clone is dropped.
     pub async fn shutdown(&self) {
+        self.core.retire().await;
         self.worker.shutdown().await;
     }
 }
@@ -220,7 +238,8 @@ impl Core {
     ) -> Result<Admission, Refused> {
         let channel = credential.channel.0;
         let Verified { account, signer, authority } = &verified;
-        if self.books.is_closed_by_accident(&incarnation(channel, account)) {
+        let may_be_closed = self.may_be_closed_by_accident(incarnation(channel, account)).await;
+        if may_be_closed.map_err(|error| Refused::for_now(Denial::store(&error)))? {
             let soon = "a close of the channel's last incarnation is under way; try again in three minutes";
             return Err(Refused { denial: Denial::unavailable(soon), remedy: Remedy::None });
         }
@@ -246,6 +265,20 @@ impl Core {
     /// Whether this process is the one that looks after all channels: of those that share a store, one is.
     pub(crate) fn is_leading(&self) -> bool {
         self.store.shared().is_none() || self.leads.load(Ordering::Relaxed)
+    }
+
+    /// Leaves the looking after all channels to other processes, if there are any.
+    async fn retire(&self) {
+        self.retired.store(true, Ordering::Relaxed);
+        if let Some(shared) = self.store.shared()
+            && let Err(error) = shared.stay_alive(false).await
+        {
+            tracing::warn!(%error, "another process takes over in half a minute");
+        }
+    }
+
+    pub(crate) fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Relaxed)
     }
 
     pub(crate) fn set_leading(&self, leads: bool) {

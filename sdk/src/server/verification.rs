@@ -13,6 +13,7 @@ use super::denial::Denial;
 use super::ledger::{Authority, Remedy, SignerId};
 use super::policy;
 use super::service::{Core, Refused, incarnation};
+use super::store::Incarnation;
 use super::views::Freshness;
 use crate::signed;
 
@@ -189,9 +190,10 @@ impl Core {
         delegations: Option<&Arc<Delegations>>,
     ) -> Result<(), Denial> {
         let incarnation = incarnation(channel, account);
-        let shared = self.store.shared().is_some();
-        // of a shared store the first turn brings what is stored
-        if !shared && self.books.find(&incarnation).is_none() {
+        if self.store.shared().is_some() {
+            return self.take_up_shared(incarnation, account).await;
+        }
+        if self.books.find(&incarnation).is_none() {
             // the channel may have been served before, taken for closed and forgotten, and be on chain
             // after all: new books would serve its used seqs again
             let stored = self.store.recall(incarnation, self.config.seq_window).await;
@@ -205,13 +207,6 @@ impl Core {
             // delegates were claimed from, which is the recipient's doing: there are books, or were
             Some(self.books.open(incarnation))
         };
-        if let (true, Some(book), Some(delegations)) = (shared, &book, delegations) {
-            // another process may have settled them
-            let mut ledger = book.ledger();
-            for (id, claimed) in delegations.claimed() {
-                ledger.note_claimed(id, *claimed);
-            }
-        }
         let Some(book) = book.filter(|book| !book.ledger().claims_are_noted(account)) else {
             return Ok(());
         };
@@ -222,6 +217,25 @@ impl Core {
                 found.map_err(|error| Denial::chain(&error))?
             }
         };
+        book.ledger().note_claims(account, delegations.claimed(), self.config.seq_window);
+        Ok(())
+    }
+
+    /// The same where other processes serve the channel, too: the first turn brings what is stored, and whatever
+    /// was claimed since the claims were noted may have been claimed by another process.
+    async fn take_up_shared(&self, incarnation: Incarnation, account: &ChannelAccount) -> Result<(), Denial> {
+        if account.books.claimed == account.signer.claimed {
+            return Ok(());
+        }
+        let book = self.books.open(incarnation);
+        if book.ledger().noted_claims() >= Some(account.books.claimed) {
+            return Ok(());
+        }
+        // in this order: what the account says was claimed was spent in books that are read after it, and
+        // stands in delegations that are read after both. The other way round it would count twice
+        self.refresh(&book).await.map_err(|error| Denial::store(&error))?;
+        let found = self.delegates.get(incarnation, Freshness::Now).await;
+        let delegations = found.map_err(|error| Denial::chain(&error))?;
         book.ledger().note_claims(account, delegations.claimed(), self.config.seq_window);
         Ok(())
     }

@@ -122,8 +122,9 @@ pub(crate) struct ChannelLedger {
     pub(super) holds: Vec<Reservation>,
     /// Those of other processes on the same store.
     pub(super) elsewhere: Vec<Reservation>,
-    /// Whether the chain's claims were held against these books; see [`Self::note_claims`].
-    pub(super) claims_noted: bool,
+    /// What the chain had paid out in all when its claims were held against these books, if they were; see
+    /// [`Self::note_claims`].
+    pub(super) noted_claims: Option<Amount>,
     /// Claimed by delegates of which neither the store nor the chain knows any more.
     pub(super) claimed_by_forgotten: Amount,
     /// Unix seconds since when nothing is admitted.

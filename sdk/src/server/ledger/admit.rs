@@ -19,6 +19,10 @@ pub(crate) struct Request {
     pub(crate) key: Option<AnswerKey>,
 }
 
+/// Most requests of a channel that are in flight at once: each is remembered, and stored where processes share
+/// the channel.
+pub(crate) const MAX_IN_FLIGHT: usize = 1_000;
+
 /// What a service bounds by itself, whatever the channel's terms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
@@ -61,6 +65,8 @@ pub(crate) enum Refusal {
     Crowded { price: Amount, owing: usize, retry_after: u64 },
     /// A request with the same key is under way.
     InProgress,
+    /// So many requests of the channel are in flight.
+    Busy { in_flight: usize },
 }
 
 /// What may change a refusal, before the client does anything.
@@ -83,7 +89,8 @@ impl Refusal {
             | Self::SeqUsed { .. }
             | Self::Ceiling { .. }
             | Self::Crowded { .. }
-            | Self::InProgress => Remedy::None,
+            | Self::InProgress
+            | Self::Busy { .. } => Remedy::None,
             Self::CeilingAboveDeposit { .. }
             | Self::Balance { .. }
             | Self::DelegateLimit { .. }
@@ -118,6 +125,10 @@ impl ChannelLedger {
             return Err(Refusal::Ended { at, revoked });
         }
         let Ok(unit_price) = account.terms.unit_price() else { return Err(Refusal::Stopped) };
+        let in_flight = self.in_flight();
+        if in_flight >= MAX_IN_FLIGHT {
+            return Err(Refusal::Busy { in_flight });
+        }
         if request.key.is_some() && self.is_under_way(&request.signer, request.key) {
             return Err(Refusal::InProgress);
         }

@@ -10,8 +10,15 @@ impl ChannelLedger {
     /// Once is enough: what is claimed after that is claimed by this service, out of these books. Where
     /// delegates were never claimed from, there is nothing to hold.
     pub(crate) fn claims_are_noted(&mut self, account: &ChannelAccount) -> bool {
-        self.claims_noted |= account.books.claimed == account.signer.claimed;
-        self.claims_noted
+        if account.books.claimed == account.signer.claimed {
+            self.noted_claims = self.noted_claims.max(Some(account.books.claimed));
+        }
+        self.noted_claims.is_some()
+    }
+
+    /// What the chain had paid out in all when its claims were last held against these books.
+    pub(crate) fn noted_claims(&self) -> Option<Amount> {
+        self.noted_claims
     }
 
     /// Holds what the chain has paid on each delegate's credentials against these books. A store that
@@ -50,7 +57,7 @@ impl ChannelLedger {
             }
         }
         self.claimed_by_forgotten = forgotten.unwrap_or(Amount::ZERO);
-        self.claims_noted = true;
+        self.noted_claims = self.noted_claims.max(Some(account.books.claimed));
     }
 
     /// Takes note of what the chain has paid on one signer's credentials.

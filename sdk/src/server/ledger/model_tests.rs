@@ -339,7 +339,7 @@ impl Run {
         let owing = model.accepted.keys().chain(model.spent.keys()).collect::<BTreeSet<_>>();
         prop_assert!(owing.into_iter().filter(|id| owes(id)).count() <= LIMITS.max_owing + 2);
         prop_assert_eq!(ledger.in_flight(), self.open.len());
-        if !model.blurred && ledger.claims_noted {
+        if !model.blurred && ledger.noted_claims.is_some() {
             let spent = Amount::new(model.spent.values().sum());
             prop_assert_eq!(ledger.spent_total(&self.chain.account), Some(spent));
             prop_assert!(model.used(None) <= self.chain.account.books.deposited.get());

@@ -1,3 +1,5 @@
+use std::collections::HashSet;
+
 use amp_protocol::money::Amount;
 
 use super::account::{ChannelLedger, SignerAccount};
@@ -23,7 +25,8 @@ impl ChannelLedger {
         self.stopped_at = stored.stored.stopped_at;
         self.sealed = stored.sealed;
         self.statement = stored.stored.statement;
-        self.holds.retain(|held| stored.own.contains(&Hold::from(*held)));
+        let own: HashSet<&Hold> = stored.own.iter().collect();
+        self.holds.retain(|held| own.contains(&Hold::from(*held)));
         self.elsewhere = stored.elsewhere.iter().copied().map(Reservation::from).collect();
         self.set_aside_again();
     }
@@ -45,7 +48,7 @@ impl ChannelLedger {
         self.sealed = made.sealed;
         self.statement = made.statement;
         (self.holds, self.elsewhere) = (made.holds.clone(), made.elsewhere.clone());
-        self.claims_noted |= made.claims_noted;
+        self.noted_claims = self.noted_claims.max(made.noted_claims);
         self.set_aside_again();
     }
 

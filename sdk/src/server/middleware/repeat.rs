@@ -15,6 +15,9 @@ use crate::server::once::Once;
 const KEY: &str = "idempotency-key";
 /// On an answer that was kept.
 const REPLAYED: &str = "idempotent-replayed";
+/// Headers that are about one answer on one connection.
+const OF_ITS_CONNECTION: [&str; 8] =
+    ["connection", "date", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"];
 const LONGEST_KEY: usize = 255;
 
 /// The request's name, if it has one. Two requests are the same one with the same method and the same path and
@@ -42,7 +45,8 @@ struct Kept {
 
 /// The answer in its stored form; without its body where that is `None`.
 pub(super) fn encode(status: StatusCode, headers: &HeaderMap, body: Option<&Bytes>) -> Vec<u8> {
-    let headers = headers.iter().map(|(name, value)| (name.to_string(), STANDARD.encode(value))).collect();
+    let kept = headers.iter().filter(|(name, _)| !OF_ITS_CONNECTION.contains(&name.as_str()));
+    let headers = kept.map(|(name, value)| (name.to_string(), STANDARD.encode(value))).collect();
     let kept = Kept { status: status.as_u16(), headers, body: body.map(|body| STANDARD.encode(body)) };
     serde_json::to_vec(&kept).unwrap_or_default()
 }

@@ -2,6 +2,7 @@ use std::future::Future;
 use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use amp_protocol::json::Pricing;
 use amp_protocol::money::Amount;
@@ -9,6 +10,7 @@ use axum::body::{Body, Bytes};
 use futures::StreamExt as _;
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
+use tokio::time::{Instant, timeout_at};
 use tower::{BoxError, Service};
 
 use super::respond::{charged, denied, plain};
@@ -18,6 +20,9 @@ use crate::server::config::ChargeOn;
 use crate::server::denial::Denial;
 use crate::server::once::Authorized;
 use crate::server::service::AmpService;
+
+/// How long the end of an answer that is to be kept is waited for: a stream has none.
+const GATHER: Duration = Duration::from_secs(30);
 
 /// An HTTP service that is paid for; see [`AmpLayer`](super::AmpLayer).
 #[derive(Clone)]
@@ -189,26 +194,36 @@ async fn leave(
     }
 }
 
-/// The whole answer, to be kept: as it leaves, and in its stored form. One with more than `limit` bytes is
-/// stored without its body, and leaves as it comes. One that breaks off before is no answer.
+/// The whole answer, to be kept: as it leaves, and in its stored form. One with more than `limit` bytes, or that
+/// is still coming after [`GATHER`], is stored without its body, and leaves as it comes. One that breaks off before is no answer.
 async fn gather(response: Response<Body>, limit: usize) -> Result<(Response<Body>, Vec<u8>), Response<Body>> {
     let (parts, mut body) = response.into_parts();
     let mut gathered = Vec::new();
-    while let Some(frame) = body.frame().await {
+    let until = Instant::now().checked_add(GATHER).unwrap_or_else(Instant::now);
+    loop {
+        let Ok(frame) = timeout_at(until, body.frame()).await else {
+            return Ok(too_large(parts, gathered, body));
+        };
+        let Some(frame) = frame else { break };
         let broke_off =
             || plain(StatusCode::BAD_GATEWAY, "BROKEN_ANSWER", "the answer broke off; nothing was charged");
         let Ok(data) = frame.map_err(|_| broke_off())?.into_data() else { continue };
         gathered.extend_from_slice(&data);
         if gathered.len() > limit {
-            let answer = repeat::encode(parts.status, &parts.headers, None);
-            let so_far = futures::stream::iter([Ok(Bytes::from(gathered))]);
-            let all = Body::from_stream(so_far.chain(body.into_data_stream()));
-            return Ok((Response::from_parts(parts, all), answer));
+            return Ok(too_large(parts, gathered, body));
         }
     }
     let gathered = Bytes::from(gathered);
     let answer = repeat::encode(parts.status, &parts.headers, Some(&gathered));
     Ok((Response::from_parts(parts, Body::from(gathered)), answer))
+}
+
+/// An answer whose end is not waited for.
+fn too_large(parts: http::response::Parts, gathered: Vec<u8>, rest: Body) -> (Response<Body>, Vec<u8>) {
+    let answer = repeat::encode(parts.status, &parts.headers, None);
+    let so_far = futures::stream::iter([Ok(Bytes::from(gathered))]);
+    let all = Body::from_stream(so_far.chain(rest.into_data_stream()));
+    (Response::from_parts(parts, all), answer)
 }
 
 fn is_charged(service: &AmpService, status: StatusCode) -> bool {

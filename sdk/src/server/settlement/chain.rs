@@ -1,5 +1,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use std::sync::Arc;
+
 use amp_protocol::account::ChannelAccount;
 use amp_protocol::instruction::ChainChannel;
 use amp_protocol::json::DiscoveryDocument;
@@ -102,12 +104,20 @@ pub enum ChainingError {
 
 /// Chains a channel below the one of `book`. Runs in the settlement worker, as a visit of
 /// the channel: a settlement of the same signer under way would make this one too early.
-pub(super) async fn chain(core: &Core, book: &Book, asked: &SubChannel) -> Result<Chained, ChainingError> {
+pub(super) async fn chain(
+    core: &Core,
+    book: &Arc<Book>,
+    asked: &SubChannel,
+) -> Result<Chained, ChainingError> {
     let upstream = Address::from(book.incarnation.channel);
     let failed = |error| ChainingError::Chain { channel: upstream, error: Box::new(error) };
     let account = core.channels.get(book.incarnation.channel, Freshness::Now).await.map_err(failed)?;
     let account = account.filter(|account| incarnation(upstream.to_bytes(), account) == book.incarnation);
     let account = account.ok_or(ChainingError::NoChannel(upstream))?;
+    if let Err(error) = core.refresh(book).await {
+        // less is owed by what is known, and not more
+        tracing::warn!(%error, channel = %book.incarnation, "what other processes have served is not known");
+    }
     book.ledger().claims_are_noted(&account);
     let terms = Terms {
         unit_price: asked.unit_price.get(),

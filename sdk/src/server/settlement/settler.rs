@@ -133,7 +133,9 @@ pub(super) async fn close(core: &Core, book: &Book, account: &ChannelAccount) ->
     // the close names the address alone. First no other incarnation is served any more, then it is seen
     // that none has been until now: the other way round, one that opens in between would be served and
     // then closed, unpaid
-    book.close_is_sent();
+    if let Err(error) = core.note_close(book).await {
+        return Visit::Failed(Denial::store(&error));
+    }
     match core.channels.get(channel, Freshness::Now).await {
         Ok(Some(now)) if incarnation(channel, &now) == book.incarnation => {}
         Ok(_) => return Visit::Gone,

@@ -1,6 +1,7 @@
 use std::fmt;
 
 use amp_protocol::message::Key;
+use amp_protocol::money::Seq;
 use solana_sha256_hasher::hash;
 
 /// A client's name for a request that must not be done twice, as its SHA-256: names may be long, and may say
@@ -44,4 +45,6 @@ pub struct KeptAnswer {
     pub answer: Vec<u8>,
     /// Unix seconds.
     pub kept_at: i64,
+    /// The seq that paid for it.
+    pub seq: Seq,
 }

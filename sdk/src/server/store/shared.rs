@@ -19,7 +19,7 @@ impl Stamp {
 }
 
 /// A request in flight: its seq is used, and its price set aside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Hold {
     /// The signer.
     pub signer: Key,
@@ -102,6 +102,11 @@ impl Change {
         }
     }
 
+    /// Bytes of answers in it: all else is small.
+    pub fn weight(&self) -> usize {
+        self.answers.iter().map(|kept| kept.answer.len()).fold(0, usize::saturating_add)
+    }
+
     /// Whether there is anything to write.
     pub fn is_none(&self) -> bool {
         let kept = self.signers.is_empty() && self.own.is_none() && self.answers.is_empty();
@@ -112,8 +117,13 @@ impl Change {
 /// What came of a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Exchanged {
-    /// It was made; the books have this stamp now.
-    Done(Stamp),
+    /// It was made; the books have this stamp now, or had it until somebody changed them again.
+    Done {
+        /// The change's `next`.
+        stamp: Stamp,
+        /// Another process came too late with a change of its own, and waits for a pause.
+        others_wait: bool,
+    },
     /// It was made from another state than the one that is there, and nothing was written. This is what is
     /// there: make it anew from that.
     Stale(Box<SharedChannel>),
@@ -138,13 +148,20 @@ pub trait SharedStore: Send + Sync {
     /// Whether it was made is not known: it is found out by sending it again.
     async fn exchange(&self, change: Change, seq_window: u32) -> Result<Exchanged, StoreError>;
 
+    /// This process is about to close the incarnation on chain.
+    async fn note_close(&self, incarnation: Incarnation) -> Result<(), StoreError>;
+
+    /// Whether a process noted within the last `seconds` that it closes another incarnation of the same
+    /// address: landing late, that would close this one.
+    async fn may_be_closed(&self, incarnation: Incarnation, seconds: u64) -> Result<bool, StoreError>;
+
     /// All that has not [ended](super::Store::end), with the stamps of their books.
     async fn stamps(&self) -> Result<Vec<(Incarnation, Stamp)>, StoreError>;
 
     /// Tells the others that this process is alive; to be called every [`ALIVE_EVERY`]. What was in
     /// flight at one that does not for [`DEAD_AFTER`] is released. Returns whether this process is the one
-    /// that looks after all channels: one at a time is.
-    async fn stay_alive(&self) -> Result<bool, StoreError>;
+    /// that looks after all channels: of those that `would_lead`, one at a time is.
+    async fn stay_alive(&self, would_lead: bool) -> Result<bool, StoreError>;
 }
 
 /// How often a process tells that it is alive, in seconds.

@@ -39,6 +39,7 @@ CREATE TABLE signers (
 CREATE TABLE answers (
     channel BLOB NOT NULL, opened_slot BLOB NOT NULL, signer BLOB NOT NULL, epoch BLOB NOT NULL,
     key BLOB NOT NULL, question BLOB NOT NULL, answer BLOB NOT NULL, kept_at INTEGER NOT NULL,
+    seq BLOB NOT NULL,
     PRIMARY KEY (channel, opened_slot, signer, epoch, key)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX answers_by_age ON answers (kept_at);
@@ -189,11 +190,13 @@ impl Store for SqliteStore {
 }
 
 fn keep(connection: &Connection, incarnation: Incarnation, kept: &KeptAnswer) -> rusqlite::Result<()> {
-    let KeptAnswer { id, question, answer, kept_at } = kept;
+    let KeptAnswer { id, question, answer, kept_at, seq } = kept;
     let slots = (incarnation.opened_slot.to_be_bytes(), id.epoch.to_be_bytes());
-    let row = params![incarnation.channel, slots.0, id.signer, slots.1, id.key.0, question, answer, kept_at];
+    let seq = seq.get().to_be_bytes();
+    let (at, key) = (incarnation.channel, id.key.0);
+    let row = params![at, slots.0, id.signer, slots.1, key, question, answer, kept_at, seq];
     // admission lets none of a name through while another is under way, or was answered
-    let sql = "INSERT INTO answers VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    let sql = "INSERT INTO answers VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
     connection.prepare_cached(sql)?.execute(row).map(drop)
 }
 
@@ -204,10 +207,11 @@ fn answer(
 ) -> rusqlite::Result<Option<KeptAnswer>> {
     let slots = (incarnation.opened_slot.to_be_bytes(), id.epoch.to_be_bytes());
     let row = params![incarnation.channel, slots.0, id.signer, slots.1, id.key.0];
-    let sql = "SELECT question, answer, kept_at FROM answers
+    let sql = "SELECT question, answer, kept_at, seq FROM answers
         WHERE channel = ?1 AND opened_slot = ?2 AND signer = ?3 AND epoch = ?4 AND key = ?5";
     let found = connection.prepare_cached(sql)?.query_row(row, |row| {
-        Ok(KeptAnswer { id, question: row.get(0)?, answer: row.get(1)?, kept_at: row.get(2)? })
+        let (question, answer, kept_at) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        Ok(KeptAnswer { id, question, answer, kept_at, seq: Seq::new(number(row, 3)?) })
     });
     found.optional()
 }

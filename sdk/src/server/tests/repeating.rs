@@ -8,6 +8,10 @@ async fn named(stage: &Stage, path: &str, seq: u64, name: &str) -> Answer {
     call(&stage.router, request.header("idempotency-key", name).body(Body::empty()).unwrap()).await
 }
 
+fn in_flight(stage: &Stage) -> usize {
+    stage.service.core.books.of(CHANNEL).pop().map_or(0, |book| book.ledger().in_flight())
+}
+
 fn is_replayed(answer: &Answer) -> bool {
     answer.header("idempotent-replayed") == "true"
 }
@@ -88,14 +92,14 @@ async fn a_client_that_goes_away_can_come_back_for_its_answer() {
     let stage = Stage::new().await;
     {
         let mut gone = Box::pin(named(&stage, "/slow", 10, "a"));
-        for _ in 0..20 {
+        // until its handler runs: before that nothing has been done, and nothing is kept
+        for _ in 0..50 {
             assert!(futures::poll!(&mut gone).is_pending());
-            tokio::task::yield_now().await;
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
     }
     stage.gate.notify_one();
-    let book = stage.service.core.books.of(CHANNEL).pop().unwrap();
-    eventually("it is answered", || book.ledger().in_flight() == 0).await;
+    eventually("it is answered", || in_flight(&stage) == 0).await;
     let back = named(&stage, "/slow", 20, "a").await;
     assert_eq!((back.paid(), is_replayed(&back)), (("9990", "10", "0"), true));
 }
@@ -131,6 +135,15 @@ async fn what_is_no_name_is_refused() {
     let twice = call(&stage.router, twice.body(Body::empty()).unwrap()).await;
     assert_eq!(twice.code(), (400, "IDEMPOTENCY_KEY_MALFORMED"));
     assert_eq!(stage.quote(10).await.paid(), ("9990", "10", "10"));
+}
+
+#[tokio::test]
+async fn a_credential_that_was_read_on_chain_opens_no_answer_it_did_not_pay_for() {
+    let stage = Stage::new().await;
+    named(&stage, "/quote", 10, "a").await.paid();
+    stage.quote(20).await.paid();
+    assert_eq!(named(&stage, "/quote", 20, "a").await.code(), (400, "AMP_INVALID_SEQ"));
+    assert!(is_replayed(&named(&stage, "/quote", 15, "a").await));
 }
 
 #[tokio::test]

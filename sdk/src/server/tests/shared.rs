@@ -146,7 +146,7 @@ async fn what_a_dead_process_had_set_aside_is_free_again_and_it_can_not_charge_i
     let price = Amount::new(10);
     let slow = pair.services[0].authorize(&pair.bench.credential(11).await, price).await.unwrap();
     pair.stores[0].be_silent().await;
-    crate::server::store::SharedStore::stay_alive(&pair.stores[1]).await.unwrap();
+    crate::server::store::SharedStore::stay_alive(&pair.stores[1], true).await.unwrap();
     pair.quote(1, 12).await.paid();
     assert!(matches!(slow.charge(price).await, Err(Denial::Unavailable { .. })));
     assert_eq!((pair.spent(0).await, pair.spent(1).await), (10, 10));
@@ -239,4 +239,62 @@ async fn a_database_that_crashes_under_load_loses_nothing_that_was_served_and_se
     }
     let last = routers[1].1.channel_status(&bench.credential(0).await).await.unwrap().last_seq;
     assert!(last >= Seq::new(2_000));
+}
+
+#[tokio::test]
+async fn what_another_process_claimed_from_a_delegate_that_is_gone_counts_once() {
+    let Some(pair) = Pair::new().await else { return };
+    let (key, delegation) = pair.bench.delegate(1_000);
+    let price = Amount::new(10);
+    let by_delegate = async |at: usize, seq| {
+        let credential = pair.bench.delegated(&key, seq).await;
+        pair.services[at].authorize(&credential, price).await.unwrap().charge(price).await.unwrap();
+    };
+    // the second process knows the channel from before
+    pair.quote(1, 10).await.paid();
+    by_delegate(0, 10).await;
+    pair.bench.chain.advance(120);
+    pair.services[0].settle(CHANNEL.into()).await.unwrap();
+    pair.bench.chain.remove(delegation);
+    for at in [1, 0] {
+        assert_eq!(
+            pair.quote(at, 100 + at as u64).await.header(header::BALANCE),
+            if at == 1 { "9970" } else { "9960" }
+        );
+    }
+    let closed = pair.services[1].close(&pair.bench.credential(101).await).await.unwrap();
+    assert_eq!(closed.close_statement.owed_total, Amount::new(40));
+}
+
+#[tokio::test]
+async fn a_process_that_writes_without_pause_keeps_no_other_out() {
+    let Some(pair) = Pair::new().await else { return };
+    let (done, quiet) = (std::sync::atomic::AtomicBool::new(false), Amount::ZERO);
+    let hot = async {
+        let mut seq = 1;
+        while !done.load(std::sync::atomic::Ordering::Relaxed) {
+            seq += 1;
+            let credential = pair.bench.credential(seq).await;
+            let _ = pair.services[0].authorize(&credential, quiet).await;
+        }
+    };
+    let other = async {
+        for seq in 0..10 {
+            pair.quote(1, 9_000 + seq * 10).await.paid();
+            assert_eq!(pair.spent(1).await, (seq + 1) * 10);
+        }
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+    };
+    tokio::join!(hot, hot_too(&pair, &done), other);
+}
+
+/// A second client of the first process, so that its queue is never empty.
+async fn hot_too(pair: &Pair, done: &std::sync::atomic::AtomicBool) {
+    let (key, _) = pair.bench.delegate(1_000);
+    let mut seq = 1;
+    while !done.load(std::sync::atomic::Ordering::Relaxed) {
+        seq += 1;
+        let credential = pair.bench.delegated(&key, seq).await;
+        let _ = pair.services[0].authorize(&credential, Amount::ZERO).await;
+    }
 }

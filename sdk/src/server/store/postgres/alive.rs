@@ -11,18 +11,32 @@ use crate::server::store::{DEAD_AFTER, Incarnation, Stamp, StoreError};
 const DEAD: &str = "NOT EXISTS (SELECT FROM processes p WHERE p.process = holds.process
     AND p.seen_at > clock_timestamp() - $1::bigint * interval '1 second')";
 
+/// Channels whose dead requests are released at once.
+const BURIED: i64 = 500;
+
 pub(super) async fn stay_alive(
     client: &mut Client,
     process: &Process,
+    would_lead: bool,
     next_stamp: impl Fn() -> Stamp + Send,
 ) -> Result<bool, StoreError> {
     let (me, dead_after) = (&process[..], i64::try_from(DEAD_AFTER).unwrap_or(i64::MAX));
     let seen = "INSERT INTO processes VALUES ($1, clock_timestamp())
         ON CONFLICT (process) DO UPDATE SET seen_at = clock_timestamp()";
     client.execute(seen, &[&me]).await.map_err(failed)?;
-    bury(client, dead_after, next_stamp).await?;
-    let forget = "DELETE FROM processes WHERE seen_at < clock_timestamp() - interval '1 hour'";
-    client.execute(forget, &[]).await.map_err(failed)?;
+    let leads = lead(client, me, dead_after, would_lead).await?;
+    if let Err(error) = bury(client, dead_after, next_stamp).await {
+        tracing::error!(%error, "what was in flight at dead processes is not released yet");
+    }
+    Ok(leads)
+}
+
+async fn lead(client: &Client, me: &[u8], dead_after: i64, would_lead: bool) -> Result<bool, StoreError> {
+    if !would_lead {
+        let resign = "UPDATE leader SET until = '-infinity' WHERE process = $1";
+        client.execute(resign, &[&me]).await.map_err(failed)?;
+        return Ok(false);
+    }
     let first = "INSERT INTO leader (process, until) VALUES ($1, '-infinity') ON CONFLICT DO NOTHING";
     client.execute(first, &[&me]).await.map_err(failed)?;
     let lead = "UPDATE leader SET process = $1, until = clock_timestamp() + $2::bigint * interval '1 second'
@@ -37,8 +51,13 @@ async fn bury(
     dead_after: i64,
     next_stamp: impl Fn() -> Stamp + Send,
 ) -> Result<(), StoreError> {
-    let find = format!("SELECT DISTINCT channel, opened_slot FROM holds WHERE {DEAD}");
-    let rows = client.query(&find, &[&dead_after]).await.map_err(failed)?;
+    let forget = format!("DELETE FROM holds WHERE held = '' AND {DEAD}");
+    client.execute(&forget, &[&dead_after]).await.map_err(failed)?;
+    let forget = "DELETE FROM processes WHERE seen_at < clock_timestamp() - interval '1 hour'";
+    client.execute(forget, &[]).await.map_err(failed)?;
+    let find =
+        format!("SELECT DISTINCT channel, opened_slot FROM holds WHERE held <> '' AND {DEAD} LIMIT $2");
+    let rows = client.query(&find, &[&dead_after, &BURIED]).await.map_err(failed)?;
     let found = rows.iter().map(read::incarnation).collect::<Result<Vec<Incarnation>, _>>()?;
     if found.is_empty() {
         return Ok(());

@@ -1,6 +1,6 @@
 //! The transaction in which changes are made.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use deadpool_postgres::Client;
 use futures::future::try_join_all;
@@ -12,7 +12,7 @@ use super::lane::Asked;
 use super::read::{self, Keys};
 use super::{Process, failed, hold};
 use crate::server::ledger::SignerRecord;
-use crate::server::store::{Change, Exchanged, Incarnation, KeptAnswer, Stamp, StoreError};
+use crate::server::store::{Change, Exchanged, Incarnation, KeptAnswer, SharedChannel, Stamp, StoreError};
 
 type Answers = Vec<Result<Exchanged, StoreError>>;
 type Arguments<'a> = Vec<&'a (dyn ToSql + Sync)>;
@@ -24,39 +24,50 @@ pub(super) async fn exchange(
     process: &Process,
     group: &[Asked],
 ) -> Result<Answers, StoreError> {
-    let there = begin(client, group).await?;
-    let is_stale = |change: &Change| {
-        let stamp = there.get(&change.incarnation).map_or(Ok(Stamp::NONE), |row| read::stamp(row, 2));
-        stamp.map(|stamp| stamp != change.seen && stamp != change.next)
-    };
-    let (mut made, mut stale) = (Vec::new(), Vec::new());
+    let there = begin(client, process, group).await?;
+    let (mut made, mut stale) = (Vec::new(), BTreeSet::new());
     for Asked { change, .. } in group {
-        if is_stale(change)? {
-            stale.push(change.incarnation);
-        } else if !change.is_none() && !is_made(change, &there)? {
+        let row = there.get(&change.incarnation).map(read::Standing::of).transpose()?.unwrap_or_default();
+        // made by an earlier attempt whose answer was lost, whatever others have made of it since
+        let is_made = !change.is_none() && row.last_made == Some(change.next);
+        if !is_made && row.stamp != change.seen {
+            stale.insert(change.incarnation);
+        } else if !is_made && !change.is_none() {
             made.push(change);
         }
     }
-    let (written, states) = try_join!(write(client, process, &made), read::states(client, process, &stale))?;
+    let too_late = group.iter().map(|asked| &asked.change).filter(|change| !change.is_none());
+    let too_late: Vec<&Change> = too_late
+        .filter(|change| stale.contains(&change.incarnation) && there.contains_key(&change.incarnation))
+        .collect();
+    let stale: Vec<Incarnation> = stale.into_iter().collect();
+    let (written, states) =
+        try_join!(write(client, process, &made, &too_late), read::states(client, process, &stale))?;
     let () = written;
     client.batch_execute("COMMIT").await.map_err(failed)?;
-    let answer = |Asked { change, seq_window, .. }: &Asked| match there.get(&change.incarnation) {
-        Some(row) if stale.contains(&change.incarnation) => {
-            states.channel(row, *seq_window).map(|found| Exchanged::Stale(Box::new(found)))
+    let answer = |Asked { change, seq_window, .. }: &Asked| {
+        let row = there.get(&change.incarnation);
+        match (stale.contains(&change.incarnation), row) {
+            (true, Some(row)) => {
+                states.channel(row, *seq_window).map(|found| Exchanged::Stale(Box::new(found)))
+            }
+            // it was never on disk, and the database crashed
+            (true, None) => Ok(Exchanged::Stale(Box::new(SharedChannel::nothing(change.incarnation)))),
+            (false, row) => {
+                let others_wait = row.map(read::Standing::of).transpose()?.is_some_and(|row| row.others_wait);
+                Ok(Exchanged::Done { stamp: change.next, others_wait })
+            }
         }
-        _ => Ok(Exchanged::Done(change.next)),
     };
     Ok(group.iter().map(answer).collect())
 }
 
-/// Whether the change was made by an earlier attempt, whose answer was lost.
-fn is_made(change: &Change, there: &BTreeMap<Incarnation, Row>) -> Result<bool, StoreError> {
-    let stamp = there.get(&change.incarnation).map(|row| read::stamp(row, 2)).transpose()?;
-    Ok(stamp == Some(change.next))
-}
-
 /// Begins the transaction, and locks and reads the channels.
-async fn begin(client: &Client, group: &[Asked]) -> Result<BTreeMap<Incarnation, Row>, StoreError> {
+async fn begin(
+    client: &Client,
+    process: &Process,
+    group: &[Asked],
+) -> Result<BTreeMap<Incarnation, Row>, StoreError> {
     // what need not be on disk yet is seen by all others all the same
     let begin = match group.iter().any(|asked| asked.change.durable) {
         true => "BEGIN",
@@ -75,35 +86,39 @@ async fn begin(client: &Client, group: &[Asked]) -> Result<BTreeMap<Incarnation,
         .map_err(failed)?;
     let lock = client
         .prepare_cached(
-            "SELECT channel, opened_slot, stamp, claimed, stopped_at, owed_total, statement_sig, sealed
-             FROM channels JOIN unnest($1::bytea[], $2::bytea[]) AS k (channel, opened_slot)
-             USING (channel, opened_slot) ORDER BY channel, opened_slot FOR UPDATE OF channels",
+            "SELECT c.channel, c.opened_slot, stamp, claimed, stopped_at, owed_total, statement_sig, sealed, made,
+                 EXISTS (SELECT FROM holds o WHERE o.channel = c.channel AND o.opened_slot = c.opened_slot
+                     AND o.process <> $3 AND o.waits)
+             FROM channels c JOIN unnest($1::bytea[], $2::bytea[]) AS k (channel, opened_slot)
+                 ON c.channel = k.channel AND c.opened_slot = k.opened_slot
+             LEFT JOIN holds h ON h.channel = c.channel AND h.opened_slot = c.opened_slot AND h.process = $3
+             ORDER BY 1, 2 FOR UPDATE OF c",
         )
         .await
         .map_err(failed)?;
     // sent together, done in order
     let inserted =
         async { if new.is_empty() { Ok(0) } else { client.execute(&insert, &new.arguments()).await } };
-    let arguments = all.arguments();
+    let ([channels, slots], process) = (all.arguments(), &process[..]);
+    let arguments: [&(dyn ToSql + Sync); 3] = [channels, slots, &process];
     let (_, _, rows) =
         try_join!(client.batch_execute(begin), inserted, client.query(&lock, &arguments)).map_err(failed)?;
     rows.into_iter().map(|row| Ok((read::incarnation(&row)?, row))).collect()
 }
 
-async fn write(client: &Client, process: &Process, made: &[&Change]) -> Result<(), StoreError> {
-    if made.is_empty() {
-        return Ok(());
-    }
+async fn write(
+    client: &Client,
+    process: &Process,
+    made: &[&Change],
+    too_late: &[&Change],
+) -> Result<(), StoreError> {
     let signers: Vec<_> = rows_of(made, |change| &change.signers);
     let answers: Vec<_> = rows_of(made, |change| &change.answers);
-    let holds =
-        made.iter().filter_map(|change| Some((change.incarnation, hold::encode(change.own.as_ref()?))));
-    let (held, free): (Vec<_>, Vec<_>) = holds.partition(|(_, held)| !held.is_empty());
     let statements = [
-        Some(channels(made)),
+        (!made.is_empty()).then(|| channels(made)),
         (!signers.is_empty()).then(|| write_signers(&signers)),
-        (!held.is_empty()).then(|| write_holds(process, &held)),
-        (!free.is_empty()).then(|| release_holds(process, &free)),
+        (!made.is_empty()).then(|| write_holds(process, made)),
+        (!too_late.is_empty()).then(|| wait(process, too_late)),
         (!answers.is_empty()).then(|| keep_answers(&answers)),
     ];
     let executed = statements.iter().flatten().map(|(sql, columns)| async move {
@@ -180,27 +195,36 @@ fn write_signers(rows: &[(Incarnation, &SignerRecord)]) -> Statement {
     (sql, columns)
 }
 
-fn write_holds(process: &Process, rows: &[(Incarnation, Vec<u8>)]) -> Statement {
-    let sql = "INSERT INTO holds (channel, opened_slot, process, held)
-        SELECT channel, opened_slot, $1, held
-        FROM unnest($2::bytea[], $3::bytea[], $4::bytea[]) AS k (channel, opened_slot, held)
-        ON CONFLICT (channel, opened_slot, process) DO UPDATE SET held = excluded.held";
+/// What is in flight at this process, and which change of its own was the last.
+fn write_holds(process: &Process, made: &[&Change]) -> Statement {
+    let sql = "INSERT INTO holds (channel, opened_slot, process, held, made)
+        SELECT channel, opened_slot, $1, coalesce(held, ''), made
+        FROM unnest($2::bytea[], $3::bytea[], $4::bytea[], $5::bytea[]) AS k (channel, opened_slot, held, made)
+        ON CONFLICT (channel, opened_slot, process) DO UPDATE SET made = excluded.made, waits = false,
+            held = CASE WHEN $6::bytea[] @> ARRAY[excluded.made] THEN excluded.held ELSE holds.held END";
+    let changed = made.iter().filter(|change| change.own.is_some());
     let columns = vec![
         Box::new(process.to_vec()) as Column,
-        column(rows, |(of, _)| of.channel.to_vec()),
-        column(rows, |(of, _)| number(of.opened_slot)),
-        column(rows, |(_, held)| held.clone()),
+        column(made, |change| change.incarnation.channel.to_vec()),
+        column(made, |change| number(change.incarnation.opened_slot)),
+        column(made, |change| change.own.as_ref().map(|own| hold::encode(own))),
+        column(made, |change| change.next.0.to_vec()),
+        Box::new(changed.map(|change| change.next.0.to_vec()).collect::<Vec<_>>()) as Column,
     ];
     (sql, columns)
 }
 
-fn release_holds(process: &Process, rows: &[(Incarnation, Vec<u8>)]) -> Statement {
-    let sql = "DELETE FROM holds USING unnest($2::bytea[], $3::bytea[]) AS k (channel, opened_slot)
-        WHERE holds.channel = k.channel AND holds.opened_slot = k.opened_slot AND holds.process = $1";
+/// Another process was faster. It learns that this one waits: two that write without pause would else never
+/// let a third in between what it reads and what it writes.
+fn wait(process: &Process, too_late: &[&Change]) -> Statement {
+    let sql = "INSERT INTO holds (channel, opened_slot, process, held, made, waits)
+        SELECT channel, opened_slot, $1, '', '', true
+        FROM unnest($2::bytea[], $3::bytea[]) AS k (channel, opened_slot)
+        ON CONFLICT (channel, opened_slot, process) DO UPDATE SET waits = true";
     let columns = vec![
         Box::new(process.to_vec()) as Column,
-        column(rows, |(of, _)| of.channel.to_vec()),
-        column(rows, |(of, _)| number(of.opened_slot)),
+        column(too_late, |change| change.incarnation.channel.to_vec()),
+        column(too_late, |change| number(change.incarnation.opened_slot)),
     ];
     (sql, columns)
 }
@@ -208,7 +232,7 @@ fn release_holds(process: &Process, rows: &[(Incarnation, Vec<u8>)]) -> Statemen
 fn keep_answers(rows: &[(Incarnation, &KeptAnswer)]) -> Statement {
     // admission lets none of a name through while another is under way, or was answered
     let sql = "INSERT INTO answers SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::bytea[],
-            $5::bytea[], $6::bytea[], $7::bytea[], $8::bigint[])
+            $5::bytea[], $6::bytea[], $7::bytea[], $8::bigint[], $9::bytea[])
         ON CONFLICT DO NOTHING";
     let columns = vec![
         column(rows, |(of, _)| of.channel.to_vec()),
@@ -219,6 +243,7 @@ fn keep_answers(rows: &[(Incarnation, &KeptAnswer)]) -> Statement {
         column(rows, |(_, kept)| kept.question.to_vec()),
         column(rows, |(_, kept)| kept.answer.clone()),
         column(rows, |(_, kept)| kept.kept_at),
+        column(rows, |(_, kept)| number(kept.seq.get())),
     ];
     (sql, columns)
 }

@@ -15,8 +15,10 @@ pub(super) const LANES: usize = 4;
 const GROUP: usize = 256;
 /// Most changes that wait. Further callers wait for room.
 const QUEUE: usize = 2 * GROUP;
+/// Most bytes of answers in a group: what takes too long to send would be sent again for ever.
+const HEAVY: usize = 8 << 20;
 /// How long a transaction may take before its connection is given up.
-const LIMIT: Duration = Duration::from_secs(10);
+pub(super) const LIMIT: Duration = Duration::from_secs(10);
 
 type Answer = Result<Exchanged, StoreError>;
 
@@ -64,14 +66,17 @@ async fn run(pool: Pool, process: Process, mut queue: mpsc::Receiver<Asked>) {
             },
         };
         let mut channels: BTreeSet<Incarnation> = BTreeSet::from([first.change.incarnation]);
+        let mut weight = first.change.weight();
         let mut group = vec![first];
         while group.len() < GROUP
+            && weight < HEAVY
             && let Ok(asked) = queue.try_recv()
         {
             if !channels.insert(asked.change.incarnation) {
                 next = Some(asked);
                 break;
             }
+            weight = weight.saturating_add(asked.change.weight());
             group.push(asked);
         }
         match attempt(&pool, &process, &group).await {
@@ -92,7 +97,8 @@ async fn run(pool: Pool, process: Process, mut queue: mpsc::Receiver<Asked>) {
 
 /// One transaction. Where it fails its connection goes with it: who knows what is open on it.
 async fn attempt(pool: &Pool, process: &Process, group: &[Asked]) -> Result<Vec<Answer>, StoreError> {
-    let client = pool.get().await.map_err(failed)?;
+    let slow = |_| Err(refused("a transaction took too long"));
+    let client = timeout(LIMIT, async { pool.get().await.map_err(failed) }).await.unwrap_or_else(slow)?;
     let slow = |_| Err(refused("a transaction took too long"));
     let done = timeout(LIMIT, exchange::exchange(&client, process, group)).await.unwrap_or_else(slow);
     if done.is_err() {

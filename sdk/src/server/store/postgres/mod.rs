@@ -19,7 +19,9 @@ use amp_protocol::money::Amount;
 use async_trait::async_trait;
 use deadpool_postgres::{Object, Pool};
 
-use self::lane::Lanes;
+use tokio::time::timeout;
+
+use self::lane::{LIMIT, Lanes};
 use super::{
     AnswerId, Change, Exchanged, Incarnation, KeptAnswer, SharedChannel, SharedStore, Stamp, Store,
     StoreError, StoreIdentity, StoredChannel,
@@ -30,7 +32,8 @@ use crate::server::ledger::SignerRecord;
 type Process = [u8; 8];
 
 /// A service's store in a schema of a PostgreSQL database. Any number of processes may use it at once: they
-/// serve the same channels, whichever of them a request comes to.
+/// serve the same channels, whichever of them a request comes to. Each service connects for itself: clones of one
+/// store are one process to all others.
 ///
 /// The database must keep what it has committed: `fsync` and `full_page_writes` on, as they are by default,
 /// and, where a standby takes over, one that commits wait for (`synchronous_standby_names`).
@@ -51,6 +54,11 @@ fn refused(why: impl Into<String>) -> StoreError {
     StoreError(why.into().into())
 }
 
+/// A database that vanished without a word must not hold up its caller for minutes.
+async fn limited<T>(work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    timeout(LIMIT, work).await.unwrap_or_else(|_| Err(refused("the database did not answer in time")))
+}
+
 impl PostgresStore {
     async fn client(&self) -> Result<Object, StoreError> {
         self.pool.get().await.map_err(failed)
@@ -66,7 +74,7 @@ impl PostgresStore {
     ) -> Result<(), StoreError> {
         let look = Change::nothing(incarnation, Stamp::NONE);
         let mut there = match self.exchange(look, seq_window).await? {
-            Exchanged::Done(_) => SharedChannel::nothing(incarnation),
+            Exchanged::Done { .. } => SharedChannel::nothing(incarnation),
             Exchanged::Stale(stored) => *stored,
         };
         loop {
@@ -74,7 +82,7 @@ impl PostgresStore {
             let change = Change { next, durable: true, ..Change::nothing(incarnation, there.stamp) };
             let Some(change) = make(&there, change)? else { return Ok(()) };
             match self.exchange(change, seq_window).await? {
-                Exchanged::Done(_) => return Ok(()),
+                Exchanged::Done { .. } => return Ok(()),
                 Exchanged::Stale(stored) => there = *stored,
             }
         }
@@ -103,7 +111,7 @@ impl Store for PostgresStore {
     ) -> Result<Option<StoredChannel>, StoreError> {
         let asked = Change::nothing(incarnation, Stamp::NONE);
         Ok(match self.exchange(asked, seq_window).await? {
-            Exchanged::Done(_) => None,
+            Exchanged::Done { .. } => None,
             Exchanged::Stale(found) => Some(found.stored),
         })
     }
@@ -129,12 +137,15 @@ impl Store for PostgresStore {
         incarnation: Incarnation,
         id: &AnswerId,
     ) -> Result<Option<KeptAnswer>, StoreError> {
-        read::answer(&self.client().await?, incarnation, *id).await
+        limited(async { read::answer(&self.client().await?, incarnation, *id).await }).await
     }
 
     async fn forget_answers(&self, before: i64) -> Result<(), StoreError> {
+        // a backlog of days is no one statement
+        let sql =
+            "DELETE FROM answers WHERE ctid IN (SELECT ctid FROM answers WHERE kept_at < $1 LIMIT 5000)";
         let client = self.client().await?;
-        client.execute("DELETE FROM answers WHERE kept_at < $1", &[&before]).await.map_err(failed)?;
+        while client.execute(sql, &[&before]).await.map_err(failed)? > 0 {}
         Ok(())
     }
 
@@ -195,12 +206,34 @@ impl SharedStore for PostgresStore {
         self.lanes.exchange(change, seq_window).await
     }
 
-    async fn stamps(&self) -> Result<Vec<(Incarnation, Stamp)>, StoreError> {
-        read::stamps(&self.client().await?).await
+    async fn note_close(&self, incarnation: Incarnation) -> Result<(), StoreError> {
+        let sql =
+            "UPDATE channels SET close_sent_at = clock_timestamp() WHERE channel = $1 AND opened_slot = $2";
+        let slot = incarnation.opened_slot.to_be_bytes();
+        let client = self.client().await?;
+        client.execute(sql, &[&&incarnation.channel[..], &&slot[..]]).await.map_err(failed)?;
+        Ok(())
     }
 
-    async fn stay_alive(&self) -> Result<bool, StoreError> {
-        let mut client = self.client().await?;
-        alive::stay_alive(&mut client, &self.process, || self.next_stamp()).await
+    async fn may_be_closed(&self, incarnation: Incarnation, seconds: u64) -> Result<bool, StoreError> {
+        let sql = "SELECT EXISTS (SELECT FROM channels WHERE channel = $1 AND opened_slot <> $2
+            AND close_sent_at > clock_timestamp() - $3::bigint * interval '1 second')";
+        let slot = incarnation.opened_slot.to_be_bytes();
+        let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
+        let client = self.client().await?;
+        let row = client.query_one(sql, &[&&incarnation.channel[..], &&slot[..], &seconds]).await;
+        Ok(row.map_err(failed)?.get(0))
+    }
+
+    async fn stamps(&self) -> Result<Vec<(Incarnation, Stamp)>, StoreError> {
+        limited(async { read::stamps(&self.client().await?).await }).await
+    }
+
+    async fn stay_alive(&self, would_lead: bool) -> Result<bool, StoreError> {
+        limited(async {
+            let mut client = self.client().await?;
+            alive::stay_alive(&mut client, &self.process, would_lead, || self.next_stamp()).await
+        })
+        .await
     }
 }

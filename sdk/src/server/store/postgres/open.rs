@@ -29,7 +29,10 @@ impl PostgresStore {
     pub async fn connect(database: &str, schema: &str) -> Result<Self, StoreError> {
         check_name(schema)?;
         let mut config = Config::from_str(database).map_err(failed)?;
-        config.connect_timeout(WAIT).keepalives_idle(Duration::from_secs(30));
+        config
+            .connect_timeout(WAIT)
+            .keepalives_idle(Duration::from_secs(30))
+            .tcp_user_timeout(super::lane::LIMIT);
         if config.get_application_name().is_none() {
             config.application_name("amp");
         }
@@ -46,6 +49,12 @@ impl PostgresStore {
             .map_err(failed)?;
         let mut client = pool.get().await.map_err(failed)?;
         schema::migrate(&mut client, schema).await?;
+        for (setting, why) in [("fsync", "what it commits"), ("full_page_writes", "what it wrote before")] {
+            let row = client.query_one(&format!("SHOW {setting}"), &[]).await.map_err(failed)?;
+            if row.get::<_, String>(0) == "off" {
+                tracing::error!(setting, "is off: a crash of the database may lose {why}, which is money");
+            }
+        }
         // a name that no process ever had
         let row = client.query_one("SELECT uuid_send(gen_random_uuid())", &[]).await.map_err(failed)?;
         let random: Vec<u8> = row.get(0);
@@ -53,7 +62,7 @@ impl PostgresStore {
         drop(client);
         let store = Self { lanes: Lanes::start(&pool, process), pool, process, stamps: Arc::default() };
         // the first change must not find this process dead
-        crate::server::store::SharedStore::stay_alive(&store).await?;
+        crate::server::store::SharedStore::stay_alive(&store, false).await?;
         Ok(store)
     }
 }
@@ -63,7 +72,8 @@ fn settings(schema: &str) -> Hook {
     // a transaction that this process left open, or that another holds up, must not hold up all channels
     let settings = format!(
         "SET search_path TO \"{schema}\"; SET default_transaction_isolation TO 'read committed';
-         SET statement_timeout TO '8s'; SET idle_in_transaction_session_timeout TO '8s'"
+         SET statement_timeout TO '8s'; SET idle_in_transaction_session_timeout TO '8s';
+         SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
     );
     Hook::async_fn(move |client, _| {
         let settings = settings.clone();

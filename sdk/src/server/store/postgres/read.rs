@@ -60,7 +60,7 @@ pub(super) async fn states(
         .map_err(failed)?;
     let holds = client
         .prepare_cached(
-            "SELECT holds.* FROM holds JOIN unnest($1::bytea[], $2::bytea[]) AS k (channel, opened_slot)
+            "SELECT holds.channel, holds.opened_slot, process, held FROM holds JOIN unnest($1::bytea[], $2::bytea[]) AS k (channel, opened_slot)
              USING (channel, opened_slot)",
         )
         .await
@@ -136,7 +136,7 @@ pub(super) async fn answer(
     of: Incarnation,
     id: AnswerId,
 ) -> Result<Option<KeptAnswer>, StoreError> {
-    let sql = "SELECT question, answer, kept_at FROM answers
+    let sql = "SELECT question, answer, kept_at, seq FROM answers
         WHERE channel = $1 AND opened_slot = $2 AND signer = $3 AND epoch = $4 AND key = $5";
     let statement = client.prepare_cached(sql).await.map_err(failed)?;
     let (slot, epoch) = (of.opened_slot.to_be_bytes(), id.epoch.to_be_bytes());
@@ -144,7 +144,8 @@ pub(super) async fn answer(
         [&&of.channel[..], &&slot[..], &&id.signer[..], &&epoch[..], &&id.key.0[..]];
     let found = client.query_opt(&statement, &key).await.map_err(failed)?;
     let kept = |row: Row| {
-        Ok(KeptAnswer { id, question: bytes(&row, 0)?, answer: get(&row, 1)?, kept_at: get(&row, 2)? })
+        let (question, answer) = (bytes(&row, 0)?, get(&row, 1)?);
+        Ok(KeptAnswer { id, question, answer, kept_at: get(&row, 2)?, seq: Seq::new(number(&row, 3)?) })
     };
     found.map(kept).transpose()
 }
@@ -155,6 +156,25 @@ pub(super) fn incarnation(row: &Row) -> Result<Incarnation, StoreError> {
 
 pub(super) fn stamp(row: &Row, at: usize) -> Result<Stamp, StoreError> {
     bytes(row, at).map(Stamp)
+}
+
+/// Where a channel stands, by its own row.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Standing {
+    pub(super) stamp: Stamp,
+    /// The last change that this process made, if it made any.
+    pub(super) last_made: Option<Stamp>,
+    /// Another process came too late with a change.
+    pub(super) others_wait: bool,
+}
+
+impl Standing {
+    pub(super) fn of(row: &Row) -> Result<Self, StoreError> {
+        let made: Option<&[u8]> = get(row, 8)?;
+        let made = made.filter(|made| !made.is_empty());
+        let last_made = made.map(|made| array(made).map(Stamp)).transpose()?;
+        Ok(Self { stamp: stamp(row, 2)?, last_made, others_wait: get(row, 9)? })
+    }
 }
 
 /// A channel without its signers; `claimed` and what follows it stand from `at` on.

@@ -16,7 +16,7 @@ CREATE TABLE channels (
     claimed bytea NOT NULL DEFAULT '\\x0000000000000000',
     stopped_at bigint, sealed boolean NOT NULL DEFAULT false,
     owed_total bytea, statement_sig bytea,
-    ended boolean NOT NULL DEFAULT false,
+    ended boolean NOT NULL DEFAULT false, close_sent_at timestamptz,
     PRIMARY KEY (channel, opened_slot)
 );
 CREATE TABLE signers (
@@ -29,7 +29,8 @@ CREATE TABLE signers (
     FOREIGN KEY (channel, opened_slot) REFERENCES channels
 );
 CREATE TABLE holds (
-    channel bytea NOT NULL, opened_slot bytea NOT NULL, process bytea NOT NULL, held bytea NOT NULL,
+    channel bytea NOT NULL, opened_slot bytea NOT NULL, process bytea NOT NULL,
+    held bytea NOT NULL, made bytea NOT NULL, waits boolean NOT NULL DEFAULT false,
     PRIMARY KEY (channel, opened_slot, process),
     FOREIGN KEY (channel, opened_slot) REFERENCES channels
 );
@@ -42,6 +43,7 @@ CREATE TABLE leader (
 CREATE TABLE answers (
     channel bytea NOT NULL, opened_slot bytea NOT NULL, signer bytea NOT NULL, epoch bytea NOT NULL,
     key bytea NOT NULL, question bytea NOT NULL, answer bytea NOT NULL, kept_at bigint NOT NULL,
+    seq bytea NOT NULL,
     PRIMARY KEY (channel, opened_slot, signer, epoch, key)
 );
 CREATE INDEX answers_by_age ON answers (kept_at);

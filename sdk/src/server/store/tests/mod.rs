@@ -47,7 +47,7 @@ fn statement() -> SignedCloseStatement {
 
 fn answer(kept_at: i64) -> KeptAnswer {
     let id = AnswerId { signer: [3; 32], epoch: u64::MAX - 1, key: AnswerKey::of(b"name") };
-    KeptAnswer { id, question: [6; 32], answer: vec![0, 255, 1], kept_at }
+    KeptAnswer { id, question: [6; 32], answer: vec![0, 255, 1], kept_at, seq: Seq::MAX }
 }
 
 /// Where a store is, so that it can be opened again as after a restart.

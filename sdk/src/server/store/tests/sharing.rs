@@ -23,10 +23,18 @@ async fn exchange(store: &PostgresStore, change: &Change) -> Exchanged {
     store.exchange(change.clone(), 64).await.unwrap()
 }
 
+/// Of a change that was made.
+fn stamp_of(exchanged: Exchanged) -> Stamp {
+    match exchanged {
+        Exchanged::Done { stamp, .. } => stamp,
+        Exchanged::Stale(found) => panic!("{found:?}"),
+    }
+}
+
 async fn there(store: &PostgresStore) -> SharedChannel {
     match exchange(store, &Change::nothing(AT, Stamp([1; 16]))).await {
         Exchanged::Stale(found) => *found,
-        Exchanged::Done(_) => panic!("nothing is there"),
+        Exchanged::Done { .. } => panic!("nothing is there"),
     }
 }
 
@@ -36,8 +44,8 @@ async fn of_two_changes_of_one_state_one_is_made_and_the_other_learns_of_it() {
     let (first, second) = (spend(&one, Stamp::NONE, 1), spend(&other, Stamp::NONE, 2));
     let (a, b) = tokio::join!(exchange(&one, &first), exchange(&other, &second));
     let (winner, made) = match (a, b) {
-        (Exchanged::Done(stamp), Exchanged::Stale(found)) => (first, (stamp, found)),
-        (Exchanged::Stale(found), Exchanged::Done(stamp)) => (second, (stamp, found)),
+        (Exchanged::Done { stamp, .. }, Exchanged::Stale(found)) => (first, (stamp, found)),
+        (Exchanged::Stale(found), Exchanged::Done { stamp, .. }) => (second, (stamp, found)),
         neither => panic!("{neither:?}"),
     };
     assert_eq!((made.0, made.1.stamp), (winner.next, winner.next));
@@ -48,11 +56,11 @@ async fn of_two_changes_of_one_state_one_is_made_and_the_other_learns_of_it() {
 async fn a_change_that_is_sent_again_is_made_once() {
     let Some([one, other]) = two().await else { return };
     let change = spend(&one, Stamp::NONE, 1);
-    assert_eq!(exchange(&one, &change).await, Exchanged::Done(change.next));
-    assert_eq!(exchange(&one, &change).await, Exchanged::Done(change.next));
+    assert_eq!(stamp_of(exchange(&one, &change).await), change.next);
+    assert_eq!(stamp_of(exchange(&one, &change).await), change.next);
     let later = spend(&other, change.next, 2);
-    assert_eq!(exchange(&other, &later).await, Exchanged::Done(later.next));
-    assert!(matches!(exchange(&one, &change).await, Exchanged::Stale(_)), "it is not made over a later one");
+    assert_eq!(stamp_of(exchange(&other, &later).await), later.next);
+    assert_eq!(stamp_of(exchange(&one, &change).await), change.next, "although another came after");
     assert_eq!(there(&one).await.stored.signers, later.signers);
 }
 
@@ -89,14 +97,14 @@ async fn every_part_of_a_change_is_seen_by_the_other_process() {
 async fn a_change_of_nothing_writes_nothing_and_tells_what_is_there() {
     let Some([one, other]) = two().await else { return };
     let nothing = Change::nothing(AT, Stamp::NONE);
-    assert_eq!(exchange(&one, &nothing).await, Exchanged::Done(Stamp::NONE));
+    assert_eq!(stamp_of(exchange(&one, &nothing).await), Stamp::NONE);
     assert_eq!(one.stamps().await.unwrap(), []);
     let change = spend(&other, Stamp::NONE, 1);
     exchange(&other, &change).await;
     assert_eq!(one.stamps().await.unwrap(), [(AT, change.next)]);
     assert!(matches!(exchange(&one, &nothing).await, Exchanged::Stale(_)));
     let seen = Change::nothing(AT, change.next);
-    assert_eq!(exchange(&one, &seen).await, Exchanged::Done(change.next));
+    assert_eq!(stamp_of(exchange(&one, &seen).await), change.next);
 }
 
 #[tokio::test]
@@ -109,7 +117,7 @@ async fn many_changes_of_many_channels_at_once_neither_block_each_other_nor_get_
             let spent = seen.stored.signers.first().map_or(0, |record| record.spent.get()) + 1;
             let change = Change { incarnation: at, ..spend(store, seen.stamp, spent) };
             match exchange(store, &change).await {
-                Exchanged::Done(_) => return,
+                Exchanged::Done { .. } => return,
                 Exchanged::Stale(found) => seen = *found,
             }
         }
@@ -124,12 +132,12 @@ async fn many_changes_of_many_channels_at_once_neither_block_each_other_nor_get_
 #[tokio::test]
 async fn one_process_at_a_time_looks_after_all_channels() {
     let Some([one, other]) = two().await else { return };
-    assert!(one.stay_alive().await.unwrap());
-    assert!(!other.stay_alive().await.unwrap());
-    assert!(one.stay_alive().await.unwrap());
+    assert!(one.stay_alive(true).await.unwrap());
+    assert!(!other.stay_alive(true).await.unwrap());
+    assert!(one.stay_alive(true).await.unwrap());
     silence(&one).await;
-    assert!(other.stay_alive().await.unwrap());
-    assert!(!one.stay_alive().await.unwrap());
+    assert!(other.stay_alive(true).await.unwrap());
+    assert!(!one.stay_alive(true).await.unwrap());
 }
 
 #[tokio::test]
@@ -138,10 +146,10 @@ async fn what_was_in_flight_at_a_dead_process_is_released_and_one_that_was_only_
     let held =
         Change { own: Some(vec![hold(1)]), next: slow.next_stamp(), ..Change::nothing(AT, Stamp::NONE) };
     exchange(&slow, &held).await;
-    other.stay_alive().await.unwrap();
+    other.stay_alive(true).await.unwrap();
     assert_eq!(there(&other).await.elsewhere, [hold(1)]);
     silence(&slow).await;
-    other.stay_alive().await.unwrap();
+    other.stay_alive(true).await.unwrap();
     assert_eq!(there(&other).await.elsewhere, []);
     let Exchanged::Stale(found) = exchange(&slow, &spend(&slow, held.next, 1)).await else { panic!() };
     assert_eq!(found.own, []);
@@ -150,4 +158,48 @@ async fn what_was_in_flight_at_a_dead_process_is_released_and_one_that_was_only_
 /// As if nothing had been heard of a process for long.
 async fn silence(store: &PostgresStore) {
     store.be_silent().await;
+}
+
+#[tokio::test]
+async fn who_comes_too_late_is_waited_for() {
+    let Some([one, other]) = two().await else { return };
+    let first = spend(&one, Stamp::NONE, 1);
+    exchange(&one, &first).await;
+    assert!(matches!(exchange(&other, &spend(&other, Stamp::NONE, 1)).await, Exchanged::Stale(_)));
+    let second = spend(&one, first.next, 2);
+    assert!(matches!(exchange(&one, &second).await, Exchanged::Done { others_wait: true, .. }));
+    exchange(&other, &spend(&other, second.next, 3)).await;
+    let seen = there(&one).await.stamp;
+    assert!(matches!(
+        exchange(&one, &spend(&one, seen, 4)).await,
+        Exchanged::Done { others_wait: false, .. }
+    ));
+}
+
+#[tokio::test]
+async fn a_channel_that_a_crash_of_the_database_took_is_stale_and_not_done() {
+    let Some([one, _]) = two().await else { return };
+    let Exchanged::Stale(found) = exchange(&one, &spend(&one, Stamp([1; 16]), 1)).await else { panic!() };
+    assert_eq!(*found, SharedChannel::nothing(AT));
+    assert_eq!(one.stamps().await.unwrap(), [], "nothing was written");
+}
+
+#[tokio::test]
+async fn a_process_that_ends_leaves_its_place_to_another_at_once() {
+    let Some([one, other]) = two().await else { return };
+    assert!(one.stay_alive(true).await.unwrap() && !other.stay_alive(true).await.unwrap());
+    assert!(!one.stay_alive(false).await.unwrap());
+    assert!(other.stay_alive(true).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_close_that_may_land_is_known_to_all_and_threatens_other_incarnations_only() {
+    let Some([one, other]) = two().await else { return };
+    exchange(&one, &spend(&one, Stamp::NONE, 1)).await;
+    let next = Incarnation { opened_slot: 1, ..AT };
+    assert!(!other.may_be_closed(next, 180).await.unwrap());
+    one.note_close(AT).await.unwrap();
+    assert!(other.may_be_closed(next, 180).await.unwrap());
+    assert!(!other.may_be_closed(AT, 180).await.unwrap());
+    assert!(!other.may_be_closed(next, 0).await.unwrap(), "it can land no more");
 }
