@@ -8,6 +8,7 @@ use amp_protocol::rules::{MAX_CLOSE_GRACE, MAX_SETTLE_INTERVAL, MIN_SETTLE_INTER
 use amp_protocol::text::{AMP_VERSION, network};
 use solana_address::Address;
 
+use super::charging::ChargedRoutes;
 use super::ledger::Limits;
 use crate::chain::{PROGRAM_ID, PriorityFee};
 use crate::signer::Signer;
@@ -41,6 +42,7 @@ pub struct ServiceConfig {
     pub(crate) in_flight_wait: Duration,
     pub(crate) priority_fee: PriorityFee,
     pub(crate) charge_on: ChargeOn,
+    pub(crate) charged_routes: ChargedRoutes,
 }
 
 /// Which answers are paid for. One that is not still uses up its seq.
@@ -139,6 +141,7 @@ impl ServiceConfig {
             in_flight_wait: Duration::from_secs(30),
             priority_fee: PriorityFee::default(),
             charge_on: ChargeOn::Success,
+            charged_routes: ChargedRoutes::default(),
         }
     }
 
@@ -256,7 +259,7 @@ impl ServiceConfig {
         Self { priority_fee: fee, ..self }
     }
 
-    /// Which answers are paid for.
+    /// Which answers are paid for, unless [`Self::route_charges_on`] says otherwise.
     pub fn charge_on(self, charge_on: ChargeOn) -> Self {
         Self { charge_on, ..self }
     }
@@ -307,7 +310,8 @@ impl ServiceConfig {
                 return Err(ConfigError::Mode { place, mode });
             }
         }
-        match self.pricing.routes.keys().find(|path| !path.starts_with('/')) {
+        let mut paths = self.pricing.routes.keys().chain(self.charged_routes.prefixes());
+        match paths.find(|path| !path.starts_with('/')) {
             Some(path) => Err(ConfigError::Route(path.clone())),
             None => Ok(()),
         }
@@ -425,5 +429,7 @@ mod tests {
         assert_eq!(config().max_delegates(257).check(), Err(ConfigError::MaxDelegates(257)));
         assert_eq!(config().watch_interval(Duration::ZERO).check(), Err(ConfigError::Zero("watch_interval")));
         assert_eq!(config().route("v1", Amount::ZERO).check(), Err(ConfigError::Route("v1".into())));
+        let charged = config().route_charges_on("v1", ChargeOn::Always);
+        assert_eq!(charged.check(), Err(ConfigError::Route("v1".into())));
     }
 }

@@ -41,6 +41,7 @@
 mod admission;
 mod books;
 mod channels;
+mod charging;
 mod clock;
 mod closing;
 mod config;

@@ -8,7 +8,7 @@ use http::{Request, Response, StatusCode};
 use tower::{BoxError, Service};
 
 use super::respond::{charged, denied};
-use super::{credential, endpoints, price};
+use super::{charge, credential, endpoints, price};
 use crate::server::config::ChargeOn;
 use crate::server::service::AmpService;
 
@@ -77,15 +77,16 @@ where
         Err(denial) => return Ok(denied(&service, &pricing, &denial)),
     };
     request.extensions_mut().insert(admission.payment());
+    let charge_on = charge::on_path(&service, request.uri().path());
     // an error drops the admission: nothing is charged. So does a client that goes away, unless all
     // work is charged: who hangs up in time would have it for free
-    if service.core.config.charge_on == ChargeOn::Always {
+    if charge_on == ChargeOn::Always {
         admission.charge_if_dropped(Some(pricing.rate));
     }
     let answered = inner.call(request).await;
     admission.charge_if_dropped(None);
     let mut response = answered?.map(Body::new);
-    let cost = if is_charged(&service, response.status()) { pricing.rate } else { Amount::ZERO };
+    let cost = if is_charged(charge_on, response.status()) { pricing.rate } else { Amount::ZERO };
     match admission.charge(cost).await {
         Ok(receipt) => {
             charged(response.headers_mut(), &receipt);
@@ -96,8 +97,8 @@ where
     }
 }
 
-fn is_charged(service: &AmpService, status: StatusCode) -> bool {
-    match service.core.config.charge_on {
+fn is_charged(charge_on: ChargeOn, status: StatusCode) -> bool {
+    match charge_on {
         ChargeOn::Success => status.as_u16() < 400,
         ChargeOn::Always => true,
     }

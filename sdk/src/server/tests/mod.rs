@@ -1,5 +1,6 @@
 //! The service as a client sees it: a router behind the layer, a fake chain, a real store.
 
+mod charging;
 mod closing;
 mod codes;
 mod delegates;
