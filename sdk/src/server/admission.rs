@@ -4,10 +4,12 @@ use std::sync::Arc;
 use amp_protocol::money::{Amount, Seq};
 use solana_address::Address;
 use tokio::runtime::Handle;
+use tracing::Instrument as _;
 
 use super::books::Book;
 use super::denial::Denial;
 use super::ledger::Reservation;
+use super::metrics::{Observed, Outcome};
 use super::service::Core;
 use super::verification::Verified;
 
@@ -48,6 +50,7 @@ pub struct Admission {
     reservation: Option<Reservation>,
     payment: Payment,
     if_dropped: Option<Amount>,
+    pub(crate) observed: Observed,
 }
 
 impl Admission {
@@ -63,7 +66,8 @@ impl Admission {
             seq: reservation.seq,
             price: reservation.price,
         };
-        Self { core, book, verified, reservation: Some(reservation), payment, if_dropped: None }
+        let (reservation, observed) = (Some(reservation), Observed::none());
+        Self { core, book, verified, reservation, payment, if_dropped: None, observed }
     }
 
     /// Who pays, and how much at most.
@@ -87,6 +91,11 @@ impl Admission {
     /// [`Denial::Unavailable`] where the store failed: the charge is taken back, and the answer must
     /// not leave. `AMP_CLOSED` where a close did not wait any longer.
     pub async fn charge(mut self, amount: Amount) -> Result<Receipt, Denial> {
+        let (observed, price) = (self.observed.take(), self.payment.price);
+        observed.charge(price, self.book_charge(amount)).await
+    }
+
+    async fn book_charge(mut self, amount: Amount) -> Result<Receipt, Denial> {
         let channel = self.book.incarnation.channel;
         let Some(reservation) = self.reservation.take() else { return Err(Denial::closed(channel)) };
         let cost = amount.min(reservation.price);
@@ -98,17 +107,19 @@ impl Admission {
         });
         let record = charged.map_err(|_| Denial::closed(channel))?;
         let receipt = Receipt { balance, spent: record.spent, cost, last_seq: record.seq };
-        let (store, book) = (self.core.store.clone(), self.book.clone());
+        let (core, book) = (self.core.clone(), self.book.clone());
         // its own task: a client that goes away now must not leave a charge half booked
-        let committed = tokio::spawn(async move {
-            let stored = store.commit(book.incarnation, record.clone()).await;
+        let commit = async move {
+            let stored = core.store.commit(book.incarnation, record.clone());
+            let stored = core.metrics.requests.commit(cost, stored).await;
+            core.vitals.wrote(stored.is_ok());
             book.settle_request(|ledger| match &stored {
                 Ok(()) => ledger.committed_record(&reservation, record),
                 Err(_) => ledger.undo(&reservation, cost),
             });
             stored
-        });
-        match committed.await {
+        };
+        match tokio::spawn(commit.instrument(tracing::debug_span!("amp.commit"))).await {
             Ok(Ok(())) => Ok(receipt),
             Ok(Err(error)) => Err(Denial::store(&error)),
             Err(error) => Err(Denial::store(&error)),
@@ -130,6 +141,7 @@ impl Drop for Admission {
         let (Some(cost), Some(runtime)) = (self.if_dropped, runtime) else {
             return self.book.settle_request(|ledger| ledger.release(&reservation));
         };
+        self.observed.end(Outcome::ClientGone);
         let (core, book, verified) = (self.core.clone(), self.book.clone(), self.verified.clone());
         let admission = Self::new(core, book, verified, reservation);
         runtime.spawn(async move {

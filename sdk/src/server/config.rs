@@ -9,6 +9,7 @@ use amp_protocol::text::{AMP_VERSION, network};
 use solana_address::Address;
 
 use super::charging::ChargedRoutes;
+use super::health::HealthLimits;
 use super::ledger::Limits;
 use crate::chain::{PROGRAM_ID, PriorityFee};
 use crate::signer::Signer;
@@ -43,6 +44,7 @@ pub struct ServiceConfig {
     pub(crate) priority_fee: PriorityFee,
     pub(crate) charge_on: ChargeOn,
     pub(crate) charged_routes: ChargedRoutes,
+    pub(crate) health_limits: HealthLimits,
 }
 
 /// Which answers are paid for. One that is not still uses up its seq.
@@ -142,6 +144,7 @@ impl ServiceConfig {
             priority_fee: PriorityFee::default(),
             charge_on: ChargeOn::Success,
             charged_routes: ChargedRoutes::default(),
+            health_limits: HealthLimits::default(),
         }
     }
 

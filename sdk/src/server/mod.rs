@@ -30,6 +30,7 @@
 //! | [`AmpService`] | the engine, for any transport: authorize, charge, status, close, settle |
 //! | [`AmpService::chain`] | pays a supplier out of what a channel owes |
 //! | [`AmpLayer`] | the engine in front of an HTTP service |
+//! | [`AmpService::operations`] | metrics and health, for a port of the operator's |
 //! | [`Store`], [`SqliteStore`] | what must survive a crash, and in which order |
 //!
 //! A settlement worker runs beside it: it collects what is owed before the funder can take it back,
@@ -47,8 +48,11 @@ mod closing;
 mod config;
 mod delegates;
 mod denial;
+mod health;
 mod ledger;
+mod metrics;
 mod middleware;
+mod operations;
 mod policy;
 mod service;
 mod settlement;
@@ -64,6 +68,7 @@ mod views;
 pub use admission::{Admission, Payment, Receipt};
 pub use config::{ChargeOn, ConfigError, ServiceConfig};
 pub use denial::Denial;
+pub use health::{Finding, Health, Reason, Verdict};
 pub use ledger::{ReplayWindow, SignerRecord};
 pub use middleware::{AmpLayer, AmpMiddleware, credential_from_headers};
 pub use service::{AmpService, StartError};

@@ -15,7 +15,9 @@ use super::clock::ChainTime;
 use super::config::{ConfigError, ServiceConfig};
 use super::delegates::{Delegates, DelegationSource};
 use super::denial::Denial;
+use super::health::Vitals;
 use super::ledger::{Remedy, Request};
+use super::metrics::{MeteredChain, Metrics, Observed};
 use super::policy;
 use super::settlement::{Chained, ChainingError, Settled, SubChannel, Why, WorkerHandle};
 use super::store::{Incarnation, Store, StoreError, StoreIdentity};
@@ -41,6 +43,8 @@ pub(crate) struct Core {
     pub(crate) delegates: Delegates,
     pub(crate) books: Books,
     pub(crate) time: Arc<ChainTime>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) vitals: Vitals,
 }
 
 /// Why a service can't start.
@@ -90,11 +94,14 @@ impl AmpService {
         store: impl Store,
     ) -> Result<Self, StartError> {
         config.check()?;
+        let metrics = Metrics::begin();
+        let chain = MeteredChain::around(chain, &metrics);
         let recipient = config.recipient.public_key();
         let token_program = chain::mint(&*chain, &config.mint()).await?.token_program;
         let time = Arc::new(ChainTime::default());
         time.sync(&*chain).await?;
-        if chain.account(&recipient).await?.is_none_or(|account| account.lamports == 0) {
+        let vitals = Vitals::begin(chain.account(&recipient).await?.map_or(0, |account| account.lamports));
+        if vitals.lamports() == 0 {
             tracing::warn!(%recipient, "the recipient has no lamports: it can't pay for settlements");
         }
         let identity = StoreIdentity {
@@ -109,8 +116,19 @@ impl AmpService {
         let most = config.max_delegates;
         let delegates = DelegationSource::views(chain.clone(), program_id, max_age, most, time.clone());
         let (books, store) = (Books::restore(stored), Arc::new(store));
-        let core = Core { config, recipient, token_program, chain, store, channels, delegates, books, time };
-        let core = Arc::new(core);
+        let core = Arc::new(Core {
+            config,
+            recipient,
+            token_program,
+            chain,
+            store,
+            channels,
+            delegates,
+            books,
+            time,
+            metrics,
+            vitals,
+        });
         let worker = WorkerHandle::spawn(core.clone());
         Ok(Self { core, worker })
     }
@@ -123,7 +141,9 @@ impl AmpService {
     /// not answer.
     pub async fn authorize(&self, credential: &CredentialBody, price: Amount) -> Result<Admission, Denial> {
         let admit = |verified: &Verified| self.core.admit(credential, price, verified);
-        let admitted = self.core.look(credential, policy::check, admit).await;
+        let admitted = self.core.look(credential, policy::check, admit);
+        let observed = Observed::begin(&self.core.metrics, credential, price);
+        let admitted = observed.admit(admitted).await;
         let refused = admitted.as_ref().err().and_then(Denial::code);
         let why = match refused {
             // settled before the window ends, this one's claims don't weigh on the next
@@ -183,6 +203,7 @@ impl AmpService {
     /// Ends the settlement worker: what is under way is finished, nothing new is begun. Requests are
     /// still answered until the last clone is dropped.
     pub async fn shutdown(&self) {
+        self.core.vitals.stop();
         self.worker.shutdown().await;
     }
 }
@@ -201,6 +222,7 @@ impl Core {
         price: Amount,
         verified: &Verified,
     ) -> Result<Admission, Refused> {
+        let _span = tracing::trace_span!("amp.admit").entered();
         let channel = credential.channel.0;
         let Verified { account, signer, authority } = verified;
         if self.books.is_closed_by_accident(&incarnation(channel, account)) {

@@ -69,8 +69,14 @@ where
     }
     let credential = match credential::from_headers(request.headers()) {
         Ok(Some(credential)) => credential,
-        Ok(None) => return Ok(denied(&service, &pricing, &endpoints::missing())),
-        Err(denial) => return Ok(denied(&service, &pricing, &denial)),
+        Ok(None) => {
+            let denial = service.core.metrics.requests.no_credential(endpoints::missing());
+            return Ok(denied(&service, &pricing, &denial));
+        }
+        Err(denial) => {
+            let denial = service.core.metrics.requests.unreadable(denial);
+            return Ok(denied(&service, &pricing, &denial));
+        }
     };
     let mut admission = match service.authorize(&credential, pricing.rate).await {
         Ok(admission) => admission,
@@ -83,7 +89,7 @@ where
     if charge_on == ChargeOn::Always {
         admission.charge_if_dropped(Some(pricing.rate));
     }
-    let answered = inner.call(request).await;
+    let answered = admission.handle(inner.call(request)).await;
     admission.charge_if_dropped(None);
     let mut response = answered?.map(Body::new);
     let cost = if is_charged(charge_on, response.status()) { pricing.rate } else { Amount::ZERO };

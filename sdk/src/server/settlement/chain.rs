@@ -154,6 +154,7 @@ pub(super) async fn chain(core: &Core, book: &Book, asked: &SubChannel) -> Resul
         }
     };
     note_claimed(core, book, &claim, owed, after.as_deref()).await;
+    core.metrics.settling.chained(asked.deposit);
     Ok(Chained {
         channel: at.channel,
         opened_slot: opened.opened_slot,

@@ -7,8 +7,11 @@ mod delegates;
 mod delegates_settled;
 mod durability;
 mod endpoints;
+mod metrics;
+mod operations;
 mod requests;
 mod settling;
+mod spans;
 mod worker;
 
 use std::sync::Arc;
