@@ -9,7 +9,7 @@ use tracing::Instrument as _;
 use super::books::Book;
 use super::denial::Denial;
 use super::ledger::Reservation;
-use super::metrics::{Observed, Outcome};
+use super::metrics::Observed;
 use super::service::Core;
 use super::verification::Verified;
 
@@ -141,7 +141,6 @@ impl Drop for Admission {
         let (Some(cost), Some(runtime)) = (self.if_dropped, runtime) else {
             return self.book.settle_request(|ledger| ledger.release(&reservation));
         };
-        self.observed.end(Outcome::ClientGone);
         let (core, book, verified) = (self.core.clone(), self.book.clone(), self.verified.clone());
         let admission = Self::new(core, book, verified, reservation);
         runtime.spawn(async move {

@@ -52,7 +52,7 @@ impl Core {
         }
     }
 
-    fn examine_worker(&self) -> Option<Finding> {
+    pub(super) fn examine_worker(&self) -> Option<Finding> {
         // it ends when what is under way is done, and until then its loop rests
         if self.vitals.is_stopping() {
             return None;
@@ -60,12 +60,8 @@ impl Core {
         if self.vitals.worker_has_ended() {
             return Some(Reason::WorkerEnded.finding("the settlement worker has ended: nothing is settled"));
         }
-        self.silent_worker(self.vitals.worker_silence())
-    }
-
-    /// Of a worker that was not heard of for so long.
-    pub(super) fn silent_worker(&self, silence: Duration) -> Option<Finding> {
         let bound = self.config.watch_interval.saturating_mul(2).saturating_add(WORKER_PATIENCE);
+        let silence = self.vitals.worker_silence();
         (silence > bound).then(|| {
             let message = format!("the settlement worker gave no sign of life for {} s", silence.as_secs());
             Reason::WorkerSilent.finding(message)

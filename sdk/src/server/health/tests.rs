@@ -1,3 +1,4 @@
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use amp_protocol::money::Amount;
@@ -79,12 +80,15 @@ async fn a_service_that_is_shut_down_is_live_until_it_is_gone_and_not_ready() {
 #[tokio::test]
 async fn a_worker_that_gives_no_sign_of_life_shows_as_not_live() {
     let (_bench, service) = service(|config| config.watch_interval(Duration::from_secs(30))).await;
-    let findings = |seconds| {
-        let found = service.core.silent_worker(Duration::from_secs(seconds));
-        found.map(|finding| finding.reason)
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(100)).await;
+    let found = |last_beat: u64| {
+        // as if it had hung since then: nothing else runs meanwhile
+        service.core.vitals.beat.store(last_beat, Ordering::Relaxed);
+        service.core.examine_worker().map(|finding| finding.reason)
     };
-    assert_eq!(findings(70), None);
-    assert_eq!(findings(71), Some(Reason::WorkerSilent));
+    assert_eq!(found(35_000), None);
+    assert_eq!(found(29_000), Some(Reason::WorkerSilent));
 }
 
 #[tokio::test]
@@ -174,6 +178,15 @@ async fn however_many_probe_the_chain_is_asked_once_a_second() {
     tokio::time::advance(Duration::from_secs(31)).await;
     service.health().await;
     assert_eq!(bench.chain.reads(), before + 2);
+}
+
+#[tokio::test]
+async fn a_chain_that_was_heard_of_a_moment_ago_is_not_asked() {
+    let (bench, service) = service(|config| config).await;
+    service.shutdown().await;
+    let before = bench.chain.reads();
+    assert!(service.core.examine().await.live.ok);
+    assert_eq!(bench.chain.reads(), before);
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use crate::server::views::lock;
 pub(crate) struct Vitals {
     begun: Instant,
     /// Milliseconds from `begun` to the worker's last sign of life.
-    beat: AtomicU64,
+    pub(super) beat: AtomicU64,
     worker_ended: AtomicBool,
     stopping: AtomicBool,
     /// Milliseconds from `begun`, and one, to the last write that failed, where none has worked since; 0:

@@ -2,7 +2,6 @@ use amp_protocol::money::Amount;
 use tracing::field::{Empty, display};
 use tracing::{Instrument as _, debug_span, info_span};
 
-use super::settler;
 use super::visit::{Reach, Report, Visit};
 use crate::server::books::Book;
 use crate::server::metrics::SettlementOutcome::{Booked, Confirmed, Failed, Postponed};
@@ -38,10 +37,9 @@ fn outcome(visit: &Visit) -> &'static str {
     }
 }
 
-/// A signer was settled.
-pub(super) fn settled(core: &Core, done: &settler::Booked) {
-    let outcome = if done.transaction.is_some() { Confirmed } else { Booked };
-    core.metrics.settling.count(outcome, done.paid);
+/// A signer was settled; `seen` says whether its transaction was seen confirmed.
+pub(super) fn settled(core: &Core, paid: Amount, seen: bool) {
+    core.metrics.settling.count(if seen { Confirmed } else { Booked }, paid);
 }
 
 /// A signer was not settled.

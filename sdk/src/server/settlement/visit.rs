@@ -243,7 +243,7 @@ async fn collect(
         left = fewer;
         match settle(core, book, &account, &claim, owed).await {
             Ok(done) => {
-                observed::settled(core, &done);
+                observed::settled(core, done.paid, done.transaction.is_some());
                 collected.paid = collected.paid.checked_add(done.paid).unwrap_or(Amount::MAX);
                 collected.transactions.extend(done.transaction);
                 // the window has less room now

@@ -243,6 +243,23 @@ async fn what_a_closing_channel_owes_is_at_risk_and_its_grace_runs() {
 }
 
 #[tokio::test]
+async fn a_closing_channel_that_owes_nothing_has_no_grace_to_lose() {
+    let stage = Stage::with(|config| config.watch_interval(Duration::from_millis(50))).await;
+    stage.quote(10).await.paid();
+    let asked_at = stage.bench.chain.now();
+    stage.bench.chain.change_channel(|account| {
+        (account.books.closing, account.closing_at) = (true, asked_at);
+    });
+    let chain = stage.bench.chain.clone();
+    eventually("it is settled", || chain.settled().get() == 10).await;
+    let book = stage.service.core.books.of(CHANNEL).pop().unwrap();
+    eventually("it is looked at", || book.noted().is_some_and(|noted| noted.claimed.get() == 10)).await;
+    let now = read(&stage.service).await;
+    assert_eq!(now.get("amp_channels{state=\"closing\"}"), 1.0);
+    assert_eq!((now.get("amp_at_risk_base_units"), now.get("amp_grace_left_seconds")), (0.0, f64::INFINITY));
+}
+
+#[tokio::test]
 async fn of_a_delegate_that_ended_what_it_owes_is_at_risk_and_nothing_else_of_its_channel() {
     let stage = Stage::with(|config| config.watch_interval(Duration::from_millis(50))).await;
     stage.bench.chain.fate(Fate::Lost);
