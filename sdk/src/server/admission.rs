@@ -4,12 +4,14 @@ use std::sync::Arc;
 use amp_protocol::money::{Amount, Seq};
 use solana_address::Address;
 use tokio::runtime::Handle;
+use tracing::Instrument as _;
 
 use super::bookkeeping::Charged;
 use super::books::Book;
 use super::clock::unix_now;
 use super::denial::Denial;
 use super::ledger::Reservation;
+use super::metrics::Observed;
 use super::service::Core;
 use super::store::{AnswerId, KeptAnswer};
 use super::verification::Verified;
@@ -53,6 +55,7 @@ pub struct Admission {
     if_dropped: Option<Amount>,
     /// SHA-256 of what was asked for, where its answer is to be kept.
     question: Option<[u8; 32]>,
+    pub(crate) observed: Observed,
 }
 
 impl Admission {
@@ -76,6 +79,7 @@ impl Admission {
             payment,
             if_dropped: None,
             question: None,
+            observed: Observed::none(),
         }
     }
 
@@ -117,6 +121,11 @@ impl Admission {
     }
 
     async fn charge_for(mut self, amount: Amount, answer: Option<Vec<u8>>) -> Result<Receipt, Denial> {
+        let (observed, price) = (self.observed.take(), self.payment.price);
+        observed.charge(price, self.book_charge(amount, answer)).await
+    }
+
+    async fn book_charge(mut self, amount: Amount, answer: Option<Vec<u8>>) -> Result<Receipt, Denial> {
         let channel = self.book.incarnation.channel;
         let Some(reservation) = self.reservation.take() else { return Err(Denial::closed(channel)) };
         let cost = amount.min(reservation.price);
@@ -126,9 +135,14 @@ impl Admission {
         });
         let (core, book, verified) = (self.core.clone(), self.book.clone(), self.verified.clone());
         // its own task: a client that goes away now must not leave a charge half booked
-        let charged =
-            tokio::spawn(async move { core.book_charge(&book, &verified, reservation, cost, answer).await });
-        let Charged { record, balance } = charged.await.map_err(|error| Denial::store(&error))??;
+        let charge = async move {
+            let charged = core.book_charge(&book, &verified, reservation, cost, answer);
+            let charged = core.metrics.requests.commit(cost, charged).await;
+            core.vitals.wrote(!matches!(charged, Err(Denial::Unavailable { .. })));
+            charged
+        };
+        let charged = tokio::spawn(charge.instrument(tracing::debug_span!("amp.commit"))).await;
+        let Charged { record, balance } = charged.map_err(|error| Denial::store(&error))??;
         Ok(Receipt { balance, spent: record.spent, cost, last_seq: record.seq })
     }
 }

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
 use super::ledger::ChannelLedger;
+use super::settlement::Noted;
 use super::store::{Incarnation, StoredChannel};
 use super::turns::Turns;
 use super::views::lock;
@@ -29,6 +31,7 @@ pub(crate) struct Book {
     ended: Mutex<Option<Instant>>,
     /// When this service last sent, or was about to send, a close of its own.
     close_sent: Mutex<Option<Instant>>,
+    noted: Mutex<Option<Noted>>,
 }
 
 impl Book {
@@ -42,6 +45,7 @@ impl Book {
             gone: Mutex::default(),
             ended: Mutex::default(),
             close_sent: Mutex::default(),
+            noted: Mutex::default(),
         }
     }
 
@@ -97,6 +101,11 @@ impl Book {
             *lock(&self.gone) = None;
             tracing::warn!(channel = %self.incarnation, "a channel that was taken for closed is on chain");
         }
+    }
+
+    /// What the last look found.
+    pub(crate) fn noted(&self) -> MutexGuard<'_, Option<Noted>> {
+        lock(&self.noted)
     }
 
     /// Takes note that a close of this service's is on its way.
@@ -162,6 +171,13 @@ impl Books {
     pub(crate) fn is_closed_by_accident(&self, incarnation: &Incarnation) -> bool {
         let others = self.of(incarnation.channel);
         others.iter().any(|book| book.incarnation != *incarnation && book.may_still_be_closed())
+    }
+
+    /// At most `most` books, those after `last`.
+    pub(crate) fn after(&self, last: Option<Incarnation>, most: usize) -> Vec<Arc<Book>> {
+        let from = last.map_or(Bound::Unbounded, Bound::Excluded);
+        let books = lock(&self.0);
+        books.range((from, Bound::Unbounded)).take(most).map(|(_, book)| book.clone()).collect()
     }
 
     /// Every book that has not ended; forgets those that ended long ago.

@@ -8,6 +8,8 @@ use amp_protocol::rules::{MAX_CLOSE_GRACE, MAX_SETTLE_INTERVAL, MIN_SETTLE_INTER
 use amp_protocol::text::{AMP_VERSION, network};
 use solana_address::Address;
 
+use super::charging::ChargedRoutes;
+use super::health::HealthLimits;
 use super::ledger::Limits;
 use crate::chain::{PROGRAM_ID, PriorityFee};
 use crate::signer::Signer;
@@ -45,6 +47,8 @@ pub struct ServiceConfig {
     pub(crate) charge_on: ChargeOn,
     pub(crate) kept_answer_limit: usize,
     pub(crate) keep_answers: Duration,
+    pub(crate) charged_routes: ChargedRoutes,
+    pub(crate) health_limits: HealthLimits,
 }
 
 /// Which answers are paid for. One that is not still uses up its seq.
@@ -149,6 +153,8 @@ impl ServiceConfig {
             charge_on: ChargeOn::Success,
             kept_answer_limit: 64 * 1024,
             keep_answers: Duration::from_secs(24 * 3_600),
+            charged_routes: ChargedRoutes::default(),
+            health_limits: HealthLimits::default(),
         }
     }
 
@@ -266,7 +272,7 @@ impl ServiceConfig {
         Self { priority_fee: fee, ..self }
     }
 
-    /// Which answers are paid for.
+    /// Which answers are paid for, unless [`Self::route_charges_on`] says otherwise.
     pub fn charge_on(self, charge_on: ChargeOn) -> Self {
         Self { charge_on, ..self }
     }
@@ -338,7 +344,8 @@ impl ServiceConfig {
                 return Err(ConfigError::Mode { place, mode });
             }
         }
-        match self.pricing.routes.keys().find(|path| !path.starts_with('/')) {
+        let mut paths = self.pricing.routes.keys().chain(self.charged_routes.prefixes());
+        match paths.find(|path| !path.starts_with('/')) {
             Some(path) => Err(ConfigError::Route(path.clone())),
             None => Ok(()),
         }
@@ -456,5 +463,7 @@ mod tests {
         assert_eq!(config().max_delegates(257).check(), Err(ConfigError::MaxDelegates(257)));
         assert_eq!(config().watch_interval(Duration::ZERO).check(), Err(ConfigError::Zero("watch_interval")));
         assert_eq!(config().route("v1", Amount::ZERO).check(), Err(ConfigError::Route("v1".into())));
+        let charged = config().route_charges_on("v1", ChargeOn::Always);
+        assert_eq!(charged.check(), Err(ConfigError::Route("v1".into())));
     }
 }

@@ -30,6 +30,7 @@
 //! | [`AmpService`] | the engine, for any transport: authorize, charge, status, close, settle |
 //! | [`AmpService::chain`] | pays a supplier out of what a channel owes |
 //! | [`AmpLayer`] | the engine in front of an HTTP service |
+//! | [`AmpService::operations`] | metrics and health, for a port of the operator's |
 //! | [`Store`], [`SqliteStore`] | what must survive a crash, and in which order |
 //! | [`SharedStore`], `PostgresStore` | the same for several processes behind a balancer (feature `postgres`) |
 //! | [`AmpService::authorize_once`] | requests that must not be done twice |
@@ -45,14 +46,18 @@ mod bookkeeping;
 mod books;
 mod caretaker;
 mod channels;
+mod charging;
 mod clock;
 mod closing;
 mod config;
 mod delegates;
 mod denial;
+mod health;
 mod ledger;
+mod metrics;
 mod middleware;
 mod once;
+mod operations;
 mod policy;
 mod service;
 mod settlement;
@@ -69,6 +74,7 @@ mod views;
 pub use admission::{Admission, Payment, Receipt};
 pub use config::{ChargeOn, ConfigError, ServiceConfig};
 pub use denial::{Denial, NameRefused};
+pub use health::{Finding, Health, Reason, Verdict};
 pub use ledger::{ReplayWindow, SignerRecord};
 pub use middleware::{AmpLayer, AmpMiddleware, credential_from_headers};
 pub use once::{Authorized, Once};

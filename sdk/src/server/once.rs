@@ -10,6 +10,7 @@ use solana_sha256_hasher::hashv;
 use super::admission::{Admission, Receipt};
 use super::denial::{Denial, NameRefused};
 use super::ledger::{Refusal, ReplayWindow};
+use super::metrics::Observed;
 use super::policy;
 use super::service::{AmpService, Core, Refused, incarnation};
 use super::store::{AnswerId, AnswerKey, KeptAnswer};
@@ -62,7 +63,8 @@ impl AmpService {
         once: &Once,
     ) -> Result<Authorized, Denial> {
         let act = |verified: Verified| self.core.once(credential, price, once, verified);
-        let authorized = self.core.look(credential, policy::check, act).await;
+        let observed = Observed::begin(&self.core.metrics, credential, price);
+        let authorized = observed.authorize(self.core.look(credential, policy::check, act)).await;
         self.wake_worker(credential, &authorized);
         authorized
     }

@@ -9,6 +9,7 @@ use amp_protocol::json::{CredentialBody, DiscoveryDocument, Pricing};
 use amp_protocol::message::Key;
 use amp_protocol::money::Amount;
 use solana_address::Address;
+use tracing::Instrument as _;
 
 use super::admission::{Admission, Receipt};
 use super::books::{Book, Books};
@@ -18,7 +19,9 @@ use super::clock::ChainTime;
 use super::config::{ConfigError, ServiceConfig};
 use super::delegates::{Delegates, DelegationSource};
 use super::denial::Denial;
+use super::health::Vitals;
 use super::ledger::{Remedy, Request};
+use super::metrics::{MeteredChain, Metrics, Observed};
 use super::policy;
 use super::settlement::{Chained, ChainingError, Settled, SubChannel, Why, WorkerHandle};
 use super::store::{AnswerKey, DEAD_AFTER, Incarnation, Store, StoreError, StoreIdentity};
@@ -47,6 +50,8 @@ pub(crate) struct Core {
     /// Where the store is shared: this process looks after all channels.
     leads: AtomicBool,
     retired: AtomicBool,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) vitals: Vitals,
 }
 
 /// Why a service can't start.
@@ -99,11 +104,14 @@ impl AmpService {
         if store.shared().is_some() {
             config.check_grace(Duration::from_secs(DEAD_AFTER))?;
         }
+        let metrics = Metrics::begin();
+        let chain = MeteredChain::around(chain, &metrics);
         let recipient = config.recipient.public_key();
         let token_program = chain::mint(&*chain, &config.mint()).await?.token_program;
         let time = Arc::new(ChainTime::default());
         time.sync(&*chain).await?;
-        if chain.account(&recipient).await?.is_none_or(|account| account.lamports == 0) {
+        let vitals = Vitals::begin(chain.account(&recipient).await?.map_or(0, |account| account.lamports));
+        if vitals.lamports() == 0 {
             tracing::warn!(%recipient, "the recipient has no lamports: it can't pay for settlements");
         }
         let identity = StoreIdentity {
@@ -119,7 +127,7 @@ impl AmpService {
         let delegates = DelegationSource::views(chain.clone(), program_id, max_age, most, time.clone());
         let (books, store) = (Books::restore(stored), Arc::new(store));
         let (leads, retired) = Default::default();
-        let core = Core {
+        let core = Arc::new(Core {
             config,
             recipient,
             token_program,
@@ -131,8 +139,9 @@ impl AmpService {
             time,
             leads,
             retired,
-        };
-        let core = Arc::new(core);
+            metrics,
+            vitals,
+        });
         tokio::spawn(caretaker::run(Arc::downgrade(&core)));
         let worker = WorkerHandle::spawn(core.clone());
         Ok(Self { core, worker })
@@ -146,7 +155,9 @@ impl AmpService {
     /// not answer.
     pub async fn authorize(&self, credential: &CredentialBody, price: Amount) -> Result<Admission, Denial> {
         let admit = |verified: Verified| self.core.admit(credential, price, None, verified);
-        let admitted = self.core.look(credential, policy::check, admit).await;
+        let admitted = self.core.look(credential, policy::check, admit);
+        let observed = Observed::begin(&self.core.metrics, credential, price);
+        let admitted = observed.admit(admitted).await;
         self.wake_worker(credential, &admitted);
         admitted
     }
@@ -216,6 +227,7 @@ impl AmpService {
     /// Ends the settlement worker: what is under way is finished, nothing new is begun. Requests are
     /// still answered until the last clone is dropped.
     pub async fn shutdown(&self) {
+        self.core.vitals.stop();
         self.core.retire().await;
         self.worker.shutdown().await;
     }
@@ -247,7 +259,8 @@ impl Core {
         let book = self.book(channel, account);
         let (seq, sig) = (credential.seq, credential.sig.0);
         let request = Request { signer: *signer, authority: *authority, seq, sig, price, key };
-        let admitted = self.reserve(&book, account, request).await;
+        let admitted = self.reserve(&book, account, request);
+        let admitted = admitted.instrument(tracing::trace_span!("amp.admit")).await;
         let admitted = admitted.map_err(|error| Refused::for_now(Denial::store(&error)))?;
         let reservation = admitted.map_err(|refusal| Refused {
             denial: Denial::from_refusal(&refusal, channel),

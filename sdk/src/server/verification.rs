@@ -125,7 +125,7 @@ impl Core {
         if let Err(denial) = policy(&self.config, channel, &account) {
             return Ok(Seen::Unfit(account, denial));
         }
-        if by_authorized_signer(credential, &account) {
+        if self.metrics.requests.verify(|| by_authorized_signer(credential, &account)) {
             return Ok(Seen::Authorized(account));
         }
         if account.delegated_slot == 0 {
@@ -171,7 +171,7 @@ impl Core {
             }
             Seen::Nobody(_) => return Err(Refused::nobodys(channel)),
             Seen::Other(account, delegations) => {
-                let delegate = delegations.signer_of(credential);
+                let delegate = self.metrics.requests.verify(|| delegations.signer_of(credential));
                 let delegate = delegate.ok_or_else(|| Refused::nobodys(channel))?;
                 self.take_up(channel, account, Some(delegations)).await.map_err(Refused::for_now)?;
                 let authority = Authority::Delegation(delegate.delegation);

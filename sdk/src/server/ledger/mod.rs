@@ -16,6 +16,7 @@ mod owing;
 mod rate;
 mod replay;
 mod shared;
+mod stake;
 
 pub(crate) use account::ChannelLedger;
 pub use account::SignerRecord;

@@ -6,6 +6,7 @@
 //!
 //! A handler that wants to know who pays takes the request's [`Payment`](super::Payment) extension.
 
+mod charge;
 mod credential;
 mod endpoints;
 mod layer;

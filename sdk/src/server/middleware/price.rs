@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use amp_protocol::json::Pricing;
 use percent_encoding::percent_decode_str;
 
@@ -6,11 +8,16 @@ use crate::server::service::AmpService;
 /// The price of a path: the highest of the readings that a service behind the layer may give it.
 /// Priced by its raw bytes alone, `/v1/%63hat` or `/free/../v1` would reach a priced route unpaid.
 pub(super) fn of_path(service: &AmpService, path: &str) -> Pricing {
-    let decoded = percent_decode_str(path).decode_utf8_lossy();
-    let plain = without_dots(&decoded);
-    let [raw, decoded, plain] = [path, &*decoded, &*plain].map(|reading| service.pricing(reading));
+    let [raw, decoded, plain] = readings(path).map(|reading| service.pricing(&reading));
     let highest = if decoded.rate > raw.rate { decoded } else { raw };
     if plain.rate > highest.rate { plain } else { highest }
+}
+
+/// What a service behind the layer may take a path for: as it is, decoded, and resolved.
+pub(super) fn readings(path: &str) -> [Cow<'_, str>; 3] {
+    let decoded = percent_decode_str(path).decode_utf8_lossy();
+    let plain = without_dots(&decoded);
+    [Cow::Borrowed(path), decoded, Cow::Owned(plain)]
 }
 
 /// The path with `.`, `..` and empty segments resolved.

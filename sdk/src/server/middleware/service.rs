@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout_at};
 use tower::{BoxError, Service};
 
 use super::respond::{charged, denied, plain};
-use super::{credential, endpoints, price, repeat};
+use super::{charge, credential, endpoints, price, repeat};
 use crate::server::admission::{Admission, Receipt};
 use crate::server::config::ChargeOn;
 use crate::server::denial::Denial;
@@ -83,8 +83,14 @@ where
     }
     let credential = match credential::from_headers(request.headers()) {
         Ok(Some(credential)) => credential,
-        Ok(None) => return Ok(denied(&service, &pricing, &endpoints::missing())),
-        Err(denial) => return Ok(denied(&service, &pricing, &denial)),
+        Ok(None) => {
+            let denial = service.core.metrics.requests.no_credential(endpoints::missing());
+            return Ok(denied(&service, &pricing, &denial));
+        }
+        Err(denial) => {
+            let denial = service.core.metrics.requests.unreadable(denial);
+            return Ok(denied(&service, &pricing, &denial));
+        }
     };
     let once = match repeat::named(&request) {
         Ok(once) => once,
@@ -105,7 +111,8 @@ where
         Ok(admission) => admission,
         Err(denial) => return Ok(denied(&service, &pricing, &denial)),
     };
-    let paid = Paid { service, pricing, admission };
+    let charge_on = charge::on_path(&service, request.uri().path());
+    let paid = Paid { service, pricing, charge_on, admission };
     if once.is_none() {
         return paid.serve(inner, request).await;
     }
@@ -124,6 +131,7 @@ where
 struct Paid {
     service: AmpService,
     pricing: Pricing,
+    charge_on: ChargeOn,
     admission: Admission,
 }
 
@@ -141,14 +149,14 @@ impl Paid {
         request.extensions_mut().insert(self.admission.payment());
         // an error drops the admission: nothing is charged. So does a client that goes away, unless all
         // work is charged: who hangs up in time would have it for free
-        if self.service.core.config.charge_on == ChargeOn::Always {
+        if self.charge_on == ChargeOn::Always {
             self.admission.charge_if_dropped(Some(self.pricing.rate));
         }
-        let answered = inner.call(request).await;
+        let answered = self.admission.handle(inner.call(request)).await;
         self.admission.charge_if_dropped(None);
         let response = answered?.map(Body::new);
         let cost =
-            if is_charged(&self.service, response.status()) { self.pricing.rate } else { Amount::ZERO };
+            if is_charged(self.charge_on, response.status()) { self.pricing.rate } else { Amount::ZERO };
         Ok(leave(&self.service, &self.pricing, response, self.admission.charge(cost)).await)
     }
 
@@ -164,10 +172,10 @@ impl Paid {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let Self { service, pricing, admission } = self;
+        let Self { service, pricing, charge_on, mut admission } = self;
         request.extensions_mut().insert(admission.payment());
-        let response = inner.call(request).await?.map(Body::new);
-        if !is_charged(&service, response.status()) {
+        let response = admission.handle(inner.call(request)).await?.map(Body::new);
+        if !is_charged(charge_on, response.status()) {
             return Ok(leave(&service, &pricing, response, admission.charge(Amount::ZERO)).await);
         }
         let (response, answer) = match gather(response, service.core.config.kept_answer_limit).await {
@@ -226,8 +234,8 @@ fn too_large(parts: http::response::Parts, gathered: Vec<u8>, rest: Body) -> (Re
     (Response::from_parts(parts, all), answer)
 }
 
-fn is_charged(service: &AmpService, status: StatusCode) -> bool {
-    match service.core.config.charge_on {
+fn is_charged(charge_on: ChargeOn, status: StatusCode) -> bool {
+    match charge_on {
         ChargeOn::Success => status.as_u16() < 400,
         ChargeOn::Always => true,
     }

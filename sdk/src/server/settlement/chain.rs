@@ -164,6 +164,7 @@ pub(super) async fn chain(
         }
     };
     note_claimed(core, book, &claim, owed, after.as_deref()).await;
+    core.metrics.settling.chained(asked.deposit);
     Ok(Chained {
         channel: at.channel,
         opened_slot: opened.opened_slot,

@@ -6,6 +6,8 @@ mod chain;
 mod claim;
 mod handle;
 mod lane;
+mod noted;
+mod observed;
 mod plan;
 mod settler;
 mod transaction;
@@ -14,4 +16,5 @@ mod worker;
 
 pub use chain::{Chained, ChainingError, SubChannel};
 pub(crate) use handle::{Why, WorkerHandle};
+pub(crate) use noted::Noted;
 pub use visit::Settled;

@@ -10,6 +10,8 @@ use solana_address::Address;
 use solana_signature::Signature;
 
 use super::claim::{self, Claim, Found, GONE_FOR_GOOD};
+use super::noted::Noted;
+use super::observed;
 use super::plan::{Decision, Urgency, decide};
 use super::settler::{close, settle};
 use crate::server::books::Book;
@@ -139,6 +141,7 @@ pub(super) async fn visit(core: &Core, book: &Arc<Book>, urgency: Urgency, reach
     book.ledger().claims_are_noted(&account);
     let found = claim::find(core, book, &account, core.time.now()).await;
     let grace_ends = grace_ends(&account, &found.claims, core.time.now());
+    *book.noted() = Some(Noted::of(&account, &found.claims, grace_ends, core.time.now()));
     Report { visit: look_after(core, book, &account, found, urgency, reach).await, grace_ends }
 }
 
@@ -244,6 +247,7 @@ async fn collect(
         left = fewer;
         match settle(core, book, &account, &claim, owed).await {
             Ok(done) => {
+                observed::settled(core, done.paid, done.transaction.is_some());
                 collected.paid = collected.paid.checked_add(done.paid).unwrap_or(Amount::MAX);
                 collected.transactions.extend(done.transaction);
                 // the window has less room now
@@ -251,6 +255,7 @@ async fn collect(
                 account = after;
             }
             Err(failed) => {
+                observed::not_settled(core, &failed);
                 book.ledger().note_failed(&claim.signer());
                 match failed {
                     Visit::Wait { seconds, code } => {

@@ -14,6 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use super::chain::{self, ChainingError, SubChannel};
 use super::handle::{ChainReply, Command, Outcome, Reply, Why};
 use super::lane::{Busy, Lane, Rank};
+use super::observed;
 use super::plan::Urgency;
 use super::visit::{Reach, Report, Settled, Visit, visit};
 use crate::chain::{ChainError, TRANSACTION_LIFE};
@@ -106,9 +107,12 @@ impl Worker {
     }
 
     pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Command>) {
+        let core = self.core.clone();
+        let _runs = core.vitals.worker_runs();
         let mut watch = interval(self.core.config.watch_interval);
         watch.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            core.vitals.beat();
             self.begin();
             let wake = self.wakes.values().map(|wake| wake.at).min();
             let far = Instant::now().checked_add(self.core.config.watch_interval);
@@ -369,8 +373,12 @@ impl Worker {
 /// A visit that neither panics nor lasts for ever: a chain, signer or store that does must not end the
 /// collecting for all channels.
 async fn attempt(core: &Core, book: &Arc<Book>, urgency: Urgency, reach: Reach) -> Report {
-    let failed = |message| Report::from(Visit::Failed(Denial::unavailable(message)));
-    let visit = AssertUnwindSafe(visit(core, book, urgency, reach)).catch_unwind();
+    let failed = |message| {
+        observed::broken_off(core, reach);
+        Report::from(Visit::Failed(Denial::unavailable(message)))
+    };
+    let visit = observed::visit(book, reach, visit(core, book, urgency, reach));
+    let visit = AssertUnwindSafe(visit).catch_unwind();
     match timeout(VISIT_LIFE, visit).await {
         Ok(Ok(report)) => report,
         Ok(Err(_)) => failed("the settlement failed; it will be tried again"),

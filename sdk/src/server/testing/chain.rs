@@ -334,6 +334,6 @@ impl Chain for FakeChain {
             }
             Fate::Lands => self.execute(transaction)?,
         }
-        Ok(Confirmation { signature, slot: 1, compute_units: None, fee: None })
+        Ok(Confirmation { signature, slot: 1, compute_units: None, fee: Some(10_000) })
     }
 }

@@ -17,6 +17,8 @@ pub(crate) enum Disk {
     FullAfter(usize),
     /// Writes wait.
     Hangs,
+    /// It can be written, and not read.
+    Unreadable,
 }
 
 /// A store whose writes can be made to fail.
@@ -36,7 +38,7 @@ impl BreakableStore {
                 *left -= 1;
                 Ok(())
             }
-            Disk::Works | Disk::Hangs => Ok(()),
+            Disk::Works | Disk::Hangs | Disk::Unreadable => Ok(()),
         }
     }
 }
@@ -56,6 +58,9 @@ impl Store for BreakableStore {
         incarnation: Incarnation,
         seq_window: u32,
     ) -> Result<Option<StoredChannel>, StoreError> {
+        if *lock(&self.disk) == Disk::Unreadable {
+            return Err(StoreError("bad sector".into()));
+        }
         self.inner.recall(incarnation, seq_window).await
     }
 

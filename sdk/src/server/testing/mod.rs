@@ -5,6 +5,7 @@
 
 mod chain;
 mod disk;
+mod open_metrics;
 
 use std::sync::{Arc, Mutex};
 
@@ -26,6 +27,7 @@ use crate::signer::{KeypairSigner, Signer};
 
 pub(crate) use chain::{FakeChain, Fate};
 pub(crate) use disk::{BreakableStore, Disk};
+pub(crate) use open_metrics::Exposition;
 
 pub(crate) const CHANNEL: Key = [200; 32];
 pub(crate) const MINT: Key = [4; 32];

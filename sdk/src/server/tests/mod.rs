@@ -1,16 +1,20 @@
 //! The service as a client sees it: a router behind the layer, a fake chain, a real store.
 
+mod charging;
 mod closing;
 mod codes;
 mod delegates;
 mod delegates_settled;
 mod durability;
 mod endpoints;
+mod metrics;
+mod operations;
 mod repeating;
 mod requests;
 mod settling;
 #[cfg(feature = "postgres")]
 mod shared;
+mod spans;
 mod worker;
 
 use std::sync::Arc;

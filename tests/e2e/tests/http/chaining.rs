@@ -49,6 +49,12 @@ async fn a_service_chains_no_more_than_it_is_owed_and_only_where_the_root_allows
     // the rest is still owed and collected; nothing is collected twice
     market.chain.advance_seconds(INTERVAL);
     assert_eq!(market.service().settle(upstream).await.unwrap().paid, Amount::new(PRICE));
+    let metrics = market.service().metrics().await;
+    for (name, amount) in [("chained", 3 * PRICE), ("settled", PRICE), ("charged", 4 * PRICE)] {
+        let line = format!("amp_{name}_base_units_total {amount}");
+        assert!(metrics.lines().any(|found| found == line), "{line}");
+    }
+    assert!(metrics.contains("\namp_unsettled_base_units 0\n"));
     agent.buy(&market.url("/quote")).await;
 
     let Reclaimed::Requested { .. } = agent.client.reclaim(&chained.channel).await.unwrap() else { panic!() };
