@@ -30,7 +30,8 @@ pub use address::{
 };
 pub use budget::{ComputeBudget, PriorityFee};
 pub use read::{
-    MintInfo, channel, channels_funded_by, delegation, delegations, has_token_account, mint, token_amount,
+    MintInfo, channel, channels, channels_funded_by, delegation, delegations, delegations_at,
+    has_token_account, mint, token_amount,
 };
 #[cfg(feature = "rpc")]
 pub use rpc::RpcChain;
@@ -38,6 +39,9 @@ pub use transaction::{MAX_TRANSACTION_BYTES, Plan};
 
 /// How long a transaction that was sent may still land: a blockhash lives for 150 slots, about a minute.
 pub(crate) const TRANSACTION_LIFE: Duration = Duration::from_secs(180);
+
+/// Accounts that a node gives at once, at most.
+pub const MAX_ACCOUNTS_AT_ONCE: usize = 100;
 
 /// An account as it was at some slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,6 +91,15 @@ impl Confirmation {
 pub trait Chain: Send + Sync + 'static {
     /// An account, or `None` where there is none.
     async fn account(&self, address: &Address) -> Result<Option<AccountSnapshot>, ChainError>;
+
+    /// Many accounts, in the order of their addresses. Asked for one by one, unless the chain can do better.
+    async fn accounts(&self, addresses: &[Address]) -> Result<Vec<Option<AccountSnapshot>>, ChainError> {
+        let mut found = Vec::with_capacity(addresses.len());
+        for address in addresses {
+            found.push(self.account(address).await?);
+        }
+        Ok(found)
+    }
 
     /// The delegations of a channel, of all its incarnations: the program's accounts of a delegation's
     /// length that name the channel. A node needs an index of program accounts to answer.

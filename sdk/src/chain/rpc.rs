@@ -11,7 +11,7 @@ use solana_rpc_client_api::request::{RpcError, RpcResponseErrorData};
 use solana_rpc_client_api::response::UiAccountEncoding;
 use solana_transaction::versioned::VersionedTransaction;
 
-use super::{AccountSnapshot, Chain, ChainClock, ChainError, Confirmation};
+use super::{AccountSnapshot, Chain, ChainClock, ChainError, Confirmation, MAX_ACCOUNTS_AT_ONCE};
 
 const CLOCK_SYSVAR: Address = Address::from_str_const("SysvarC1ock11111111111111111111111111111111");
 
@@ -73,6 +73,30 @@ impl Chain for RpcChain {
             lamports: account.lamports,
             data: account.data,
         }))
+    }
+
+    async fn accounts(&self, addresses: &[Address]) -> Result<Vec<Option<AccountSnapshot>>, ChainError> {
+        let mut found = Vec::with_capacity(addresses.len());
+        for some in addresses.chunks(MAX_ACCOUNTS_AT_ONCE) {
+            let config = RpcAccountInfoConfig {
+                encoding: Some(UiAccountEncoding::Base64),
+                commitment: Some(CommitmentConfig::confirmed()),
+                ..RpcAccountInfoConfig::default()
+            };
+            let answer = self.client.get_multiple_ui_accounts_with_config(some, config).await;
+            for account in answer.map_err(unreachable)?.value {
+                // one that can't be read is there all the same: taken for gone, what it owes would be lost
+                let unreadable = || ChainError::Unreachable("an account in no known encoding".to_owned());
+                let account =
+                    account.map(|account| account.to_account().ok_or_else(unreadable)).transpose()?;
+                found.push(account.map(|account| AccountSnapshot {
+                    owner: account.owner,
+                    lamports: account.lamports,
+                    data: account.data,
+                }));
+            }
+        }
+        Ok(found)
     }
 
     async fn delegations(
@@ -222,6 +246,26 @@ mod tests {
         let kind = Base58(DelegationAccount::DISCRIMINATOR).to_string();
         let filters = json!([{"dataSize": 208}, matches(0, kind), matches(16, Base58([1; 32]).to_string())]);
         assert_eq!(options["filters"], filters);
+    }
+
+    #[tokio::test]
+    async fn of_many_accounts_none_is_taken_for_its_neighbour_or_for_gone() {
+        let owner = Base58(PROGRAM).to_string();
+        let account = |data: Value| json!({"data": data, "executable": false, "lamports": 11, "owner": owner, "rentEpoch": 0, "space": 208});
+        let context = json!({"slot": 1});
+        let good = account(json!([Base58(delegation().encode()).to_string(), "base58"]));
+        let two = [Address::from([1; 32]), Address::from([2; 32])];
+        let read = async |accounts: Value| {
+            let (chain, _requests) = node(json!({"context": context, "value": accounts})).await;
+            super::super::delegations_at(&chain, &PROGRAM.into(), &two).await
+        };
+        let found = read(json!([null, good])).await.unwrap();
+        assert!(matches!(&found[..], [Ok(None), Ok(Some(found))] if *found == delegation()), "{found:?}");
+        let unreadable = account(json!([0, "base58"]));
+        for accounts in [json!([good]), json!([good, good, good]), json!([good, unreadable])] {
+            let failed = read(accounts).await;
+            assert!(matches!(failed, Err(ChainError::Unreachable(_))), "{failed:?}");
+        }
     }
 
     #[tokio::test]

@@ -103,6 +103,7 @@ impl Shared {
     fn call(&self, method: &str, params: &Value) -> Result<Value, Refusal> {
         match method {
             "getAccountInfo" => self.account_info(params),
+            "getMultipleAccounts" => self.multiple_accounts(params),
             "getProgramAccounts" => self.program_accounts(params),
             "getLatestBlockhash" => Ok(self.latest_blockhash()),
             "isBlockhashValid" => Ok(self.at_now(json!(true))),

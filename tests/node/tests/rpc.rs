@@ -21,6 +21,11 @@ async fn accounts_searches_and_the_clock_are_the_chains() {
 
     assert_eq!(rpc.account(&address).await.unwrap(), world.chain.account(&address).await.unwrap());
     assert_eq!(rpc.account(&[9; 32].into()).await.unwrap(), None);
+    // more than a node gives at once, and one that is not there
+    let many: Vec<_> = (0..150).map(|at| if at == 120 { [9; 32].into() } else { address }).collect();
+    let before = node.requests();
+    let accounts = rpc.accounts(&many).await.unwrap();
+    assert_eq!((accounts, node.requests() - before), (world.chain.accounts(&many).await.unwrap(), 2));
     let found = rpc.delegations(&PROGRAM_ID, &address).await.unwrap();
     assert_eq!(found, world.chain.delegations(&PROGRAM_ID, &address).await.unwrap());
     assert_eq!(found.len(), 1);

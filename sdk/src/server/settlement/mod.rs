@@ -1,6 +1,7 @@
 //! Collecting what is owed: each signer owes its own part ([`claim`]), deciding is pure ([`plan`]),
 //! sending is thin ([`transaction`]), success is what the chain has booked ([`settler`]). A [`visit`] does
-//! it for one channel; the [`worker`] begins visits, in the order of their [`lane`], and waits for none.
+//! it for one channel; the [`worker`] begins visits, in the order of their [`lane`], and waits for none. The
+//! [`watch`] reads all channels, many at once, and finds those that are worth a visit.
 
 mod chain;
 mod claim;
@@ -10,6 +11,7 @@ mod plan;
 mod settler;
 mod transaction;
 mod visit;
+mod watch;
 mod worker;
 
 pub use chain::{Chained, ChainingError, SubChannel};

@@ -9,9 +9,10 @@ use amp_protocol::rules::closable_from;
 use solana_address::Address;
 use solana_signature::Signature;
 
-use super::claim::{self, Claim, Found, GONE_FOR_GOOD};
+use super::claim::{self, Claim, Found, patience};
 use super::plan::{Decision, Urgency, decide};
 use super::settler::{close, settle};
+use super::watch::Sighting;
 use crate::server::books::Book;
 use crate::server::clock::unix_now;
 use crate::server::denial::Denial;
@@ -34,11 +35,12 @@ pub struct Settled {
 }
 
 /// How far a visit goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub(super) enum Reach {
     /// It reads, and sends nothing. So looks never wait for the settlements of others, and a close request
-    /// or a revocation is noticed however many are under way.
-    Look,
+    /// or a revocation is noticed however many are under way. The channel's account is read anew, unless the
+    /// watch has just seen it.
+    Look(Option<Sighting>),
     /// It settles and closes.
     Act,
 }
@@ -114,20 +116,27 @@ impl From<Visit> for Report {
 /// Looks after one incarnation: settles whoever is due, closes what is overdue, notices what is gone.
 pub(super) async fn visit(core: &Core, book: &Book, urgency: Urgency, reach: Reach) -> Report {
     let channel = book.incarnation.channel;
-    let synced = match reach {
+    let synced = match &reach {
         // looks come many at once
-        Reach::Look => core.time.sync_soon(&*core.chain).await,
+        Reach::Look(_) => core.time.sync_soon(&*core.chain).await,
         Reach::Act => core.time.sync(&*core.chain).await.map(drop),
     };
     if let Err(error) = synced {
         return Visit::Failed(Denial::chain(&error)).into();
     }
-    let account = match core.channels.get(channel, Freshness::Now).await {
+    let (is_look, seen) = match reach {
+        Reach::Look(seen) => (true, seen.and_then(Sighting::still_new)),
+        Reach::Act => (false, None),
+    };
+    let read = match seen {
+        Some(account) => Ok(Some(account)),
+        None => core.channels.get(channel, Freshness::Now).await,
+    };
+    let account = match read {
         Ok(view) => view.filter(|account| incarnation(channel, account) == book.incarnation),
         Err(error) => return Visit::Failed(Denial::chain(&error)).into(),
     };
-    let patience = core.config.watch_interval.saturating_mul(2).max(GONE_FOR_GOOD);
-    let gone_for_good = book.seen(account.is_none(), patience);
+    let gone_for_good = book.seen(account.is_none(), patience(core));
     let Some(account) = account else {
         return gone(core, book, gone_for_good).await.into();
     };
@@ -135,7 +144,7 @@ pub(super) async fn visit(core: &Core, book: &Book, urgency: Urgency, reach: Rea
     book.ledger().claims_are_noted(&account);
     let found = claim::find(core, book, &account, core.time.now()).await;
     let grace_ends = grace_ends(&account, &found.claims, core.time.now());
-    Report { visit: look_after(core, book, &account, found, urgency, reach).await, grace_ends }
+    Report { visit: look_after(core, book, &account, found, urgency, is_look).await, grace_ends }
 }
 
 /// When the first grace is over that runs: the channel's, or that of a delegate which owes.
@@ -155,7 +164,7 @@ async fn look_after(
     account: &Arc<ChannelAccount>,
     mut found: Found,
     urgency: Urgency,
-    reach: Reach,
+    is_look: bool,
 ) -> Visit {
     let stopped_at = book.ledger().stopped_at;
     let deadline = stopped_at.map(|at| at.saturating_add_unsigned(core.config.close_deadline.as_secs()));
@@ -168,7 +177,7 @@ async fn look_after(
         let now = core.time.now();
         found.claims.retain(|claim| claim.authority.has_ended(now));
     }
-    let collected = collect(core, book, account, found.claims, urgency, reach).await;
+    let collected = collect(core, book, account, found.claims, urgency, is_look).await;
     if collected.due {
         return Visit::Due;
     }
@@ -185,7 +194,7 @@ async fn look_after(
         (None, None) => match (by_statement, found.missing_until) {
             (Some(deadline), _) => Visit::wait(deadline, unix_now(), Code::SettleEarly),
             (None, Some(until)) if overdue && until > now => Visit::wait(until, now, Code::SettleEarly),
-            _ if overdue && reach == Reach::Look => Visit::Due,
+            _ if overdue && is_look => Visit::Due,
             _ if overdue => close(core, book, account).await,
             _ => Visit::Idle,
         },
@@ -213,7 +222,7 @@ async fn collect(
     account: &Arc<ChannelAccount>,
     claims: Vec<Claim>,
     urgency: Urgency,
-    reach: Reach,
+    is_look: bool,
 ) -> Collected {
     let mut account = account.clone();
     let mut collected = Collected::default();
@@ -229,7 +238,7 @@ async fn collect(
             }
             Decision::Nothing => continue,
         };
-        if reach == Reach::Look {
+        if is_look {
             collected.due = true;
             return collected;
         }
@@ -340,7 +349,7 @@ mod tests {
         let (service, delegations) = owed_by(&bench, 2).await;
         let book = service.core.books.of(CHANNEL).pop().unwrap();
         let routine = Urgency::Routine { every: 3_600, least: Amount::ZERO };
-        let report = visit(&service.core, &book, routine, Reach::Look).await;
+        let report = visit(&service.core, &book, routine, Reach::Look(None)).await;
         assert!(matches!(report.visit, Visit::Due));
         let first = bench.chain.delegation(delegations[1]).delegation;
         let grace = bench.account().terms.close_grace;

@@ -16,6 +16,7 @@ use super::handle::{ChainReply, Command, Outcome, Reply, Why};
 use super::lane::{Busy, Lane, Rank};
 use super::plan::Urgency;
 use super::visit::{Reach, Report, Settled, Visit, visit};
+use super::watch::{Batch, Glance, Sighting, Watch, glance};
 use crate::chain::{ChainError, TRANSACTION_LIFE};
 use crate::server::books::Book;
 use crate::server::denial::Denial;
@@ -45,6 +46,8 @@ struct Wake {
 struct Look {
     book: Arc<Book>,
     urgency: Urgency,
+    /// The channel as the watch has just seen it.
+    seen: Option<Sighting>,
 }
 
 /// What is sent for a channel.
@@ -66,7 +69,13 @@ enum Act {
 
 /// A task that has ended.
 enum Done {
-    Look(Look, Report),
+    /// None: it could not be read.
+    Watch(Batch, Option<Vec<Glance>>),
+    Look {
+        book: Arc<Book>,
+        urgency: Urgency,
+        report: Report,
+    },
     Settle {
         book: Arc<Book>,
         urgency: Urgency,
@@ -87,6 +96,7 @@ pub(super) struct Worker {
     wakes: HashMap<Incarnation, Wake>,
     /// Failures in a row.
     failures: HashMap<Incarnation, u32>,
+    watch: Watch,
     looks: Lane<Look>,
     acts: Lane<Act>,
     busy: Busy,
@@ -96,8 +106,8 @@ pub(super) struct Worker {
 impl Worker {
     pub(super) fn new(core: Arc<Core>, stopping: Arc<AtomicBool>) -> Self {
         let (looks, acts) = (Lane::new(PARALLEL), Lane::new(PARALLEL));
-        let (wakes, failures, busy, under_way) = Default::default();
-        Self { core, stopping, wakes, failures, looks, acts, busy, under_way }
+        let (wakes, failures, watch, busy, under_way) = Default::default();
+        Self { core, stopping, wakes, failures, watch, looks, acts, busy, under_way }
     }
 
     pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Command>) {
@@ -105,7 +115,7 @@ impl Worker {
         watch.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             self.begin();
-            let wake = self.wakes.values().map(|wake| wake.at).min();
+            let wake = self.wakes.values().map(|wake| wake.at).chain(self.watch.wake_at()).min();
             let far = Instant::now().checked_add(self.core.config.watch_interval);
             let Some(until) = wake.or(far) else { return };
             tokio::select! {
@@ -131,7 +141,7 @@ impl Worker {
     /// Waits for what is under way; what waits is not begun, and who asked for it learns that by the end of
     /// its reply.
     async fn finish(mut self) {
-        (self.looks, self.acts) = (Lane::new(0), Lane::new(0));
+        (self.looks, self.acts, self.watch) = (Lane::new(0), Lane::new(0), Watch::default());
         while let Some(done) = self.under_way.join_next().await {
             if let Ok(done) = done {
                 self.done(done);
@@ -156,12 +166,27 @@ impl Worker {
         let known: HashSet<Incarnation> = active.iter().map(|book| book.incarnation).collect();
         self.wakes.retain(|incarnation, _| known.contains(incarnation));
         self.failures.retain(|incarnation, _| known.contains(incarnation));
-        for book in active {
+        let is_due = |book: &Arc<Book>| {
             let wake = self.wakes.get(&book.incarnation);
             let pauses = self.failures.contains_key(&book.incarnation);
-            if !(pauses && wake.is_some_and(|wake| wake.at > now)) {
-                let urgency = wake.map_or(self.routine(), |wake| wake.urgency);
-                self.look(book, urgency, Rank::Routine);
+            !(pauses && wake.is_some_and(|wake| wake.at > now))
+        };
+        let due = active.into_iter().filter(is_due).collect();
+        self.watch.over(due);
+    }
+
+    /// A batch of the watch was read: looks at those channels of which it does not show all.
+    fn watched(&mut self, batch: Batch, glances: Option<Vec<Glance>>) {
+        let Some(glances) = glances else { return self.watch.failed(batch, pause) };
+        self.watch.ended(&batch);
+        for glance in glances {
+            match glance {
+                Glance::Idle(incarnation) => drop(self.failures.remove(&incarnation)),
+                Glance::Look { book, rank, seen } => {
+                    let planned = self.wakes.get(&book.incarnation);
+                    let urgency = planned.map_or(self.routine(), |wake| wake.urgency);
+                    self.look(book, urgency, rank, seen);
+                }
             }
         }
     }
@@ -172,17 +197,21 @@ impl Worker {
         let due: Vec<_> = due.map(|(incarnation, wake)| (*incarnation, wake.urgency)).collect();
         for (incarnation, urgency) in due {
             match self.core.books.find(&incarnation) {
-                Some(book) => self.look(book, urgency, Rank::Asked),
+                Some(book) => self.look(book, urgency, Rank::Asked, None),
                 None => drop(self.wakes.remove(&incarnation)),
             }
         }
     }
 
     /// Queues a look. It takes the place of the one that was planned, if there was one.
-    fn look(&mut self, book: Arc<Book>, urgency: Urgency, rank: Rank) {
+    fn look(&mut self, book: Arc<Book>, urgency: Urgency, rank: Rank, seen: Option<Sighting>) {
         self.wakes.remove(&book.incarnation);
-        let either = |one: Look, other: Look| Look { urgency: one.urgency.sooner(other.urgency), ..one };
-        self.looks.join(book.incarnation, rank, Look { book, urgency }, either);
+        let either = |one: Look, other: Look| Look {
+            urgency: one.urgency.sooner(other.urgency),
+            seen: other.seen.or(one.seen),
+            book: one.book,
+        };
+        self.looks.join(book.incarnation, rank, Look { book, urgency, seen }, either);
     }
 
     /// Settles for whoever asked, or because a look found something; those are one, where they wait.
@@ -260,11 +289,21 @@ impl Worker {
         if self.stopping.load(Ordering::Relaxed) {
             return;
         }
-        while let Some((_, look)) = self.looks.take(&mut self.busy) {
+        while let Some(batch) = self.watch.take() {
             let core = self.core.clone();
             self.under_way.spawn(async move {
-                let report = attempt(&core, &look.book, look.urgency, Reach::Look).await;
-                Done::Look(look, report)
+                let read = AssertUnwindSafe(glance(&core, &batch)).catch_unwind().await;
+                if let Ok(Err(error)) = &read {
+                    tracing::warn!(%error, "channels could not be read; it will be tried again");
+                }
+                Done::Watch(batch, read.ok().and_then(Result::ok))
+            });
+        }
+        while let Some((_, Look { book, urgency, seen })) = self.looks.take(&mut self.busy) {
+            let core = self.core.clone();
+            self.under_way.spawn(async move {
+                let report = attempt(&core, &book, urgency, Reach::Look(seen)).await;
+                Done::Look { book, urgency, report }
             });
         }
         while let Some((incarnation, act)) = self.acts.take(&mut self.busy) {
@@ -285,7 +324,8 @@ impl Worker {
 
     fn done(&mut self, done: Done) {
         match done {
-            Done::Look(Look { book, urgency }, Report { visit, grace_ends }) => {
+            Done::Watch(batch, glances) => self.watched(batch, glances),
+            Done::Look { book, urgency, report: Report { visit, grace_ends } } => {
                 self.looks.ended(book.incarnation.channel, &mut self.busy);
                 if let Visit::Due = visit {
                     let rank = grace_ends.map_or(Rank::Routine, Rank::GraceEnds);
@@ -322,8 +362,10 @@ impl Worker {
             Visit::Failed(_) => {
                 let count = self.failures.entry(incarnation).or_default();
                 *count = count.saturating_add(1);
-                let seconds = 2u64.saturating_pow(*count).min(LONGEST_BACKOFF);
-                (after(seconds), planned.map_or(urgency, |planned| planned.urgency.sooner(urgency)))
+                (
+                    after(pause(*count).as_secs()),
+                    planned.map_or(urgency, |planned| planned.urgency.sooner(urgency)),
+                )
             }
             Visit::Wait { seconds, .. } if planned.is_none() => {
                 self.failures.remove(&incarnation);
@@ -353,6 +395,11 @@ async fn attempt(core: &Core, book: &Book, urgency: Urgency, reach: Reach) -> Re
             failed("the settlement took too long; it will be tried again")
         }
     }
+}
+
+/// How long to wait after so many failures in a row.
+fn pause(failures: u32) -> Duration {
+    Duration::from_secs(2u64.saturating_pow(failures).min(LONGEST_BACKOFF))
 }
 
 fn interrupted(upstream: Incarnation) -> ChainingError {

@@ -15,8 +15,8 @@ use tokio::sync::Notify;
 
 use super::{CHANNEL, channel_account};
 use crate::chain::{
-    AccountSnapshot, Chain, ChainClock, ChainError, Confirmation, PROGRAM_ID, TOKEN_PROGRAM,
-    associated_token_address, delegation_address,
+    AccountSnapshot, Chain, ChainClock, ChainError, Confirmation, MAX_ACCOUNTS_AT_ONCE, PROGRAM_ID,
+    TOKEN_PROGRAM, associated_token_address, delegation_address,
 };
 use crate::server::clock::unix_now;
 use crate::server::views::lock;
@@ -43,12 +43,14 @@ pub(crate) struct FakeChain {
     ahead: Mutex<i64>,
     down: AtomicBool,
     reads: AtomicUsize,
+    calls: AtomicUsize,
     searches: AtomicUsize,
     searches_fail: AtomicBool,
     fate: Mutex<Fate>,
     sent: Mutex<usize>,
     settled: Mutex<Amount>,
     hooks: Mutex<HashMap<Address, Hook>>,
+    unreadable: Mutex<HashSet<Address>>,
     /// Whose transactions wait.
     held: Mutex<HashSet<Address>>,
     released: Notify,
@@ -180,6 +182,11 @@ impl FakeChain {
         self.reads.load(Ordering::SeqCst)
     }
 
+    /// Reads of accounts, those of many at once counted once.
+    pub(crate) fn calls(&self) -> usize {
+        self.calls.load(Ordering::SeqCst)
+    }
+
     /// Searches for delegations.
     pub(crate) fn searches(&self) -> usize {
         self.searches.load(Ordering::SeqCst)
@@ -187,6 +194,26 @@ impl FakeChain {
 
     pub(crate) fn sent(&self) -> usize {
         *lock(&self.sent)
+    }
+
+    /// Reads of many accounts at once fail where this one is among them.
+    pub(crate) fn fail_reads_of(&self, address: Key, fail: bool) {
+        let address = Address::from(address);
+        let mut unreadable = lock(&self.unreadable);
+        if fail {
+            unreadable.insert(address)
+        } else {
+            unreadable.remove(&address)
+        };
+    }
+
+    fn read(&self, address: &Address) -> Option<AccountSnapshot> {
+        self.reads.fetch_add(1, Ordering::SeqCst);
+        let hook = lock(&self.hooks).remove(address);
+        if let Some(hook) = hook {
+            hook(self);
+        }
+        lock(&self.accounts).get(address).cloned()
     }
 
     fn up(&self) -> Result<(), ChainError> {
@@ -280,13 +307,20 @@ impl FakeChain {
 impl Chain for FakeChain {
     async fn account(&self, address: &Address) -> Result<Option<AccountSnapshot>, ChainError> {
         self.up()?;
-        self.reads.fetch_add(1, Ordering::SeqCst);
+        self.calls.fetch_add(1, Ordering::SeqCst);
         tokio::task::yield_now().await;
-        let hook = lock(&self.hooks).remove(address);
-        if let Some(hook) = hook {
-            hook(self);
+        Ok(self.read(address))
+    }
+
+    async fn accounts(&self, addresses: &[Address]) -> Result<Vec<Option<AccountSnapshot>>, ChainError> {
+        self.up()?;
+        assert!(addresses.len() <= MAX_ACCOUNTS_AT_ONCE);
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        tokio::task::yield_now().await;
+        if lock(&self.unreadable).iter().any(|address| addresses.contains(address)) {
+            return Err(ChainError::Unreachable("told to".to_owned()));
         }
-        Ok(lock(&self.accounts).get(address).cloned())
+        Ok(addresses.iter().map(|address| self.read(address)).collect())
     }
 
     async fn delegations(

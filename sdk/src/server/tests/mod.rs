@@ -8,6 +8,7 @@ mod durability;
 mod endpoints;
 mod requests;
 mod settling;
+mod watching;
 mod worker;
 
 use std::sync::Arc;
