@@ -38,22 +38,31 @@ impl Plan {
         &self.instructions
     }
 
+    /// The bytes it will have, signatures included.
+    pub fn size(&self) -> Result<usize, ChainError> {
+        let message = self.compile(Hash::default())?;
+        Ok(size(&message, message.serialize().len()))
+    }
+
+    fn compile(&self, blockhash: Hash) -> Result<VersionedMessage, ChainError> {
+        v0::Message::try_compile(&self.payer, &self.instructions, &[], blockhash)
+            .map(VersionedMessage::V0)
+            .map_err(|error| ChainError::Compile(error.to_string()))
+    }
+
     /// Signs for `blockhash`, and holds the result against the packet limit.
     pub async fn sign(
         &self,
         blockhash: Hash,
         signers: &[&dyn Signer],
     ) -> Result<VersionedTransaction, ChainError> {
-        let message = v0::Message::try_compile(&self.payer, &self.instructions, &[], blockhash)
-            .map_err(|error| ChainError::Compile(error.to_string()))?;
-        let message = VersionedMessage::V0(message);
+        let message = self.compile(blockhash)?;
         let bytes = message.serialize();
-        let required = usize::from(message.header().num_required_signatures);
-        // one length byte, as there are fewer than 128 signatures
-        let size = required.saturating_mul(64).saturating_add(1).saturating_add(bytes.len());
+        let size = size(&message, bytes.len());
         if size > MAX_TRANSACTION_BYTES {
             return Err(ChainError::TooLarge { size });
         }
+        let required = usize::from(message.header().num_required_signatures);
         let mut signatures = Vec::with_capacity(required);
         for key in message.static_account_keys().iter().take(required) {
             let signer = signers.iter().find(|signer| signer.public_key() == *key);
@@ -70,6 +79,12 @@ impl Plan {
     }
 }
 
+/// Of a message of so many bytes with its signatures. One length byte: there are fewer than 128.
+fn size(message: &VersionedMessage, bytes: usize) -> usize {
+    let required = usize::from(message.header().num_required_signatures);
+    required.saturating_mul(64).saturating_add(1).saturating_add(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,11 +99,14 @@ mod tests {
     #[tokio::test]
     async fn a_transaction_larger_than_a_packet_is_refused_before_it_is_sent() {
         let signer = KeypairSigner::generate();
-        let sign = |data| async move {
-            let signer = signer.clone();
-            plan(signer.public_key(), data).sign(Hash::default(), &[&signer]).await
-        };
+        let sign = async |data| plan(signer.public_key(), data).sign(Hash::default(), &[&signer]).await;
         assert!(matches!(sign(1_300).await, Err(ChainError::TooLarge { size }) if size > 1_300));
+        let payer = Address::from([9; 32]);
+        let least = plan(payer, 0).size().unwrap();
+        let refused = plan(signer.public_key(), 1_300).sign(Hash::default(), &[&signer]).await;
+        // two bytes for a length above 127
+        let Err(ChainError::TooLarge { size }) = refused else { panic!() };
+        assert_eq!(size, least + 1_301);
     }
 
     #[tokio::test]

@@ -21,6 +21,15 @@ impl ChannelLedger {
         self.signers.iter().filter_map(owes).collect()
     }
 
+    /// Whether a settlement could bring something, as far as can be told without a look at the chain.
+    pub(crate) fn may_owe(&self) -> bool {
+        let owes = |signer: &SignerAccount| {
+            let committed = signer.committed.as_ref();
+            !signer.given_up && committed.is_some_and(|committed| committed.spent > signer.claimed)
+        };
+        self.signers.values().any(owes)
+    }
+
     /// Keeps a delegate from beginning to owe while too many others do.
     ///
     /// Delegates that ended make room for new ones, at the funder's word. Without this bound a funder
@@ -124,8 +133,9 @@ mod tests {
         assert_eq!(ledger.uncollected(&account).len(), 1);
         ledger.note_claimed(&id(7), Amount::new(29));
         assert_eq!(ledger.uncollected(&account).len(), 1);
+        assert!(ledger.may_owe());
         ledger.note_claimed(&id(7), Amount::new(30));
-        assert!(ledger.uncollected(&account).is_empty());
+        assert!(ledger.uncollected(&account).is_empty() && !ledger.may_owe());
     }
 
     #[test]

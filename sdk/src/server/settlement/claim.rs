@@ -26,6 +26,8 @@ pub(super) struct Claim {
     pub(super) authority: Authority,
     /// Where a delegate's delegation stands.
     pub(super) delegation: Option<Address>,
+    /// It goes into a transaction of its own: the last one it was in failed, and may have failed because of it.
+    pub(super) alone: bool,
 }
 
 impl Claim {
@@ -54,7 +56,8 @@ pub(super) async fn find(core: &Core, book: &Book, account: &ChannelAccount, now
     let (own, delegates): (Vec<_>, Vec<_>) =
         book.ledger().uncollected(account).into_iter().partition(|record| id_of(record) == authorized);
     for record in own {
-        found.claims.push(Claim { record, authority: Authority::channel(account), delegation: None });
+        let authority = Authority::channel(account);
+        found.claims.push(Claim { record, authority, delegation: None, alone: false });
     }
     for some in delegates.chunks(MAX_ACCOUNTS_AT_ONCE) {
         let ids: Vec<SignerId> = some.iter().map(id_of).collect();
@@ -73,6 +76,9 @@ pub(super) async fn find(core: &Core, book: &Book, account: &ChannelAccount, now
         }
     }
     let ledger = book.ledger();
+    for claim in &mut found.claims {
+        claim.alone = ledger.failures(&claim.signer()) > 0;
+    }
     found.claims.sort_by_cached_key(|claim| {
         (ledger.failures(&claim.signer()), claim.authority.ends_at().unwrap_or(i64::MAX))
     });
@@ -117,7 +123,8 @@ impl Found {
         if authority.delegation().is_some_and(|found| found.is_over(grace, long_ago)) {
             return give_up(book, id, address, "its grace is over");
         }
-        self.claims.push(Claim { record: record.clone(), authority, delegation: Some(address) });
+        let (record, delegation) = (record.clone(), Some(address));
+        self.claims.push(Claim { record, authority, delegation, alone: false });
     }
 }
 

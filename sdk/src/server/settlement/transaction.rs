@@ -10,7 +10,15 @@ use crate::chain::instructions::{self, ChainParties, ChannelKeys, CloseParties};
 use crate::chain::{
     ChannelAddress, ComputeBudget, Plan, PriorityFee, associated_token_address, create_token_account,
 };
-use crate::server::ledger::SignerRecord;
+
+/// A claim of a channel, and how much (cumulative) is claimed.
+#[derive(Clone, Copy)]
+pub(super) struct Settling<'a> {
+    pub(super) channel: Key,
+    pub(super) account: &'a ChannelAccount,
+    pub(super) claim: &'a Claim,
+    pub(super) owed: Amount,
+}
 
 /// The service's part in the transactions it sends: it signs and pays for them.
 pub(super) struct Sender {
@@ -36,32 +44,33 @@ impl Sender {
         associated_token_address(&self.recipient, &Address::from(mint), &self.token_program)
     }
 
-    /// Claims `owed` (cumulative) with the signer's highest credential; of a delegate's delegation the
-    /// address is given.
-    pub(super) fn settle(
-        &self,
-        channel: Key,
-        account: &ChannelAccount,
-        record: &SignerRecord,
-        delegation: Option<&Address>,
-        owed: Amount,
-        create_payout: bool,
-    ) -> Plan {
-        let keys = self.keys(channel, account);
-        let payout = self.payout_account(account.mint);
-        let signed = CredentialBody { channel: channel.into(), seq: record.seq, sig: record.sig.into() };
-        let mut budget = match delegation {
-            Some(_) => ComputeBudget::settle_by_delegate(),
-            None => ComputeBudget::settle(),
-        };
-        let mut all = Vec::with_capacity(3);
-        if create_payout {
-            budget = budget.with_token_accounts(1);
-            all.push(create_token_account(&self.recipient, &self.recipient, &keys.mint, &self.token_program));
+    /// Makes all these claims, of channels with one mint, in one transaction: either all are booked or none.
+    pub(super) fn settle(&self, claims: &[Settling<'_>], create_payout: bool) -> Plan {
+        let mut budget: Option<ComputeBudget> = None;
+        let mut all = Vec::with_capacity(claims.len().saturating_mul(2).saturating_add(1));
+        for Settling { channel, account, claim, owed } in claims {
+            let keys = self.keys(*channel, account);
+            let payout = self.payout_account(account.mint);
+            let mut own = match claim.delegation {
+                Some(_) => ComputeBudget::settle_by_delegate(),
+                None => ComputeBudget::settle(),
+            };
+            if create_payout && all.is_empty() {
+                own = own.with_token_accounts(1);
+                let (owner, program) = (&self.recipient, &self.token_program);
+                all.push(create_token_account(owner, owner, &keys.mint, program));
+            }
+            budget = Some(budget.map_or(own, |before| before.and(own)));
+            // the program reads the instruction just before its own, with one signature in it: these two
+            // stay together, and no two claims share one
+            let record = &claim.record;
+            let signed =
+                CredentialBody { channel: (*channel).into(), seq: record.seq, sig: record.sig.into() };
+            all.push(instructions::credential(&Address::from(record.signer), record.epoch, &signed));
+            let delegation = claim.delegation.as_ref();
+            all.push(instructions::settle(&keys, &self.recipient, &payout, delegation, *owed));
         }
-        // the program reads the instruction just before its own: these two stay together
-        all.push(instructions::credential(&Address::from(record.signer), record.epoch, &signed));
-        all.push(instructions::settle(&keys, &self.recipient, &payout, delegation, owed));
+        let budget = budget.unwrap_or(ComputeBudget::settle());
         Plan::new(self.recipient, budget, self.priority_fee, all)
     }
 

@@ -87,6 +87,11 @@ impl Watch {
         self.paused.iter().map(|(until, _)| *until).min().filter(|_| place_is_free)
     }
 
+    /// Whether no batch waits, and none is under way.
+    pub(super) fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.under_way == 0
+    }
+
     /// A batch was read.
     pub(super) fn ended(&mut self, batch: &Batch) {
         self.under_way = self.under_way.saturating_sub(1);
@@ -167,6 +172,7 @@ mod tests {
         assert_eq!(first.iter().map(|batch| batch.books.len()).collect::<Vec<_>>(), [100; PARALLEL]);
         watch.ended(&first[0]);
         assert_eq!(all(&mut watch).len(), 1);
+        assert!(!watch.is_idle());
     }
 
     #[tokio::test(start_paused = true)]

@@ -13,11 +13,13 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
 use super::chain::{self, ChainingError, SubChannel};
 use super::handle::{ChainReply, Command, Outcome, Reply, Why};
+use super::joint::{DEAD_AFTER, settle_together};
 use super::lane::{Busy, Lane, Rank};
+use super::pack::{TOGETHER, may_share};
 use super::plan::Urgency;
-use super::visit::{Reach, Report, Settled, Visit, visit};
+use super::visit::{Report, Settled, Visit, look};
 use super::watch::{Batch, Glance, Sighting, Watch, glance};
-use crate::chain::{ChainError, TRANSACTION_LIFE};
+use crate::chain::ChainError;
 use crate::server::books::Book;
 use crate::server::denial::Denial;
 use crate::server::service::Core;
@@ -25,9 +27,9 @@ use crate::server::store::Incarnation;
 
 /// Channels looked at, and channels settled, at once.
 const PARALLEL: usize = 8;
-/// How long a visit may take. One that takes longer is tried again: what it had sent may have landed, which
-/// the next one sees on chain.
-const VISIT_LIFE: Duration = TRANSACTION_LIFE;
+/// How long a routine settlement waits for others to share its transaction with: until the looks are over
+/// that are under way, or so long.
+const HOLD: Duration = Duration::from_secs(2);
 /// Longest pause after failures, in seconds.
 const LONGEST_BACKOFF: u64 = 60;
 /// Requests that are refused poke the worker; it looks at most this often at their channel.
@@ -50,21 +52,20 @@ struct Look {
     seen: Option<Sighting>,
 }
 
+/// A settlement that is to be made.
+struct Job {
+    book: Arc<Book>,
+    urgency: Urgency,
+    /// Who asked for it; none: a look did.
+    reply: Option<Reply>,
+    /// What earlier visits brought to whoever asked.
+    so_far: Option<Settled>,
+}
+
 /// What is sent for a channel.
 enum Act {
-    Settle {
-        book: Arc<Book>,
-        urgency: Urgency,
-        /// Who asked for it; none: a look did.
-        reply: Option<Reply>,
-        /// What earlier visits brought to whoever asked.
-        so_far: Option<Settled>,
-    },
-    Chain {
-        book: Arc<Book>,
-        asked: SubChannel,
-        reply: ChainReply,
-    },
+    Settle(Job),
+    Chain { book: Arc<Book>, asked: SubChannel, reply: ChainReply },
 }
 
 /// A task that has ended.
@@ -76,19 +77,18 @@ enum Done {
         urgency: Urgency,
         report: Report,
     },
-    Settle {
-        book: Arc<Book>,
-        urgency: Urgency,
-        reply: Option<Reply>,
-        so_far: Option<Settled>,
-        report: Report,
-    },
+    /// Several channels at once.
+    Settle(Vec<(Job, Report)>),
     Chain(Incarnation),
 }
 
 /// Looks after all channels, each visit a task of its own: this loop never waits for one. A channel that
 /// takes long, because many signers of it owe or its transactions do not confirm, takes up one of the
 /// places and no more.
+///
+/// Settlements that wait for a place are made together, as many as fit into a transaction. So under load
+/// there is little to wait for, and where nothing waits nothing is held up: but for routine settlements,
+/// which nobody waits for, while looks may find others.
 pub(super) struct Worker {
     core: Arc<Core>,
     stopping: Arc<AtomicBool>,
@@ -99,6 +99,8 @@ pub(super) struct Worker {
     watch: Watch,
     looks: Lane<Look>,
     acts: Lane<Act>,
+    /// Since when routine settlements wait for others.
+    held: Option<Instant>,
     busy: Busy,
     under_way: JoinSet<Done>,
 }
@@ -106,8 +108,8 @@ pub(super) struct Worker {
 impl Worker {
     pub(super) fn new(core: Arc<Core>, stopping: Arc<AtomicBool>) -> Self {
         let (looks, acts) = (Lane::new(PARALLEL), Lane::new(PARALLEL));
-        let (wakes, failures, watch, busy, under_way) = Default::default();
-        Self { core, stopping, wakes, failures, watch, looks, acts, busy, under_way }
+        let (wakes, failures, watch, held, busy, under_way) = Default::default();
+        Self { core, stopping, wakes, failures, watch, looks, acts, held, busy, under_way }
     }
 
     pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Command>) {
@@ -115,7 +117,9 @@ impl Worker {
         watch.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             self.begin();
-            let wake = self.wakes.values().map(|wake| wake.at).chain(self.watch.wake_at()).min();
+            let others =
+                self.watch.wake_at().into_iter().chain(self.held.and_then(|held| held.checked_add(HOLD)));
+            let wake = self.wakes.values().map(|wake| wake.at).chain(others).min();
             let far = Instant::now().checked_add(self.core.config.watch_interval);
             let Some(until) = wake.or(far) else { return };
             tokio::select! {
@@ -216,19 +220,20 @@ impl Worker {
 
     /// Settles for whoever asked, or because a look found something; those are one, where they wait.
     fn act(&mut self, act: Act, rank: Rank) {
+        let incarnation = match &act {
+            Act::Settle(Job { book, .. }) | Act::Chain { book, .. } => book.incarnation,
+        };
         match act {
-            Act::Settle { ref book, reply: None, .. } => {
+            Act::Settle(Job { reply: None, .. }) => {
                 let either = |one, other| match (one, other) {
-                    (Act::Settle { book, urgency, reply, so_far }, Act::Settle { urgency: other, .. }) => {
-                        Act::Settle { book, urgency: urgency.sooner(other), reply, so_far }
+                    (Act::Settle(one), Act::Settle(other)) => {
+                        Act::Settle(Job { urgency: one.urgency.sooner(other.urgency), ..one })
                     }
                     (one, _) => one,
                 };
-                self.acts.join(book.incarnation, rank, act, either);
+                self.acts.join(incarnation, rank, act, either);
             }
-            Act::Settle { ref book, .. } | Act::Chain { ref book, .. } => {
-                self.acts.push(book.incarnation, rank, act);
-            }
+            Act::Settle(_) | Act::Chain { .. } => self.acts.push(incarnation, rank, act),
         }
     }
 
@@ -260,8 +265,10 @@ impl Worker {
     }
 
     fn settle_all(&mut self) -> Vec<(Address, oneshot::Receiver<Outcome>)> {
-        let active = self.core.books.active().into_iter();
-        let demanded = active.map(|book| {
+        let mut active = self.core.books.active();
+        // those that owe share transactions, with none between them that has nothing to put in
+        active.sort_by_cached_key(|book| !book.ledger().may_owe());
+        let demanded = active.into_iter().map(|book| {
             let (reply, outcome) = oneshot::channel();
             let channel = Address::from(book.incarnation.channel);
             self.demand(book, reply);
@@ -272,7 +279,7 @@ impl Worker {
 
     fn demand(&mut self, book: Arc<Book>, reply: Reply) {
         let (urgency, reply) = (Urgency::Demanded, Some(reply));
-        self.act(Act::Settle { book, urgency, reply, so_far: None }, Rank::Asked);
+        self.act(Act::Settle(Job { book, urgency, reply, so_far: None }), Rank::Asked);
     }
 
     fn chain(&mut self, upstream: Key, asked: SubChannel, reply: ChainReply) {
@@ -302,17 +309,22 @@ impl Worker {
         while let Some((_, Look { book, urgency, seen })) = self.looks.take(&mut self.busy) {
             let core = self.core.clone();
             self.under_way.spawn(async move {
-                let report = attempt(&core, &book, urgency, Reach::Look(seen)).await;
+                let looking = attempt(look(&core, book.clone(), urgency, seen)).await;
+                let report = looking.unwrap_or_else(|denial| Visit::Failed(denial).into());
                 Done::Look { book, urgency, report }
             });
         }
-        while let Some((incarnation, act)) = self.acts.take(&mut self.busy) {
+        while let Some(rank) = self.acts.next(&self.busy) {
+            if self.is_held(rank) {
+                return;
+            }
+            let Some((incarnation, act)) = self.acts.take(&mut self.busy) else { return };
             let core = self.core.clone();
             match act {
-                Act::Settle { book, urgency, reply, so_far } => self.under_way.spawn(async move {
-                    let report = attempt(&core, &book, urgency, Reach::Act).await;
-                    Done::Settle { book, urgency, reply, so_far, report }
-                }),
+                Act::Settle(job) => {
+                    let jobs = self.with_others(job, rank);
+                    self.under_way.spawn(async move { Done::Settle(settle(&core, jobs).await) })
+                }
                 Act::Chain { book, asked, reply } => self.under_way.spawn(async move {
                     let chained = AssertUnwindSafe(chain::chain(&core, &book, &asked)).catch_unwind().await;
                     let _ = reply.send(chained.unwrap_or_else(|_| Err(interrupted(incarnation))));
@@ -320,36 +332,70 @@ impl Worker {
                 }),
             };
         }
+        self.held = None;
+    }
+
+    /// Whether a settlement waits for others to share its transaction with. Only what nobody waits for does,
+    /// and where no grace runs.
+    fn is_held(&mut self, rank: Rank) -> bool {
+        let may_be_more = self.acts.waiting() < TOGETHER && !(self.looks.is_idle() && self.watch.is_idle());
+        if rank < Rank::Routine || !may_be_more {
+            return false;
+        }
+        self.held.get_or_insert_with(Instant::now).elapsed() < HOLD
+    }
+
+    /// A settlement whose turn it is, and others that wait and may share its transactions.
+    fn with_others(&mut self, job: Job, rank: Rank) -> Vec<Job> {
+        let now = self.core.time.now();
+        let goes = |other: Rank, act: &Act| {
+            matches!(act, Act::Settle(_)) && may_share(rank.grace_ends(), other.grace_ends(), now)
+        };
+        let mut jobs = vec![job];
+        while jobs.len() < TOGETHER
+            && let Some((_, Act::Settle(other))) = self.acts.take_along(&mut self.busy, goes)
+        {
+            jobs.push(other);
+        }
+        jobs
     }
 
     fn done(&mut self, done: Done) {
         match done {
             Done::Watch(batch, glances) => self.watched(batch, glances),
             Done::Look { book, urgency, report: Report { visit, grace_ends } } => {
-                self.looks.ended(book.incarnation.channel, &mut self.busy);
+                self.looks.ended([book.incarnation.channel], &mut self.busy);
                 if let Visit::Due = visit {
                     let rank = grace_ends.map_or(Rank::Routine, Rank::GraceEnds);
-                    self.act(Act::Settle { book, urgency, reply: None, so_far: None }, rank);
+                    self.act(Act::Settle(Job { book, urgency, reply: None, so_far: None }), rank);
                 } else {
                     self.note(book.incarnation, urgency, &visit);
                 }
             }
-            Done::Settle { book, urgency, reply, so_far, report: Report { visit, grace_ends } } => {
-                self.acts.ended(book.incarnation.channel, &mut self.busy);
-                match (visit, reply) {
-                    (Visit::More(settled), reply) if !self.stopping.load(Ordering::Relaxed) => {
-                        let otherwise = if reply.is_some() { Rank::Asked } else { Rank::Routine };
-                        let rank = grace_ends.map_or(otherwise, Rank::GraceEnds);
-                        let so_far = reply.is_some().then(|| settled.after(so_far));
-                        self.act(Act::Settle { book, urgency, reply, so_far }, rank);
-                    }
-                    (visit, Some(reply)) => {
-                        drop(reply.send(visit.into_outcome(book.incarnation.channel, so_far)));
-                    }
-                    (visit, None) => self.note(book.incarnation, urgency, &visit),
+            Done::Settle(done) => {
+                let channels = done.iter().map(|(job, _)| job.book.incarnation.channel);
+                self.acts.ended(channels, &mut self.busy);
+                for (job, report) in done {
+                    self.settled(job, report);
                 }
             }
-            Done::Chain(incarnation) => self.acts.ended(incarnation.channel, &mut self.busy),
+            Done::Chain(incarnation) => self.acts.ended([incarnation.channel], &mut self.busy),
+        }
+    }
+
+    fn settled(&mut self, job: Job, Report { visit, grace_ends }: Report) {
+        let Job { book, urgency, reply, so_far } = job;
+        match (visit, reply) {
+            (Visit::More(settled), reply) if !self.stopping.load(Ordering::Relaxed) => {
+                let otherwise = if reply.is_some() { Rank::Asked } else { Rank::Routine };
+                let rank = grace_ends.map_or(otherwise, Rank::GraceEnds);
+                let so_far = reply.is_some().then(|| settled.after(so_far));
+                self.act(Act::Settle(Job { book, urgency, reply, so_far }), rank);
+            }
+            (visit, Some(reply)) => {
+                drop(reply.send(visit.into_outcome(book.incarnation.channel, so_far)));
+            }
+            (visit, None) => self.note(book.incarnation, urgency, &visit),
         }
     }
 
@@ -382,16 +428,25 @@ impl Worker {
     }
 }
 
+/// Settles several channels together.
+async fn settle(core: &Core, jobs: Vec<Job>) -> Vec<(Job, Report)> {
+    let wanted = jobs.iter().map(|job| (job.book.clone(), job.urgency)).collect();
+    let reports: Vec<Report> = match attempt(settle_together(core, wanted)).await {
+        Ok(reports) => reports,
+        Err(denial) => jobs.iter().map(|_| Visit::Failed(denial.clone()).into()).collect(),
+    };
+    jobs.into_iter().zip(reports).collect()
+}
+
 /// A visit that neither panics nor lasts for ever: a chain, signer or store that does must not end the
 /// collecting for all channels.
-async fn attempt(core: &Core, book: &Book, urgency: Urgency, reach: Reach) -> Report {
-    let failed = |message| Report::from(Visit::Failed(Denial::unavailable(message)));
-    let visit = AssertUnwindSafe(visit(core, book, urgency, reach)).catch_unwind();
-    match timeout(VISIT_LIFE, visit).await {
-        Ok(Ok(report)) => report,
+async fn attempt<T>(visit: impl Future<Output = T>) -> Result<T, Denial> {
+    let failed = |message| Err(Denial::unavailable(message));
+    match timeout(DEAD_AFTER, AssertUnwindSafe(visit).catch_unwind()).await {
+        Ok(Ok(done)) => Ok(done),
         Ok(Err(_)) => failed("the settlement failed; it will be tried again"),
         Err(_) => {
-            tracing::warn!(channel = %book.incarnation, "a visit took too long");
+            tracing::warn!("a visit took too long");
             failed("the settlement took too long; it will be tried again")
         }
     }

@@ -227,7 +227,17 @@ impl FakeChain {
         unix_now() + *lock(&self.ahead)
     }
 
+    /// All instructions, or none.
     fn execute(&self, transaction: &VersionedTransaction) -> Result<(), ChainError> {
+        let before = (lock(&self.accounts).clone(), self.settled());
+        let done = self.run(transaction);
+        if done.is_err() {
+            (*lock(&self.accounts), *lock(&self.settled)) = before;
+        }
+        done
+    }
+
+    fn run(&self, transaction: &VersionedTransaction) -> Result<(), ChainError> {
         let keys = transaction.message.static_account_keys();
         let instructions = transaction.message.instructions();
         for (at, instruction) in instructions.iter().enumerate() {
