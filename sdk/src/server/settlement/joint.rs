@@ -23,7 +23,7 @@ use crate::server::views::READ_WAIT;
 ///
 /// Transactions are sent one after the other, each decided on what the one before has left: two on their way
 /// at once could use the same room in a channel's window.
-pub(super) async fn settle_together(core: &Core, jobs: Vec<(Arc<Book>, Urgency)>) -> Vec<Report> {
+pub(crate) async fn settle_together(core: &Core, jobs: Vec<(Arc<Book>, Urgency)>) -> Vec<Report> {
     let until = deadline();
     let mut reports: Vec<Report> = jobs.iter().map(|(book, _)| too_slow(book).into()).collect();
     let channels: Vec<Key> = jobs.iter().map(|(book, _)| book.incarnation.channel).collect();
@@ -58,8 +58,8 @@ pub(super) async fn settle_together(core: &Core, jobs: Vec<(Arc<Book>, Urgency)>
         if !a_grace_runs && !assessing.is_empty() {
             continue;
         }
-        // the one that is over first goes first
-        ready.sort_by_key(|(_, part)| part.grace_ends.unwrap_or(i64::MAX));
+        // the one that is over first goes first, then who came first
+        ready.sort_by_key(|(job, part)| (part.grace_ends.unwrap_or(i64::MAX), *job));
         let (places, mut parts): (Vec<usize>, Vec<Part>) = ready.drain(..).unzip();
         collect(core, &mut parts, until).await;
         let concluded = join_all(parts.into_iter().map(|part| part.conclude(core, Some(until)))).await;

@@ -23,3 +23,5 @@ mod worker;
 pub use chain::{Chained, ChainingError, SubChannel};
 pub(crate) use handle::{Why, WorkerHandle};
 pub use visit::Settled;
+#[cfg(test)]
+pub(crate) use {joint::settle_together, plan::Urgency};

@@ -143,3 +143,19 @@ fn fits(parts: &[Part], sender: &Sender, pack: &[Packed], create_payout: bool) -
     let plan = sender.settle(&settling(parts, pack), create_payout);
     plan.size().is_ok_and(|size| size <= MAX_TRANSACTION_BYTES)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_a_grace_runs_a_transaction_is_shared_with_graces_only_and_with_none_that_is_soon_over() {
+        let now = 1_000;
+        let (soon, late, later) = (Some(now + 359), Some(now + 360), Some(now + 9_999));
+        assert!(may_share(None, None, now) && may_share(late, later, now) && may_share(later, late, now));
+        for other in [None, soon, late, later, Some(now - 1)] {
+            assert!(!may_share(soon, other, now) && !may_share(other, soon, now), "{other:?}");
+        }
+        assert!(!may_share(None, later, now) && !may_share(later, None, now));
+    }
+}

@@ -121,3 +121,82 @@ impl Sender {
         Plan::new(self.recipient, budget, self.priority_fee, vec![close])
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "an overflow fails the test, as it should")]
+mod tests {
+    use super::*;
+    use crate::chain::{MAX_TRANSACTION_BYTES, PROGRAM_ID, TOKEN_PROGRAM};
+    use crate::server::ledger::{Authority, SignerRecord};
+    use crate::server::settlement::pack::TOGETHER;
+    use crate::server::testing::{authority, channel_account, delegation_account, signer_id};
+
+    /// A claim of nobody else's; `delegated` by a delegate.
+    fn claim(number: u8, delegated: bool) -> Claim {
+        let unit_price = channel_account().terms.unit_price().unwrap();
+        let record = SignerRecord::new(signer_id(), Amount::new(10), unit_price, 64);
+        let record = SignerRecord { signer: [100 + number; 32], ..record };
+        let delegation = delegated.then(|| Address::from([150 + number; 32]));
+        let of_delegate = Authority::Delegation(delegation_account([9; 32], 10).delegation);
+        let authority = if delegated { of_delegate } else { authority() };
+        Claim { record, authority, delegation, alone: false }
+    }
+
+    /// Bytes of a transaction with these claims, each `(channel, by a delegate)`.
+    fn bytes(claims: &[(u8, bool)], fee: u64, create_payout: bool) -> usize {
+        let sender = Sender {
+            program_id: PROGRAM_ID,
+            recipient: Address::from([1; 32]),
+            token_program: TOKEN_PROGRAM,
+            priority_fee: PriorityFee(fee),
+        };
+        let accounts: Vec<ChannelAccount> = claims
+            .iter()
+            .map(|(channel, _)| ChannelAccount { vault: [50 + channel; 32], ..channel_account() })
+            .collect();
+        let made: Vec<Claim> =
+            (1..).zip(claims).map(|(number, (_, delegated))| claim(number, *delegated)).collect();
+        let all = claims.iter().zip(&accounts).zip(&made);
+        let settling: Vec<Settling<'_>> = all
+            .map(|(((channel, _), account), claim)| Settling {
+                channel: [*channel; 32],
+                account,
+                claim,
+                owed: Amount::new(10),
+            })
+            .collect();
+        sender.settle(&settling, create_payout).size().unwrap()
+    }
+
+    #[test]
+    fn three_settlements_fit_into_a_transaction_and_no_four() {
+        let three_channels = [(10, false), (11, false), (12, false)];
+        assert_eq!((TOGETHER, bytes(&three_channels, 1, true)), (3, 1_231));
+        assert!(bytes(&[(10, false), (10, true), (10, true)], 1, true) <= MAX_TRANSACTION_BYTES);
+        assert!(bytes(&[(10, true), (11, false), (12, false)], 1, false) <= MAX_TRANSACTION_BYTES);
+        // delegates of three channels do not
+        assert!(bytes(&[(10, true), (11, true), (12, true)], 0, false) > MAX_TRANSACTION_BYTES);
+        // and four of one channel not either: as small as four can be
+        assert!(bytes(&[(10, false), (10, true), (10, true), (10, true)], 0, false) > MAX_TRANSACTION_BYTES);
+    }
+
+    #[test]
+    fn each_settlement_follows_its_own_signature() {
+        let sender = Sender {
+            program_id: PROGRAM_ID,
+            recipient: Address::from([1; 32]),
+            token_program: TOKEN_PROGRAM,
+            priority_fee: PriorityFee::default(),
+        };
+        let (account, one, other) = (channel_account(), claim(1, false), claim(2, true));
+        let settling =
+            |claim| Settling { channel: [10; 32], account: &account, claim, owed: Amount::new(10) };
+        let plan = sender.settle(&[settling(&one), settling(&other)], true);
+        let ed25519 = Address::from(amp_protocol::ed25519_instruction::PROGRAM_ID);
+        let [_, _, first, settle, second, settle_too] = plan.instructions() else { panic!("{plan:?}") };
+        for (signature, settle, claim) in [(first, settle, &one), (second, settle_too, &other)] {
+            assert_eq!((signature.program_id, settle.program_id), (ed25519, PROGRAM_ID));
+            assert_eq!(signature.data[16..48], claim.record.signer);
+        }
+    }
+}

@@ -35,7 +35,7 @@ pub struct Settled {
 
 /// What came of looking after a channel.
 #[derive(Debug)]
-pub(super) enum Visit {
+pub(crate) enum Visit {
     /// Nothing to do.
     Idle,
     /// There is something to send: by a look.
@@ -89,7 +89,7 @@ impl Settled {
 
 /// A visit, and until when what the channel owes must be collected.
 #[derive(Debug)]
-pub(super) struct Report {
+pub(crate) struct Report {
     pub(super) visit: Visit,
     /// When (Unix seconds, the chain's) the first grace is over that runs.
     pub(super) grace_ends: Option<i64>,

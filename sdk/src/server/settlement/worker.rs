@@ -17,7 +17,7 @@ use super::joint::{DEAD_AFTER, settle_together};
 use super::lane::{Busy, Lane, Rank};
 use super::pack::{TOGETHER, may_share};
 use super::plan::Urgency;
-use super::visit::{Report, Settled, Visit, look};
+use super::visit::{Report, Settled, VISIT_LIFE, Visit, look};
 use super::watch::{Batch, Glance, Sighting, Watch, glance};
 use crate::chain::ChainError;
 use crate::server::books::Book;
@@ -299,7 +299,7 @@ impl Worker {
         while let Some(batch) = self.watch.take() {
             let core = self.core.clone();
             self.under_way.spawn(async move {
-                let read = AssertUnwindSafe(glance(&core, &batch)).catch_unwind().await;
+                let read = attempt(VISIT_LIFE, glance(&core, &batch)).await;
                 if let Ok(Err(error)) = &read {
                     tracing::warn!(%error, "channels could not be read; it will be tried again");
                 }
@@ -309,7 +309,7 @@ impl Worker {
         while let Some((_, Look { book, urgency, seen })) = self.looks.take(&mut self.busy) {
             let core = self.core.clone();
             self.under_way.spawn(async move {
-                let looking = attempt(look(&core, book.clone(), urgency, seen)).await;
+                let looking = attempt(VISIT_LIFE, look(&core, book.clone(), urgency, seen)).await;
                 let report = looking.unwrap_or_else(|denial| Visit::Failed(denial).into());
                 Done::Look { book, urgency, report }
             });
@@ -431,7 +431,7 @@ impl Worker {
 /// Settles several channels together.
 async fn settle(core: &Core, jobs: Vec<Job>) -> Vec<(Job, Report)> {
     let wanted = jobs.iter().map(|job| (job.book.clone(), job.urgency)).collect();
-    let reports: Vec<Report> = match attempt(settle_together(core, wanted)).await {
+    let reports: Vec<Report> = match attempt(DEAD_AFTER, settle_together(core, wanted)).await {
         Ok(reports) => reports,
         Err(denial) => jobs.iter().map(|_| Visit::Failed(denial.clone()).into()).collect(),
     };
@@ -440,9 +440,9 @@ async fn settle(core: &Core, jobs: Vec<Job>) -> Vec<(Job, Report)> {
 
 /// A visit that neither panics nor lasts for ever: a chain, signer or store that does must not end the
 /// collecting for all channels.
-async fn attempt<T>(visit: impl Future<Output = T>) -> Result<T, Denial> {
+async fn attempt<T>(life: Duration, visit: impl Future<Output = T>) -> Result<T, Denial> {
     let failed = |message| Err(Denial::unavailable(message));
-    match timeout(DEAD_AFTER, AssertUnwindSafe(visit).catch_unwind()).await {
+    match timeout(life, AssertUnwindSafe(visit).catch_unwind()).await {
         Ok(Ok(done)) => Ok(done),
         Ok(Err(_)) => failed("the settlement failed; it will be tried again"),
         Err(_) => {

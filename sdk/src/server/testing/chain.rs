@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use solana_address::Address;
 use solana_hash::Hash;
 use solana_transaction::versioned::VersionedTransaction;
+use solana_transaction_error::TransactionError;
 use tokio::sync::Notify;
 
 use super::{CHANNEL, channel_account};
@@ -51,8 +52,13 @@ pub(crate) struct FakeChain {
     settled: Mutex<Amount>,
     hooks: Mutex<HashMap<Address, Hook>>,
     unreadable: Mutex<HashSet<Address>>,
+    on_sending: Mutex<Option<Hook>>,
+    refused: Mutex<HashSet<Address>>,
+    /// The channels that were settled by each transaction, in the order of sending, landed or not.
+    settlements: Mutex<Vec<Vec<Key>>>,
     /// Whose transactions wait.
     held: Mutex<HashSet<Address>>,
+    held_reads: Mutex<HashSet<Address>>,
     released: Notify,
 }
 
@@ -126,6 +132,31 @@ impl FakeChain {
         lock(&self.hooks).insert(Address::from(address), Box::new(hook));
     }
 
+    /// Does something just before the next transaction is executed.
+    pub(crate) fn before_sending(&self, hook: impl FnOnce(&Self) + Send + 'static) {
+        *lock(&self.on_sending) = Some(Box::new(hook));
+    }
+
+    /// Transactions on this channel are refused, whatever the rules say.
+    pub(crate) fn refuse(&self, channel: Key, refuse: bool) {
+        let (channel, mut refused) = (Address::from(channel), lock(&self.refused));
+        if refuse {
+            refused.insert(channel)
+        } else {
+            refused.remove(&channel)
+        };
+    }
+
+    /// The channels that each transaction was to settle, in the order of sending.
+    pub(crate) fn settlements(&self) -> Vec<Vec<Key>> {
+        lock(&self.settlements).clone()
+    }
+
+    /// Reads of many accounts with this one among them do not end until they are [let go](Self::let_go).
+    pub(crate) fn hold_reads(&self, address: Key) {
+        lock(&self.held_reads).insert(Address::from(address));
+    }
+
     /// Transactions on this channel do not confirm until they are [let go](Self::let_go).
     pub(crate) fn hold(&self, channel: Key) {
         lock(&self.held).insert(Address::from(channel));
@@ -133,15 +164,15 @@ impl FakeChain {
 
     pub(crate) fn let_go(&self, channel: Key) {
         lock(&self.held).remove(&Address::from(channel));
+        lock(&self.held_reads).remove(&Address::from(channel));
         self.released.notify_waiters();
     }
 
-    async fn wait_while_held(&self, transaction: &VersionedTransaction) {
+    async fn wait_while(&self, held: &Mutex<HashSet<Address>>, keys: &[Address]) {
         loop {
             let mut released = std::pin::pin!(self.released.notified());
             released.as_mut().enable();
-            let keys = transaction.message.static_account_keys();
-            if !lock(&self.held).iter().any(|held| keys.contains(held)) {
+            if !lock(held).iter().any(|held| keys.contains(held)) {
                 return;
             }
             released.await;
@@ -245,6 +276,9 @@ impl FakeChain {
                 continue;
             }
             let channel = keys[usize::from(instruction.accounts[1])].to_bytes();
+            if lock(&self.refused).contains(&Address::from(channel)) {
+                return Err(ChainError::Failed { error: TransactionError::AccountInUse, logs: Vec::new() });
+            }
             let (discriminator, arguments) = instruction.data.split_first_chunk::<8>().unwrap();
             match *discriminator {
                 instruction::SETTLE => {
@@ -313,6 +347,16 @@ impl FakeChain {
     }
 }
 
+fn settled_by(transaction: &VersionedTransaction) -> Vec<Key> {
+    let keys = transaction.message.static_account_keys();
+    let instructions = transaction.message.instructions().iter();
+    let settle = instructions.filter(|instruction| {
+        keys[usize::from(instruction.program_id_index)] == PROGRAM_ID
+            && instruction.data.starts_with(&instruction::SETTLE)
+    });
+    settle.map(|instruction| keys[usize::from(instruction.accounts[1])].to_bytes()).collect()
+}
+
 #[async_trait]
 impl Chain for FakeChain {
     async fn account(&self, address: &Address) -> Result<Option<AccountSnapshot>, ChainError> {
@@ -327,6 +371,7 @@ impl Chain for FakeChain {
         assert!(addresses.len() <= MAX_ACCOUNTS_AT_ONCE);
         self.calls.fetch_add(1, Ordering::SeqCst);
         tokio::task::yield_now().await;
+        self.wait_while(&self.held_reads, addresses).await;
         if lock(&self.unreadable).iter().any(|address| addresses.contains(address)) {
             return Err(ChainError::Unreachable("told to".to_owned()));
         }
@@ -366,7 +411,12 @@ impl Chain for FakeChain {
         *lock(&self.sent) += 1;
         let signature = transaction.signatures[0];
         let unknown = || ChainError::Unconfirmed { signature, reason: "timed out".to_owned() };
-        self.wait_while_held(transaction).await;
+        lock(&self.settlements).push(settled_by(transaction));
+        self.wait_while(&self.held, transaction.message.static_account_keys()).await;
+        let hook = lock(&self.on_sending).take();
+        if let Some(hook) = hook {
+            hook(self);
+        }
         let fate = lock(&self.fate).clone();
         match fate {
             Fate::Lost => return Err(unknown()),

@@ -6,6 +6,7 @@ mod delegates;
 mod delegates_settled;
 mod durability;
 mod endpoints;
+mod packing;
 mod requests;
 mod settling;
 mod watching;
