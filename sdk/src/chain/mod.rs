@@ -4,6 +4,7 @@
 
 mod address;
 mod budget;
+mod fees;
 pub mod instructions;
 mod read;
 #[cfg(feature = "rpc")]
@@ -29,13 +30,14 @@ pub use address::{
     create_token_account, delegation_address,
 };
 pub use budget::{ComputeBudget, PriorityFee};
+pub use fees::{FeePolicy, Fees};
 pub use read::{
     MintInfo, channel, channels, channels_funded_by, delegation, delegations, delegations_at,
     has_token_account, mint, token_amount,
 };
 #[cfg(feature = "rpc")]
 pub use rpc::RpcChain;
-pub use transaction::{MAX_TRANSACTION_BYTES, Plan};
+pub use transaction::{MAX_TRANSACTION_BYTES, MOST_SENDS, Plan};
 
 /// How long a transaction that was sent may still land: a blockhash lives for 150 slots, about a minute.
 pub(crate) const TRANSACTION_LIFE: Duration = Duration::from_secs(180);
@@ -129,8 +131,15 @@ pub trait Chain: Send + Sync + 'static {
     /// A blockhash for a new transaction.
     async fn latest_blockhash(&self) -> Result<Hash, ChainError>;
 
+    /// What transactions paid lately, in micro-lamports per compute unit, to write all these accounts: one
+    /// figure a slot. Nothing where the chain does not tell.
+    async fn recent_priority_fees(&self, _written: &[Address]) -> Result<Vec<u64>, ChainError> {
+        Ok(Vec::new())
+    }
+
     /// Sends a transaction and waits until it is confirmed. An error means that it failed, or that
-    /// [`ChainError::Unconfirmed`] nobody knows: look at the accounts before doing it again.
+    /// [`ChainError::Unconfirmed`] nobody knows, or that it was not seen and [`ChainError::Expired`]: look at
+    /// the accounts before doing it again.
     async fn send(&self, transaction: &VersionedTransaction) -> Result<Confirmation, ChainError>;
 }
 
@@ -160,6 +169,16 @@ pub enum ChainError {
         signature: Signature,
         /// What is known.
         reason: String,
+    },
+    /// It was sent, and its blockhash expired before it was seen. As far as the node knows it can't land any
+    /// more, and did not.
+    #[error(
+        "transaction {signature} was sent, but its blockhash expired before it was seen confirmed; send it \
+         again where it can't be done twice, else look for what it does first"
+    )]
+    Expired {
+        /// Its first signature.
+        signature: Signature,
     },
     /// The account is not what it was taken for.
     #[error("account {address}: {error}")]
@@ -213,6 +232,11 @@ impl ChainError {
             return Self::Rejected(rejection);
         }
         Self::Failed { error, logs }
+    }
+
+    /// Whether the transaction's blockhash was too old for it to land.
+    pub fn is_expired(&self) -> bool {
+        matches!(self, Self::Expired { .. } | Self::Failed { error: TransactionError::BlockhashNotFound, .. })
     }
 
     /// The program's rejection, if it is one.

@@ -12,10 +12,16 @@ use crate::signer::Signer;
 /// The largest transaction a cluster takes: an IPv6 minimum MTU less the headers.
 pub const MAX_TRANSACTION_BYTES: usize = 1_232;
 
+/// How often a transaction is sent before whoever wants it looks at the chain again.
+pub const MOST_SENDS: u32 = 3;
+
 /// A transaction before it has a blockhash and signatures.
 #[derive(Clone, Debug)]
 pub struct Plan {
     payer: Address,
+    budget: ComputeBudget,
+    /// How many of the instructions set the budget.
+    of_budget: usize,
     instructions: Vec<Instruction>,
 }
 
@@ -29,8 +35,27 @@ impl Plan {
         instructions: Vec<Instruction>,
     ) -> Self {
         let mut all = budget.instructions(fee);
+        let of_budget = all.len();
         all.extend(instructions);
-        Self { payer, instructions: all }
+        Self { payer, budget, of_budget, instructions: all }
+    }
+
+    /// The same at another price.
+    pub fn repriced(&self, fee: PriorityFee) -> Self {
+        let own = self.instructions.iter().skip(self.of_budget).cloned().collect();
+        Self::new(self.payer, self.budget, fee, own)
+    }
+
+    /// The compute units it asks for.
+    pub fn budget(&self) -> ComputeBudget {
+        self.budget
+    }
+
+    /// The accounts it writes.
+    pub fn written_accounts(&self) -> impl Iterator<Item = Address> {
+        let accounts = self.instructions.iter().flat_map(|instruction| &instruction.accounts);
+        let written = accounts.filter(|account| account.is_writable).map(|account| account.pubkey);
+        written.chain([self.payer])
     }
 
     /// The instructions, budget first.
@@ -72,10 +97,38 @@ impl Plan {
         Ok(VersionedTransaction { signatures, message })
     }
 
-    /// Signs and sends, and waits for the confirmation.
+    /// Signs and sends, and waits for the confirmation. It is sent once: where its blockhash expires before it
+    /// is seen confirmed, that is an error, and whoever sends it again must know that it can't be done twice.
     pub async fn send(&self, chain: &dyn Chain, signers: &[&dyn Signer]) -> Result<Confirmation, ChainError> {
         let transaction = self.sign(chain.latest_blockhash().await?, signers).await?;
         chain.send(&transaction).await
+    }
+
+    /// Signs and sends, and does so anew with a fresh blockhash and the next fee while the blockhash of the one
+    /// before expired unseen; at most [`MOST_SENDS`] times.
+    ///
+    /// Only for what can't be done twice, whatever a node says of the first. Settlements can't: what is owed is
+    /// cumulative, and the program refuses a claim of no more than is booked. So of all that were sent at most
+    /// one is paid, in whatever order they land, and the others are refused: before they are sent, as a
+    /// rule, so they cost nothing. A top-up paid twice is paid twice, and a close that is sent later than its
+    /// sender thinks may close what was opened since: those are sent once.
+    pub async fn send_again_until_seen(
+        &self,
+        chain: &dyn Chain,
+        signers: &[&dyn Signer],
+        fee: impl Fn(u32) -> PriorityFee,
+    ) -> Result<Confirmation, ChainError> {
+        let mut sends = 0;
+        loop {
+            let sent = self.repriced(fee(sends)).send(chain, signers).await;
+            sends = sends.saturating_add(1);
+            match sent {
+                Err(error) if error.is_expired() && sends < MOST_SENDS => {
+                    tracing::warn!(%error, "it is signed anew and sent again");
+                }
+                other => return other,
+            }
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 use amp_program_tests::World;
 use amp_protocol::rejection::Rejection;
 use amp_sdk::chain::instructions;
-use amp_sdk::chain::{Chain, ChainError, ComputeBudget, PROGRAM_ID, Plan, PriorityFee, RpcChain};
+use amp_sdk::chain::{Chain, ChainError, ComputeBudget, MOST_SENDS, PROGRAM_ID, Plan, PriorityFee, RpcChain};
 use amp_sdk::signer::{KeypairSigner, Signer as _};
 use amp_test_node::Node;
 use solana_signer::Signer as _;
@@ -54,6 +54,40 @@ async fn what_is_sent_is_confirmed_or_refused_by_its_rule() {
     assert_eq!(confirmed.fee, None, "the node keeps no history");
     let refused = request().send(&rpc, &[&funder]).await.unwrap_err();
     assert!(matches!(refused, ChainError::Rejected(Rejection::AlreadyClosing)), "{refused}");
+}
+
+#[tokio::test]
+async fn what_is_lost_until_its_blockhash_expires_is_told_so_and_lands_when_it_is_sent_again() {
+    let world = World::default();
+    let channel = world.open();
+    let node = Node::start(world.chain.clone()).await;
+    let rpc = RpcChain::new(node.url());
+    world.chain.airdrop(&world.funder.pubkey(), 1_000_000_000).unwrap();
+    let funder = KeypairSigner::from(world.funder.insecure_clone());
+    let request = instructions::request_close(&PROGRAM_ID, &channel.at.channel, &funder.public_key());
+    let budget = ComputeBudget::request_close();
+    let plan = Plan::new(funder.public_key(), budget, PriorityFee::default(), vec![request]);
+    let landed = || world.chain.executed().len();
+    let before = landed();
+
+    node.lose(1);
+    let expired = plan.send(&rpc, &[&funder]).await.unwrap_err();
+    assert!(matches!(expired, ChainError::Expired { .. }), "{expired}");
+    node.lose(u64::from(MOST_SENDS));
+    let expired = plan.send_again_until_seen(&rpc, &[&funder], |_| PriorityFee(0)).await.unwrap_err();
+    assert!(expired.is_expired() && landed() == before, "{expired}");
+    node.lose(u64::from(MOST_SENDS) - 1);
+    let confirmed = plan.send_again_until_seen(&rpc, &[&funder], |_| PriorityFee(0)).await.unwrap();
+    assert_eq!(landed(), before + 1);
+    assert_eq!(world.chain.executed().last().unwrap().confirmation.signature, confirmed.signature);
+}
+
+#[tokio::test]
+async fn what_was_paid_lately_is_what_the_node_says() {
+    let world = World::default();
+    let node = Node::start(world.chain.clone()).await;
+    let rpc = RpcChain::new(node.url());
+    assert_eq!(rpc.recent_priority_fees(&[world.funder.pubkey()]).await.unwrap(), [0, 70]);
 }
 
 #[tokio::test]

@@ -29,12 +29,22 @@ pub(super) fn sender(core: &Core) -> Sender {
         program_id: core.config.program_id,
         recipient: core.recipient,
         token_program: core.token_program,
-        priority_fee: core.config.priority_fee,
+        priority_fee: core.config.priority_fee.placeholder(),
     }
 }
 
+/// Sends a transaction once.
 pub(super) async fn send(core: &Core, plan: &Plan) -> Result<Confirmation, ChainError> {
-    plan.send(&*core.chain, &[&*core.config.recipient]).await
+    let fees = core.config.priority_fee.quote(&*core.chain, plan).await;
+    plan.repriced(fees.first).send(&*core.chain, &[&*core.config.recipient]).await
+}
+
+/// Sends settlements, after so many that failed: again with a fresh blockhash where the last one's expired
+/// before they were seen. They can't be paid twice.
+async fn send_settlements(core: &Core, plan: &Plan, failures: u32) -> Result<Confirmation, ChainError> {
+    let fees = core.config.priority_fee.quote(&*core.chain, plan).await;
+    let fee = |sends: u32| fees.after(failures.saturating_add(sends));
+    plan.send_again_until_seen(&*core.chain, &[&*core.config.recipient], fee).await
 }
 
 /// Makes the claims of a pack, in one transaction, and notes with their parts what came of each.
@@ -47,7 +57,12 @@ pub(super) async fn settle(
 ) {
     let plan = sender(core).settle(&settling(parts, &pack), create_payout);
     let late = |_| Err(ChainError::Unreachable("no confirmation in time".to_owned()));
-    let sent = timeout_at(until, send(core, &plan)).await.unwrap_or_else(late);
+    let failures = pack.iter().filter_map(|one| {
+        let part = parts.get(one.part)?;
+        Some(part.book.ledger().failures(&one.claim.signer()))
+    });
+    let failures = failures.max().unwrap_or_default();
+    let sent = timeout_at(until, send_settlements(core, &plan, failures)).await.unwrap_or_else(late);
     let afters = accounts_after(core, parts, &pack).await;
     let shared = pack.len() > 1;
     let mut alone = Vec::new();
@@ -132,7 +147,7 @@ async fn is_booked(
 /// sending its parts at once would take as long again for each.
 fn is_refused(error: &ChainError) -> bool {
     use ChainError::{Compile, Failed, Rejected, TooLarge};
-    matches!(error, Rejected(_) | Failed { .. } | TooLarge { .. } | Compile(_))
+    !error.is_expired() && matches!(error, Rejected(_) | Failed { .. } | TooLarge { .. } | Compile(_))
 }
 
 fn note_paid(part: &mut Part, one: &Packed, transaction: Option<Signature>) {

@@ -1,4 +1,4 @@
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -35,6 +35,16 @@ pub(crate) enum Fate {
     LostBeside(Box<ChannelAccount>),
 }
 
+/// A transaction as it was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Sent {
+    pub(crate) blockhash: Hash,
+    /// Micro-lamports per compute unit.
+    pub(crate) price: u64,
+    /// Compute units.
+    pub(crate) limit: u32,
+}
+
 /// What happens when an account is read, just before it is.
 type Hook = Box<dyn FnOnce(&FakeChain) + Send>;
 
@@ -53,6 +63,11 @@ pub(crate) struct FakeChain {
     hooks: Mutex<HashMap<Address, Hook>>,
     unreadable: Mutex<HashSet<Address>>,
     on_sending: Mutex<Option<Hook>>,
+    /// Whether the next transactions land before their blockhash expires unseen.
+    expiring: Mutex<VecDeque<bool>>,
+    recent_fees: Mutex<Vec<u64>>,
+    transactions: Mutex<Vec<Sent>>,
+    blockhashes: AtomicUsize,
     refused: Mutex<HashSet<Address>>,
     /// The channels that were settled by each transaction, in the order of sending, landed or not.
     settlements: Mutex<Vec<Vec<Key>>>,
@@ -130,6 +145,21 @@ impl FakeChain {
     /// Does something just before the next read of an account.
     pub(crate) fn before_reading(&self, address: Key, hook: impl FnOnce(&Self) + Send + 'static) {
         lock(&self.hooks).insert(Address::from(address), Box::new(hook));
+    }
+
+    /// The blockhashes of the next transactions expire before they are seen; each of them lands, or not.
+    pub(crate) fn expire(&self, landed: impl IntoIterator<Item = bool>) {
+        *lock(&self.expiring) = landed.into_iter().collect();
+    }
+
+    /// What was paid in the last slots, whatever was written.
+    pub(crate) fn recent_fees(&self, fees: Vec<u64>) {
+        *lock(&self.recent_fees) = fees;
+    }
+
+    /// All transactions so far, landed or not.
+    pub(crate) fn transactions(&self) -> Vec<Sent> {
+        lock(&self.transactions).clone()
     }
 
     /// Does something just before the next transaction is executed.
@@ -347,6 +377,22 @@ impl FakeChain {
     }
 }
 
+fn as_sent(transaction: &VersionedTransaction) -> Sent {
+    let keys = transaction.message.static_account_keys();
+    let budget = |kind: u8| {
+        let mut all = transaction.message.instructions().iter();
+        let set = all.find(|one| {
+            keys[usize::from(one.program_id_index)] == solana_compute_budget_interface::ID
+                && one.data[0] == kind
+        });
+        let mut number = [0; 8];
+        set.iter().for_each(|one| number[..one.data.len() - 1].copy_from_slice(&one.data[1..]));
+        u64::from_le_bytes(number)
+    };
+    let limit = u32::try_from(budget(2)).unwrap();
+    Sent { blockhash: *transaction.message.recent_blockhash(), price: budget(3), limit }
+}
+
 fn settled_by(transaction: &VersionedTransaction) -> Vec<Key> {
     let keys = transaction.message.static_account_keys();
     let instructions = transaction.message.instructions().iter();
@@ -403,7 +449,15 @@ impl Chain for FakeChain {
     }
 
     async fn latest_blockhash(&self) -> Result<Hash, ChainError> {
-        self.up().map(|()| Hash::default())
+        self.up()?;
+        let number = self.blockhashes.fetch_add(1, Ordering::SeqCst);
+        Ok(Hash::new_from_array([u8::try_from(number % 256).unwrap(); 32]))
+    }
+
+    async fn recent_priority_fees(&self, written: &[Address]) -> Result<Vec<u64>, ChainError> {
+        self.up()?;
+        assert!(!written.is_empty());
+        Ok(lock(&self.recent_fees).clone())
     }
 
     async fn send(&self, transaction: &VersionedTransaction) -> Result<Confirmation, ChainError> {
@@ -412,10 +466,16 @@ impl Chain for FakeChain {
         let signature = transaction.signatures[0];
         let unknown = || ChainError::Unconfirmed { signature, reason: "timed out".to_owned() };
         lock(&self.settlements).push(settled_by(transaction));
+        lock(&self.transactions).push(as_sent(transaction));
         self.wait_while(&self.held, transaction.message.static_account_keys()).await;
         let hook = lock(&self.on_sending).take();
         if let Some(hook) = hook {
             hook(self);
+        }
+        let expires = lock(&self.expiring).pop_front();
+        if let Some(lands) = expires {
+            let done = if lands { self.execute(transaction) } else { Ok(()) };
+            return done.and(Err(ChainError::Expired { signature }));
         }
         let fate = lock(&self.fate).clone();
         match fate {

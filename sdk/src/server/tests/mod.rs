@@ -8,6 +8,7 @@ mod durability;
 mod endpoints;
 mod packing;
 mod requests;
+mod sending;
 mod settling;
 mod watching;
 mod worker;
