@@ -37,7 +37,7 @@ pub use read::{
 };
 #[cfg(feature = "rpc")]
 pub use rpc::RpcChain;
-pub use transaction::{MAX_TRANSACTION_BYTES, MOST_SENDS, Plan};
+pub use transaction::{MAX_TRANSACTION_BYTES, Plan};
 
 /// How long a transaction that was sent may still land: a blockhash lives for 150 slots, about a minute.
 pub(crate) const TRANSACTION_LIFE: Duration = Duration::from_secs(180);

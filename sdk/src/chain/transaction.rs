@@ -12,9 +12,6 @@ use crate::signer::Signer;
 /// The largest transaction a cluster takes: an IPv6 minimum MTU less the headers.
 pub const MAX_TRANSACTION_BYTES: usize = 1_232;
 
-/// How often a transaction is sent before whoever wants it looks at the chain again.
-pub const MOST_SENDS: u32 = 3;
-
 /// A transaction before it has a blockhash and signatures.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -105,7 +102,7 @@ impl Plan {
     }
 
     /// Signs and sends, and does so anew with a fresh blockhash and the next fee while the blockhash of the one
-    /// before expired unseen; at most [`MOST_SENDS`] times.
+    /// before expired unseen; `most` times at most.
     ///
     /// Only for what can't be done twice, whatever a node says of the first. Settlements can't: what is owed is
     /// cumulative, and the program refuses a claim of no more than is booked. So of all that were sent at most
@@ -116,6 +113,7 @@ impl Plan {
         &self,
         chain: &dyn Chain,
         signers: &[&dyn Signer],
+        most: u32,
         fee: impl Fn(u32) -> PriorityFee,
     ) -> Result<Confirmation, ChainError> {
         let mut sends = 0;
@@ -123,7 +121,7 @@ impl Plan {
             let sent = self.repriced(fee(sends)).send(chain, signers).await;
             sends = sends.saturating_add(1);
             match sent {
-                Err(error) if error.is_expired() && sends < MOST_SENDS => {
+                Err(error) if error.is_expired() && sends < most => {
                     tracing::warn!(%error, "it is signed anew and sent again");
                 }
                 other => return other,

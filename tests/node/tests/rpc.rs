@@ -4,7 +4,7 @@
 use amp_program_tests::World;
 use amp_protocol::rejection::Rejection;
 use amp_sdk::chain::instructions;
-use amp_sdk::chain::{Chain, ChainError, ComputeBudget, MOST_SENDS, PROGRAM_ID, Plan, PriorityFee, RpcChain};
+use amp_sdk::chain::{Chain, ChainError, ComputeBudget, PROGRAM_ID, Plan, PriorityFee, RpcChain};
 use amp_sdk::signer::{KeypairSigner, Signer as _};
 use amp_test_node::Node;
 use solana_signer::Signer as _;
@@ -73,11 +73,12 @@ async fn what_is_lost_until_its_blockhash_expires_is_told_so_and_lands_when_it_i
     node.lose(1);
     let expired = plan.send(&rpc, &[&funder]).await.unwrap_err();
     assert!(matches!(expired, ChainError::Expired { .. }), "{expired}");
-    node.lose(u64::from(MOST_SENDS));
-    let expired = plan.send_again_until_seen(&rpc, &[&funder], |_| PriorityFee(0)).await.unwrap_err();
+    let again = async || plan.send_again_until_seen(&rpc, &[&funder], 3, |_| PriorityFee(0)).await;
+    node.lose(3);
+    let expired = again().await.unwrap_err();
     assert!(expired.is_expired() && landed() == before, "{expired}");
-    node.lose(u64::from(MOST_SENDS) - 1);
-    let confirmed = plan.send_again_until_seen(&rpc, &[&funder], |_| PriorityFee(0)).await.unwrap();
+    node.lose(2);
+    let confirmed = again().await.unwrap();
     assert_eq!(landed(), before + 1);
     assert_eq!(world.chain.executed().last().unwrap().confirmation.signature, confirmed.signature);
 }

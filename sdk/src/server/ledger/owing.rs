@@ -79,6 +79,11 @@ impl ChannelLedger {
         self.signers.get(id).map_or(0, |signer| signer.failures)
     }
 
+    /// Whether the last settlement of a signer failed that still owes.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.signers.values().any(|signer| signer.failures > 0 && !signer.given_up)
+    }
+
     /// What the signer owes can't be collected any more: it is not looked for again by this process,
     /// unless it is served once more. Returns how much that is.
     pub(crate) fn give_up(&mut self, id: &SignerId) -> Amount {
@@ -199,8 +204,11 @@ mod tests {
         ledger.note_failed(&id(1));
         ledger.note_failed(&id(1));
         ledger.note_claimed(&id(1), Amount::ZERO);
-        assert_eq!(ledger.failures(&id(1)), 2);
+        assert_eq!((ledger.failures(&id(1)), ledger.has_failed()), (2, true));
         ledger.note_claimed(&id(1), Amount::new(1));
-        assert_eq!(ledger.failures(&id(1)), 0);
+        assert_eq!((ledger.failures(&id(1)), ledger.has_failed()), (0, false));
+        ledger.note_failed(&id(1));
+        ledger.give_up(&id(1));
+        assert!(!ledger.has_failed());
     }
 }

@@ -4,7 +4,7 @@
 //!
 //! The [`watch`] reads all channels, many at once, and finds those that are worth a look. A look ([`visit`])
 //! reads, and finds those that are due. Those are visited, several at once ([`joint`]), each a [`part`] of the
-//! visit. The [`worker`] begins all of it, in the order of their [`lane`], and waits for none.
+//! visit. The [`worker`] begins all of it, each a [`task`], in the order of their [`lane`], and waits for none.
 
 mod chain;
 mod claim;
@@ -15,6 +15,7 @@ mod pack;
 mod part;
 mod plan;
 mod settler;
+mod task;
 mod transaction;
 mod visit;
 mod watch;

@@ -39,12 +39,21 @@ pub(super) async fn send(core: &Core, plan: &Plan) -> Result<Confirmation, Chain
     plan.repriced(fees.first).send(&*core.chain, &[&*core.config.recipient]).await
 }
 
-/// Sends settlements, after so many that failed: again with a fresh blockhash where the last one's expired
-/// before they were seen. They can't be paid twice.
-async fn send_settlements(core: &Core, plan: &Plan, failures: u32) -> Result<Confirmation, ChainError> {
+/// How often a claim that is alone in its transaction is sent by one visit.
+const MOST_SENDS: u32 = 3;
+
+/// Sends settlements, after so many that failed. One that is alone is sent again with a fresh blockhash where
+/// the last one's expired before it was seen: it can't be paid twice.
+async fn send_settlements(
+    core: &Core,
+    plan: &Plan,
+    shared: bool,
+    failures: u32,
+) -> Result<Confirmation, ChainError> {
+    let most = if shared { 1 } else { MOST_SENDS };
     let fees = core.config.priority_fee.quote(&*core.chain, plan).await;
     let fee = |sends: u32| fees.after(failures.saturating_add(sends));
-    plan.send_again_until_seen(&*core.chain, &[&*core.config.recipient], fee).await
+    plan.send_again_until_seen(&*core.chain, &[&*core.config.recipient], most, fee).await
 }
 
 /// Makes the claims of a pack, in one transaction, and notes with their parts what came of each.
@@ -61,10 +70,9 @@ pub(super) async fn settle(
         let part = parts.get(one.part)?;
         Some(part.book.ledger().failures(&one.claim.signer()))
     });
-    let failures = failures.max().unwrap_or_default();
-    let sent = timeout_at(until, send_settlements(core, &plan, failures)).await.unwrap_or_else(late);
+    let (failures, shared) = (failures.max().unwrap_or_default(), pack.len() > 1);
+    let sent = timeout_at(until, send_settlements(core, &plan, shared, failures)).await.unwrap_or_else(late);
     let afters = accounts_after(core, parts, &pack).await;
-    let shared = pack.len() > 1;
     let mut alone = Vec::new();
     for one in pack {
         let (Some(part), Some(after)) = (parts.get_mut(one.part), afters.get(&one.part)) else { continue };
@@ -143,11 +151,11 @@ async fn is_booked(
     Ok(claimed.map_err(|error| Denial::chain(&error))?.is_some_and(|claimed| claimed >= one.owed))
 }
 
-/// Whether what is in a transaction keeps it from landing. One that was only not seen may have landed, and
-/// sending its parts at once would take as long again for each.
+/// Whether what is in a transaction may have kept it from landing, and it can't land any more: a claim that is
+/// refused, or an account that others write all the time. One that was only not seen may still land.
 fn is_refused(error: &ChainError) -> bool {
     use ChainError::{Compile, Failed, Rejected, TooLarge};
-    !error.is_expired() && matches!(error, Rejected(_) | Failed { .. } | TooLarge { .. } | Compile(_))
+    error.is_expired() || matches!(error, Rejected(_) | Failed { .. } | TooLarge { .. } | Compile(_))
 }
 
 fn note_paid(part: &mut Part, one: &Packed, transaction: Option<Signature>) {

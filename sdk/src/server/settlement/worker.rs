@@ -1,25 +1,22 @@
 use std::collections::{HashMap, HashSet};
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use amp_protocol::message::Key;
-use futures::FutureExt as _;
 use solana_address::Address;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-use super::chain::{self, ChainingError, SubChannel};
+use super::chain::{ChainingError, SubChannel};
 use super::handle::{ChainReply, Command, Outcome, Reply, Why};
-use super::joint::{DEAD_AFTER, settle_together};
 use super::lane::{Busy, Lane, Rank};
 use super::pack::{TOGETHER, may_share};
 use super::plan::Urgency;
-use super::visit::{Report, Settled, VISIT_LIFE, Visit, look};
-use super::watch::{Batch, Glance, Sighting, Watch, glance};
-use crate::chain::ChainError;
+use super::task::{Act, Done, Job, Look, Task};
+use super::visit::{Report, Visit};
+use super::watch::{Batch, Glance, Sighting, Watch};
 use crate::server::books::Book;
 use crate::server::denial::Denial;
 use crate::server::service::Core;
@@ -42,44 +39,6 @@ const POKE_EVERY: u32 = 60;
 struct Wake {
     at: Instant,
     urgency: Urgency,
-}
-
-/// A look at a channel.
-struct Look {
-    book: Arc<Book>,
-    urgency: Urgency,
-    /// The channel as the watch has just seen it.
-    seen: Option<Sighting>,
-}
-
-/// A settlement that is to be made.
-struct Job {
-    book: Arc<Book>,
-    urgency: Urgency,
-    /// Who asked for it; none: a look did.
-    reply: Option<Reply>,
-    /// What earlier visits brought to whoever asked.
-    so_far: Option<Settled>,
-}
-
-/// What is sent for a channel.
-enum Act {
-    Settle(Job),
-    Chain { book: Arc<Book>, asked: SubChannel, reply: ChainReply },
-}
-
-/// A task that has ended.
-enum Done {
-    /// None: it could not be read.
-    Watch(Batch, Option<Vec<Glance>>),
-    Look {
-        book: Arc<Book>,
-        urgency: Urgency,
-        report: Report,
-    },
-    /// Several channels at once.
-    Settle(Vec<(Job, Report)>),
-    Chain(Incarnation),
 }
 
 /// Looks after all channels, each visit a task of its own: this loop never waits for one. A channel that
@@ -297,40 +256,21 @@ impl Worker {
             return;
         }
         while let Some(batch) = self.watch.take() {
-            let core = self.core.clone();
-            self.under_way.spawn(async move {
-                let read = attempt(VISIT_LIFE, glance(&core, &batch)).await;
-                if let Ok(Err(error)) = &read {
-                    tracing::warn!(%error, "channels could not be read; it will be tried again");
-                }
-                Done::Watch(batch, read.ok().and_then(Result::ok))
-            });
+            self.under_way.spawn(Task::Watch(batch).run(self.core.clone()));
         }
-        while let Some((_, Look { book, urgency, seen })) = self.looks.take(&mut self.busy) {
-            let core = self.core.clone();
-            self.under_way.spawn(async move {
-                let looking = attempt(VISIT_LIFE, look(&core, book.clone(), urgency, seen)).await;
-                let report = looking.unwrap_or_else(|denial| Visit::Failed(denial).into());
-                Done::Look { book, urgency, report }
-            });
+        while let Some((_, look)) = self.looks.take(&mut self.busy) {
+            self.under_way.spawn(Task::Look(look).run(self.core.clone()));
         }
         while let Some(rank) = self.acts.next(&self.busy) {
             if self.is_held(rank) {
                 return;
             }
-            let Some((incarnation, act)) = self.acts.take(&mut self.busy) else { return };
-            let core = self.core.clone();
-            match act {
-                Act::Settle(job) => {
-                    let jobs = self.with_others(job, rank);
-                    self.under_way.spawn(async move { Done::Settle(settle(&core, jobs).await) })
-                }
-                Act::Chain { book, asked, reply } => self.under_way.spawn(async move {
-                    let chained = AssertUnwindSafe(chain::chain(&core, &book, &asked)).catch_unwind().await;
-                    let _ = reply.send(chained.unwrap_or_else(|_| Err(interrupted(incarnation))));
-                    Done::Chain(incarnation)
-                }),
+            let Some((_, act)) = self.acts.take(&mut self.busy) else { return };
+            let task = match act {
+                Act::Settle(job) => Task::Settle(self.with_others(job, rank)),
+                Act::Chain { book, asked, reply } => Task::Chain(book, asked, reply),
             };
+            self.under_way.spawn(task.run(self.core.clone()));
         }
         self.held = None;
     }
@@ -348,11 +288,15 @@ impl Worker {
     /// A settlement whose turn it is, and others that wait and may share its transactions.
     fn with_others(&mut self, job: Job, rank: Rank) -> Vec<Job> {
         let now = self.core.time.now();
-        let goes = |other: Rank, act: &Act| {
-            matches!(act, Act::Settle(_)) && may_share(rank.grace_ends(), other.grace_ends(), now)
+        let shares = |job: &Job| !job.book.ledger().has_failed();
+        let goes = |other: Rank, act: &Act| match act {
+            Act::Settle(job) => shares(job) && may_share(rank.grace_ends(), other.grace_ends(), now),
+            Act::Chain { .. } => false,
         };
+        // a channel that could not be settled last time holds up nobody but itself
+        let most = if shares(&job) { TOGETHER } else { 1 };
         let mut jobs = vec![job];
-        while jobs.len() < TOGETHER
+        while jobs.len() < most
             && let Some((_, Act::Settle(other))) = self.acts.take_along(&mut self.busy, goes)
         {
             jobs.push(other);
@@ -379,7 +323,7 @@ impl Worker {
                     self.settled(job, report);
                 }
             }
-            Done::Chain(incarnation) => self.acts.ended([incarnation.channel], &mut self.busy),
+            Done::Chain(channel) => self.acts.ended([channel], &mut self.busy),
         }
     }
 
@@ -428,36 +372,7 @@ impl Worker {
     }
 }
 
-/// Settles several channels together.
-async fn settle(core: &Core, jobs: Vec<Job>) -> Vec<(Job, Report)> {
-    let wanted = jobs.iter().map(|job| (job.book.clone(), job.urgency)).collect();
-    let reports: Vec<Report> = match attempt(DEAD_AFTER, settle_together(core, wanted)).await {
-        Ok(reports) => reports,
-        Err(denial) => jobs.iter().map(|_| Visit::Failed(denial.clone()).into()).collect(),
-    };
-    jobs.into_iter().zip(reports).collect()
-}
-
-/// A visit that neither panics nor lasts for ever: a chain, signer or store that does must not end the
-/// collecting for all channels.
-async fn attempt<T>(life: Duration, visit: impl Future<Output = T>) -> Result<T, Denial> {
-    let failed = |message| Err(Denial::unavailable(message));
-    match timeout(life, AssertUnwindSafe(visit).catch_unwind()).await {
-        Ok(Ok(done)) => Ok(done),
-        Ok(Err(_)) => failed("the settlement failed; it will be tried again"),
-        Err(_) => {
-            tracing::warn!("a visit took too long");
-            failed("the settlement took too long; it will be tried again")
-        }
-    }
-}
-
 /// How long to wait after so many failures in a row.
 fn pause(failures: u32) -> Duration {
     Duration::from_secs(2u64.saturating_pow(failures).min(LONGEST_BACKOFF))
-}
-
-fn interrupted(upstream: Incarnation) -> ChainingError {
-    let error = Box::new(ChainError::Unreachable("the attempt ended unexpectedly".to_owned()));
-    ChainingError::Chain { channel: Address::from(upstream.channel), error }
 }

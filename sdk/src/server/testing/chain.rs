@@ -14,6 +14,7 @@ use solana_transaction::versioned::VersionedTransaction;
 use solana_transaction_error::TransactionError;
 use tokio::sync::Notify;
 
+use super::sent::Sent;
 use super::{CHANNEL, channel_account};
 use crate::chain::{
     AccountSnapshot, Chain, ChainClock, ChainError, Confirmation, MAX_ACCOUNTS_AT_ONCE, PROGRAM_ID,
@@ -35,16 +36,6 @@ pub(crate) enum Fate {
     LostBeside(Box<ChannelAccount>),
 }
 
-/// A transaction as it was sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Sent {
-    pub(crate) blockhash: Hash,
-    /// Micro-lamports per compute unit.
-    pub(crate) price: u64,
-    /// Compute units.
-    pub(crate) limit: u32,
-}
-
 /// What happens when an account is read, just before it is.
 type Hook = Box<dyn FnOnce(&FakeChain) + Send>;
 
@@ -58,7 +49,8 @@ pub(crate) struct FakeChain {
     searches: AtomicUsize,
     searches_fail: AtomicBool,
     fate: Mutex<Fate>,
-    sent: Mutex<usize>,
+    /// All transactions so far, landed or not.
+    sent: Mutex<Vec<Sent>>,
     settled: Mutex<Amount>,
     hooks: Mutex<HashMap<Address, Hook>>,
     unreadable: Mutex<HashSet<Address>>,
@@ -66,11 +58,8 @@ pub(crate) struct FakeChain {
     /// Whether the next transactions land before their blockhash expires unseen.
     expiring: Mutex<VecDeque<bool>>,
     recent_fees: Mutex<Vec<u64>>,
-    transactions: Mutex<Vec<Sent>>,
     blockhashes: AtomicUsize,
     refused: Mutex<HashSet<Address>>,
-    /// The channels that were settled by each transaction, in the order of sending, landed or not.
-    settlements: Mutex<Vec<Vec<Key>>>,
     /// Whose transactions wait.
     held: Mutex<HashSet<Address>>,
     held_reads: Mutex<HashSet<Address>>,
@@ -159,7 +148,7 @@ impl FakeChain {
 
     /// All transactions so far, landed or not.
     pub(crate) fn transactions(&self) -> Vec<Sent> {
-        lock(&self.transactions).clone()
+        lock(&self.sent).clone()
     }
 
     /// Does something just before the next transaction is executed.
@@ -179,7 +168,7 @@ impl FakeChain {
 
     /// The channels that each transaction was to settle, in the order of sending.
     pub(crate) fn settlements(&self) -> Vec<Vec<Key>> {
-        lock(&self.settlements).clone()
+        lock(&self.sent).iter().map(|sent| sent.settles.clone()).collect()
     }
 
     /// Reads of many accounts with this one among them do not end until they are [let go](Self::let_go).
@@ -254,7 +243,7 @@ impl FakeChain {
     }
 
     pub(crate) fn sent(&self) -> usize {
-        *lock(&self.sent)
+        lock(&self.sent).len()
     }
 
     /// Reads of many accounts at once fail where this one is among them.
@@ -377,32 +366,6 @@ impl FakeChain {
     }
 }
 
-fn as_sent(transaction: &VersionedTransaction) -> Sent {
-    let keys = transaction.message.static_account_keys();
-    let budget = |kind: u8| {
-        let mut all = transaction.message.instructions().iter();
-        let set = all.find(|one| {
-            keys[usize::from(one.program_id_index)] == solana_compute_budget_interface::ID
-                && one.data[0] == kind
-        });
-        let mut number = [0; 8];
-        set.iter().for_each(|one| number[..one.data.len() - 1].copy_from_slice(&one.data[1..]));
-        u64::from_le_bytes(number)
-    };
-    let limit = u32::try_from(budget(2)).unwrap();
-    Sent { blockhash: *transaction.message.recent_blockhash(), price: budget(3), limit }
-}
-
-fn settled_by(transaction: &VersionedTransaction) -> Vec<Key> {
-    let keys = transaction.message.static_account_keys();
-    let instructions = transaction.message.instructions().iter();
-    let settle = instructions.filter(|instruction| {
-        keys[usize::from(instruction.program_id_index)] == PROGRAM_ID
-            && instruction.data.starts_with(&instruction::SETTLE)
-    });
-    settle.map(|instruction| keys[usize::from(instruction.accounts[1])].to_bytes()).collect()
-}
-
 #[async_trait]
 impl Chain for FakeChain {
     async fn account(&self, address: &Address) -> Result<Option<AccountSnapshot>, ChainError> {
@@ -462,11 +425,9 @@ impl Chain for FakeChain {
 
     async fn send(&self, transaction: &VersionedTransaction) -> Result<Confirmation, ChainError> {
         self.up()?;
-        *lock(&self.sent) += 1;
         let signature = transaction.signatures[0];
         let unknown = || ChainError::Unconfirmed { signature, reason: "timed out".to_owned() };
-        lock(&self.settlements).push(settled_by(transaction));
-        lock(&self.transactions).push(as_sent(transaction));
+        lock(&self.sent).push(Sent::new(transaction));
         self.wait_while(&self.held, transaction.message.static_account_keys()).await;
         let hook = lock(&self.on_sending).take();
         if let Some(hook) = hook {

@@ -5,6 +5,7 @@
 
 mod chain;
 mod disk;
+mod sent;
 
 use std::sync::{Arc, Mutex};
 

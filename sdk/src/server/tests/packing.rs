@@ -125,6 +125,31 @@ async fn one_bad_claim_costs_the_others_nothing_but_a_transaction_of_their_own_a
 }
 
 #[tokio::test]
+async fn a_channel_that_could_not_be_settled_holds_up_no_other_the_next_time() {
+    let stage = Stage::new().await;
+    owing(&stage, 3).await;
+    let chain = stage.bench.chain.clone();
+    chain.refuse(channel(1), true);
+    settle_all(&stage).await;
+    for number in [0, 2] {
+        stage.quote_on(channel(number), 20).await.paid();
+    }
+    chain.advance(60);
+    chain.hold(channel(1));
+    let service = stage.service.clone();
+    let all = tokio::spawn(async move { service.settle_all().await });
+    eventually("the others are settled", || chain.settled() == Amount::new(40)).await;
+    // and they are free for the next visit
+    stage.quote_on(channel(0), 30).await.paid();
+    chain.advance(60);
+    assert_eq!(stage.service.settle(channel(0).into()).await.unwrap().paid, Amount::new(10));
+    chain.refuse(channel(1), false);
+    chain.let_go(channel(1));
+    all.await.unwrap();
+    assert_eq!(chain.settled(), Amount::new(60));
+}
+
+#[tokio::test]
 async fn one_bad_signer_of_a_channel_costs_its_others_nothing() {
     let stage = Stage::new().await;
     let delegates: Vec<_> = (0..3).map(|_| stage.bench.delegate(1_000)).collect();
@@ -239,11 +264,12 @@ async fn channels_that_one_watch_finds_due_share_a_transaction() {
 #[tokio::test]
 async fn a_routine_settlement_does_not_wait_for_long_for_a_look_that_does_not_end() {
     let stage = Stage::with(|config| config.settle_every(60)).await;
+    // the first watch has been
+    tokio::time::sleep(Duration::from_millis(20)).await;
     let (key, delegation) = stage.bench.delegate(1_000);
+    stage.bench.chain.hold_reads(delegation);
     stage.quote_by(&key, 10).await.paid();
     owing(&stage, 1).await;
-    let chain = stage.bench.chain.clone();
-    chain.hold_reads(delegation);
     tokio::time::pause();
     tokio::time::sleep(Duration::from_secs(30)).await;
     let begun = tokio::time::Instant::now();

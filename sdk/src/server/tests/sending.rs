@@ -35,12 +35,33 @@ async fn a_settlement_that_landed_and_expired_unseen_is_paid_once_and_is_a_succe
     let stage = Stage::new().await;
     let (key, _) = stage.bench.delegate(1_000);
     stage.quote(10).await.paid();
-    stage.quote_by(&key, 10).await.paid();
-    stage.bench.chain.expire([true]);
+    let chain = &stage.bench.chain;
+    chain.expire([true]);
     let settled = stage.service.settle(CHANNEL.into()).await.unwrap();
-    assert_eq!((settled.paid, settled.transactions.len()), (Amount::new(20), 0));
+    assert_eq!((settled.paid, settled.transactions.len()), (Amount::new(10), 0));
     // the second was refused: all of it is booked
-    assert_eq!((stage.bench.chain.sent(), stage.bench.chain.settled()), (2, Amount::new(20)));
+    assert_eq!((chain.sent(), chain.settled()), (2, Amount::new(10)));
+    // of several, it is seen first what is booked
+    stage.quote(20).await.paid();
+    stage.quote_by(&key, 10).await.paid();
+    chain.advance(60);
+    chain.expire([true]);
+    assert_eq!(settle(&stage).await.unwrap(), Amount::new(20));
+    assert_eq!((chain.sent(), chain.settled()), (3, Amount::new(30)));
+}
+
+#[tokio::test]
+async fn claims_whose_shared_transaction_expires_are_made_one_by_one_in_the_same_go() {
+    let stage = Stage::new().await;
+    let (key, _) = stage.bench.delegate(1_000);
+    stage.quote(10).await.paid();
+    stage.quote_by(&key, 10).await.paid();
+    // one of them may have kept it from landing
+    stage.bench.chain.expire([false, false]);
+    let settled = stage.service.settle(CHANNEL.into()).await.unwrap();
+    assert_eq!((settled.paid, settled.transactions.len()), (Amount::new(20), 2));
+    let sent: Vec<usize> = stage.bench.chain.settlements().iter().map(Vec::len).collect();
+    assert_eq!(sent, [2, 1, 1, 1]);
 }
 
 #[tokio::test]
