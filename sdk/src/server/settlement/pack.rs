@@ -7,7 +7,6 @@
 use amp_protocol::code::Code;
 use amp_protocol::message::Key;
 use amp_protocol::money::Amount;
-use amp_protocol::rules::SignerBooks;
 
 use super::claim::Claim;
 use super::part::Part;
@@ -105,7 +104,6 @@ pub(super) fn take(
                 break;
             }
             let Some(claim) = part.claims.pop_front() else { break };
-            let is_own = claim.delegation.is_none();
             pack.push(Packed { part: at, claim, owed });
             if pack.len() > 1 && !fits(parts, sender, &pack, create_payout) {
                 if let (Some(last), Some(part)) = (pack.pop(), parts.get_mut(at)) {
@@ -121,9 +119,6 @@ pub(super) fn take(
             }
             let Ok(booked) = booked else { break };
             (projected.books.claimed, projected.books.window) = (booked.claimed, booked.window);
-            if is_own {
-                projected.signer = SignerBooks { claimed: booked.signer_claimed, last_settled_at: now };
-            }
         }
     }
     pack

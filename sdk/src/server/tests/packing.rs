@@ -101,6 +101,49 @@ async fn signers_and_channels_share_a_transaction_as_far_as_there_is_room() {
 }
 
 #[tokio::test]
+async fn two_signers_in_a_transaction_do_not_count_on_the_same_room_in_the_window() {
+    let stage = Stage::new().await;
+    let (key, _) = stage.bench.delegate(1_000);
+    stage.quote(10).await.paid();
+    stage.quote_by(&key, 10).await.paid();
+    stage.bench.chain.change_channel(|account| account.terms.rate_limit = 15);
+    assert_eq!(stage.service.settle(CHANNEL.into()).await.unwrap().paid, Amount::new(15));
+    assert_eq!(stage.bench.chain.sent(), 1);
+}
+
+/// A channel's mint is another one: as of channels from before the service's configuration was changed.
+fn another_mint(stage: &Stage, channel: Key) {
+    let mut account = stage.bench.chain.channel_at(channel);
+    account.mint = [77; 32];
+    stage.bench.chain.put_channel(channel, &account);
+}
+
+#[tokio::test]
+async fn channels_of_two_mints_share_no_transaction() {
+    let stage = Stage::new().await;
+    owing(&stage, 3).await;
+    stage.service.shutdown().await;
+    another_mint(&stage, channel(1));
+    together(&stage, &[channel(0), channel(1), channel(2)]).await;
+    assert_eq!(stage.bench.chain.settlements(), [vec![channel(0), channel(2)], vec![channel(1)]]);
+    assert_eq!(stage.bench.chain.settled(), Amount::new(30));
+}
+
+#[tokio::test]
+async fn what_a_visit_has_no_time_for_is_not_sent_and_counts_as_no_failure_of_its_signer() {
+    let stage = Stage::new().await;
+    owing(&stage, 2).await;
+    stage.service.shutdown().await;
+    another_mint(&stage, channel(1));
+    stage.bench.chain.hold(channel(0));
+    tokio::time::pause();
+    assert_eq!(together(&stage, &[channel(0), channel(1)]).await, 2);
+    assert_eq!(stage.bench.chain.settlements(), [vec![channel(0)]]);
+    let failed = |channel| book(&stage, channel).ledger().has_failed();
+    assert_eq!((failed(channel(0)), failed(channel(1))), (true, false));
+}
+
+#[tokio::test]
 async fn one_bad_claim_costs_the_others_nothing_but_a_transaction_of_their_own_and_next_time_not_even_that() {
     let stage = Stage::new().await;
     owing(&stage, 3).await;

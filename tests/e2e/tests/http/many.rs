@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use amp_e2e_tests::{DEPOSIT, INTERVAL, Market, Opening, PRICE};
+use amp_e2e_tests::{DEPOSIT, INTERVAL, Market, PRICE};
 use amp_protocol::money::Amount;
 use amp_sdk::chain::ComputeBudget;
 use amp_sdk::client::CloseOutcome;
@@ -61,8 +61,6 @@ async fn ten_channels_are_settled_in_four_transactions() {
         }
         expected.insert(agent.channel().await.channel, calls * PRICE);
     }
-    // one that owes nothing is in nobody's way
-    market.open_channel(&market.person(), Opening::default()).await;
     market.chain.advance_seconds(INTERVAL);
     let outcomes = market.service().settle_all().await;
     let mut transactions = BTreeMap::<_, usize>::new();
