@@ -78,6 +78,8 @@ async fn a_settlement_is_sent_a_bounded_number_of_times_and_then_tried_again_by_
 #[tokio::test]
 async fn a_close_is_sent_once_whatever_becomes_of_it() {
     let stage = Stage::with(|config| config.close_deadline(std::time::Duration::ZERO)).await;
+    // the first watch has been: the service does not close by itself
+    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     stage.service.close(&stage.bench.credential(0).await).await.unwrap();
     stage.bench.chain.put_refund_account();
     stage.bench.chain.expire([false]);

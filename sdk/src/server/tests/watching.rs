@@ -39,16 +39,24 @@ fn ask_for_close(stage: &Stage, channel: Key) {
     stage.bench.chain.put_channel(channel, &account);
 }
 
+/// A service whose first watch has been.
+async fn staged() -> Stage {
+    let stage = Stage::new().await;
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    stage
+}
+
 /// Calls to the node in one watch.
 async fn calls(stage: &Stage) -> usize {
     let before = stage.bench.chain.calls();
-    pass(30).await;
+    // a second more, so that the watch is done by then
+    pass(31).await;
     stage.bench.chain.calls() - before
 }
 
 #[tokio::test]
 async fn idle_channels_cost_a_hundredth_of_a_call_each() {
-    let stage = Stage::new().await;
+    let stage = staged().await;
     stage.quote(10).await.paid();
     stage.service.settle(CHANNEL.into()).await.unwrap();
     open(&stage, 249);
@@ -59,7 +67,7 @@ async fn idle_channels_cost_a_hundredth_of_a_call_each() {
 
 #[tokio::test]
 async fn a_channel_that_owes_costs_no_read_of_its_own_unless_a_delegate_of_it_does() {
-    let stage = Stage::new().await;
+    let stage = staged().await;
     let delegates: Vec<_> = (0..3).map(|_| stage.bench.delegate(1_000)).collect();
     stage.quote(10).await.paid();
     open(&stage, 149);
@@ -72,13 +80,13 @@ async fn a_channel_that_owes_costs_no_read_of_its_own_unless_a_delegate_of_it_do
 
 #[tokio::test]
 async fn what_is_not_owed_is_not_looked_at_but_what_closes_is_noticed_in_any_batch() {
-    let stage = Stage::new().await;
+    let stage = staged().await;
     open(&stage, 299);
     stage.quote_on(channel(150), 10).await.paid();
     for number in [20, 150, 270] {
         ask_for_close(&stage, channel(number));
     }
-    pass(30).await;
+    pass(31).await;
     let chain = stage.bench.chain.clone();
     eventually("it is settled", || chain.settled() == Amount::new(10)).await;
     assert_eq!(chain.sent(), 1);
@@ -86,7 +94,7 @@ async fn what_is_not_owed_is_not_looked_at_but_what_closes_is_noticed_in_any_bat
 
 #[tokio::test]
 async fn a_batch_that_can_not_be_read_is_tried_again_before_the_next_watch_and_holds_up_no_other() {
-    let stage = Stage::new().await;
+    let stage = staged().await;
     open(&stage, 250);
     stage.quote(10).await.paid();
     stage.quote_on(channel(50), 10).await.paid();
@@ -105,7 +113,7 @@ async fn a_batch_that_can_not_be_read_is_tried_again_before_the_next_watch_and_h
 
 #[tokio::test]
 async fn channels_that_are_only_watched_keep_the_chains_time() {
-    let stage = Stage::new().await;
+    let stage = staged().await;
     open(&stage, 1);
     stage.bench.chain.advance(500);
     pass(31).await;
