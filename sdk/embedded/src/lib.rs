@@ -161,9 +161,7 @@ impl EmbeddedChain {
 
     /// An account as it is now.
     pub fn snapshot(&self, address: &Address) -> Option<AccountSnapshot> {
-        let account = self.lock().svm.get_account(address)?;
-        // an account without lamports is gone
-        (account.lamports > 0).then(|| snapshot(account))
+        self.lock().snapshot(address)
     }
 
     /// Overwrites an account: what no transaction could make, to test what the program makes of it.
@@ -204,6 +202,12 @@ fn snapshot(account: solana_account::Account) -> AccountSnapshot {
 }
 
 impl State {
+    fn snapshot(&self, address: &Address) -> Option<AccountSnapshot> {
+        let account = self.svm.get_account(address)?;
+        // an account without lamports is gone
+        (account.lamports > 0).then(|| snapshot(account))
+    }
+
     /// A blockhash that no other transaction has.
     fn next_blockhash(&mut self) -> Hash {
         self.blockhashes = self.blockhashes.wrapping_add(1);
@@ -255,6 +259,12 @@ impl State {
 impl Chain for EmbeddedChain {
     async fn account(&self, address: &Address) -> Result<Option<AccountSnapshot>, ChainError> {
         Ok(self.snapshot(address))
+    }
+
+    /// All as they are at one moment, as a node gives them.
+    async fn accounts(&self, addresses: &[Address]) -> Result<Vec<Option<AccountSnapshot>>, ChainError> {
+        let state = self.lock();
+        Ok(addresses.iter().map(|address| state.snapshot(address)).collect())
     }
 
     async fn delegations(

@@ -94,6 +94,11 @@ impl ComputeBudget {
         Self(OVERHEAD + 5_000)
     }
 
+    /// And this in the same transaction, for which the budget instructions run only once.
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0.saturating_sub(OVERHEAD)))
+    }
+
     /// So many of these in one transaction.
     pub const fn times(self, count: u32) -> Self {
         Self(self.0.saturating_mul(count))
@@ -116,5 +121,17 @@ impl ComputeBudget {
             instructions.push(ComputeBudgetInstruction::set_compute_unit_price(fee.0));
         }
         instructions
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn together_instructions_need_what_each_needs_and_the_overhead_once() {
+        let three =
+            ComputeBudget::settle().and(ComputeBudget::settle_by_delegate()).and(ComputeBudget::settle());
+        assert_eq!(three.units(), OVERHEAD + 12_000 + 14_000 + 12_000 + 3 * SLOWER_TOKEN);
     }
 }

@@ -4,6 +4,7 @@
 
 mod address;
 mod budget;
+mod fees;
 pub mod instructions;
 mod read;
 #[cfg(feature = "rpc")]
@@ -29,8 +30,10 @@ pub use address::{
     create_token_account, delegation_address,
 };
 pub use budget::{ComputeBudget, PriorityFee};
+pub use fees::{FeePolicy, Fees};
 pub use read::{
-    MintInfo, channel, channels_funded_by, delegation, delegations, has_token_account, mint, token_amount,
+    MintInfo, channel, channels, channels_funded_by, delegation, delegations, delegations_at,
+    has_token_account, mint, token_amount,
 };
 #[cfg(feature = "rpc")]
 pub use rpc::RpcChain;
@@ -38,6 +41,9 @@ pub use transaction::{MAX_TRANSACTION_BYTES, Plan};
 
 /// How long a transaction that was sent may still land: a blockhash lives for 150 slots, about a minute.
 pub(crate) const TRANSACTION_LIFE: Duration = Duration::from_secs(180);
+
+/// Accounts that a node gives at once, at most.
+pub const MAX_ACCOUNTS_AT_ONCE: usize = 100;
 
 /// An account as it was at some slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,6 +94,15 @@ pub trait Chain: Send + Sync + 'static {
     /// An account, or `None` where there is none.
     async fn account(&self, address: &Address) -> Result<Option<AccountSnapshot>, ChainError>;
 
+    /// Many accounts, in the order of their addresses. Asked for one by one, unless the chain can do better.
+    async fn accounts(&self, addresses: &[Address]) -> Result<Vec<Option<AccountSnapshot>>, ChainError> {
+        let mut found = Vec::with_capacity(addresses.len());
+        for address in addresses {
+            found.push(self.account(address).await?);
+        }
+        Ok(found)
+    }
+
     /// The delegations of a channel, of all its incarnations: the program's accounts of a delegation's
     /// length that name the channel. A node needs an index of program accounts to answer.
     ///
@@ -116,8 +131,15 @@ pub trait Chain: Send + Sync + 'static {
     /// A blockhash for a new transaction.
     async fn latest_blockhash(&self) -> Result<Hash, ChainError>;
 
+    /// What transactions paid lately, in micro-lamports per compute unit, to write all these accounts: one
+    /// figure a slot. Nothing where the chain does not tell.
+    async fn recent_priority_fees(&self, _written: &[Address]) -> Result<Vec<u64>, ChainError> {
+        Ok(Vec::new())
+    }
+
     /// Sends a transaction and waits until it is confirmed. An error means that it failed, or that
-    /// [`ChainError::Unconfirmed`] nobody knows: look at the accounts before doing it again.
+    /// [`ChainError::Unconfirmed`] nobody knows, or that it was not seen and [`ChainError::Expired`]: look at
+    /// the accounts before doing it again.
     async fn send(&self, transaction: &VersionedTransaction) -> Result<Confirmation, ChainError>;
 }
 
@@ -147,6 +169,16 @@ pub enum ChainError {
         signature: Signature,
         /// What is known.
         reason: String,
+    },
+    /// It was sent, and its blockhash expired before it was seen. As far as the node knows it can't land any
+    /// more, and did not.
+    #[error(
+        "transaction {signature} was sent, but its blockhash expired before it was seen confirmed; send it \
+         again where it can't be done twice, else look for what it does first"
+    )]
+    Expired {
+        /// Its first signature.
+        signature: Signature,
     },
     /// The account is not what it was taken for.
     #[error("account {address}: {error}")]
@@ -200,6 +232,11 @@ impl ChainError {
             return Self::Rejected(rejection);
         }
         Self::Failed { error, logs }
+    }
+
+    /// Whether the transaction's blockhash was too old for it to land.
+    pub fn is_expired(&self) -> bool {
+        matches!(self, Self::Expired { .. } | Self::Failed { error: TransactionError::BlockhashNotFound, .. })
     }
 
     /// The program's rejection, if it is one.

@@ -1,9 +1,9 @@
-use amp_protocol::account::{ChannelAccount, DelegationAccount, TokenHolding, mint_decimals};
+use amp_protocol::account::{AccountError, ChannelAccount, DelegationAccount, TokenHolding, mint_decimals};
 use amp_protocol::money::Amount;
 use solana_address::Address;
 
 use super::address::{TOKEN_2022_PROGRAM, TOKEN_PROGRAM};
-use super::{Chain, ChainError};
+use super::{AccountSnapshot, Chain, ChainError};
 
 /// What a client needs to know of a mint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,14 +22,45 @@ pub async fn channel(
     program_id: &Address,
     address: &Address,
 ) -> Result<Option<ChannelAccount>, ChainError> {
-    let Some(account) = chain.account(address).await? else { return Ok(None) };
-    if account.owner != *program_id {
-        // lamports sent to the address make it a system account: no channel all the same
-        return Ok(None);
+    decoded(program_id, address, chain.account(address).await?, ChannelAccount::decode)
+}
+
+/// Many channels, in the order of their addresses; each as [`channel`] would tell it. Costs a read for every
+/// [`MAX_ACCOUNTS_AT_ONCE`](super::MAX_ACCOUNTS_AT_ONCE).
+pub async fn channels(
+    chain: &dyn Chain,
+    program_id: &Address,
+    addresses: &[Address],
+) -> Result<Vec<Result<Option<ChannelAccount>, ChainError>>, ChainError> {
+    all_decoded(chain, program_id, addresses, ChannelAccount::decode).await
+}
+
+/// What the program's account at an address holds.
+fn decoded<T>(
+    program_id: &Address,
+    address: &Address,
+    account: Option<AccountSnapshot>,
+    decode: impl Fn(&[u8]) -> Result<T, AccountError>,
+) -> Result<Option<T>, ChainError> {
+    // lamports sent to the address make it a system account: nothing of the program's all the same
+    let Some(account) = account.filter(|account| account.owner == *program_id) else { return Ok(None) };
+    decode(&account.data).map(Some).map_err(|error| ChainError::Account { address: *address, error })
+}
+
+async fn all_decoded<T>(
+    chain: &dyn Chain,
+    program_id: &Address,
+    addresses: &[Address],
+    decode: impl Fn(&[u8]) -> Result<T, AccountError>,
+) -> Result<Vec<Result<Option<T>, ChainError>>, ChainError> {
+    let found = chain.accounts(addresses).await?;
+    if found.len() != addresses.len() {
+        // one account more or less, and each is taken for its neighbour
+        let answer = format!("{} accounts for {} addresses", found.len(), addresses.len());
+        return Err(ChainError::Unreachable(answer));
     }
-    ChannelAccount::decode(&account.data)
-        .map(Some)
-        .map_err(|error| ChainError::Account { address: *address, error })
+    let both = addresses.iter().zip(found);
+    Ok(both.map(|(address, account)| decoded(program_id, address, account, &decode)).collect())
 }
 
 /// The channels of a funder, chained ones too, with their addresses. What is not a channel account of the
@@ -55,13 +86,17 @@ pub async fn delegation(
     program_id: &Address,
     address: &Address,
 ) -> Result<Option<DelegationAccount>, ChainError> {
-    let Some(account) = chain.account(address).await? else { return Ok(None) };
-    if account.owner != *program_id {
-        return Ok(None);
-    }
-    DelegationAccount::decode(&account.data)
-        .map(Some)
-        .map_err(|error| ChainError::Account { address: *address, error })
+    decoded(program_id, address, chain.account(address).await?, DelegationAccount::decode)
+}
+
+/// Many delegations, in the order of their addresses; each as [`delegation`] would tell it. Costs a read for
+/// every [`MAX_ACCOUNTS_AT_ONCE`](super::MAX_ACCOUNTS_AT_ONCE).
+pub async fn delegations_at(
+    chain: &dyn Chain,
+    program_id: &Address,
+    addresses: &[Address],
+) -> Result<Vec<Result<Option<DelegationAccount>, ChainError>>, ChainError> {
+    all_decoded(chain, program_id, addresses, DelegationAccount::decode).await
 }
 
 /// The delegations of a channel, of all its incarnations, with their addresses. What is not a delegation

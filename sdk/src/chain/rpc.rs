@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use amp_protocol::account::{ChannelAccount, DelegationAccount, delegation_offset, offset};
 use async_trait::async_trait;
 use solana_address::Address;
@@ -9,11 +11,18 @@ use solana_rpc_client_api::config::{RpcAccountInfoConfig, RpcProgramAccountsConf
 use solana_rpc_client_api::filter::{Memcmp, RpcFilterType};
 use solana_rpc_client_api::request::{RpcError, RpcResponseErrorData};
 use solana_rpc_client_api::response::UiAccountEncoding;
+use solana_signature::Signature;
 use solana_transaction::versioned::VersionedTransaction;
 
-use super::{AccountSnapshot, Chain, ChainClock, ChainError, Confirmation};
+use super::{AccountSnapshot, Chain, ChainClock, ChainError, Confirmation, MAX_ACCOUNTS_AT_ONCE};
 
 const CLOCK_SYSVAR: Address = Address::from_str_const("SysvarC1ock11111111111111111111111111111111");
+
+/// Accounts that a node takes when it is asked for fees, at most.
+const MAX_FEE_ACCOUNTS: usize = 128;
+/// Looks at a transaction that has expired: blocks are confirmed within seconds.
+const LOOKS: u32 = 40;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
 
 /// A cluster over JSON-RPC.
 pub struct RpcChain {
@@ -75,6 +84,30 @@ impl Chain for RpcChain {
         }))
     }
 
+    async fn accounts(&self, addresses: &[Address]) -> Result<Vec<Option<AccountSnapshot>>, ChainError> {
+        let mut found = Vec::with_capacity(addresses.len());
+        for some in addresses.chunks(MAX_ACCOUNTS_AT_ONCE) {
+            let config = RpcAccountInfoConfig {
+                encoding: Some(UiAccountEncoding::Base64),
+                commitment: Some(CommitmentConfig::confirmed()),
+                ..RpcAccountInfoConfig::default()
+            };
+            let answer = self.client.get_multiple_ui_accounts_with_config(some, config).await;
+            for account in answer.map_err(unreachable)?.value {
+                // one that can't be read is there all the same: taken for gone, what it owes would be lost
+                let unreadable = || ChainError::Unreachable("an account in no known encoding".to_owned());
+                let account =
+                    account.map(|account| account.to_account().ok_or_else(unreadable)).transpose()?;
+                found.push(account.map(|account| AccountSnapshot {
+                    owner: account.owner,
+                    lamports: account.lamports,
+                    data: account.data,
+                }));
+            }
+        }
+        Ok(found)
+    }
+
     async fn delegations(
         &self,
         program_id: &Address,
@@ -112,12 +145,22 @@ impl Chain for RpcChain {
         self.client.get_latest_blockhash().await.map_err(unreachable)
     }
 
+    async fn recent_priority_fees(&self, written: &[Address]) -> Result<Vec<u64>, ChainError> {
+        let written = written.get(..MAX_FEE_ACCOUNTS).unwrap_or(written);
+        let fees = self.client.get_recent_prioritization_fees(written).await.map_err(unreachable)?;
+        Ok(fees.into_iter().map(|slot| slot.prioritization_fee).collect())
+    }
+
     async fn send(&self, transaction: &VersionedTransaction) -> Result<Confirmation, ChainError> {
         let signature = transaction.signatures.first().copied().unwrap_or_default();
-        self.client
-            .send_and_confirm_transaction(transaction)
-            .await
-            .map_err(|error| failure(error, signature))?;
+        match self.client.send_and_confirm_transaction(transaction).await {
+            Ok(_) => {}
+            // the client's own words for a blockhash that expired; it looked no further
+            Err(error) if matches!(error.kind(), ErrorKind::RpcError(RpcError::ForUser(_))) => {
+                self.look_after_expiry(transaction.message.recent_blockhash(), signature).await?;
+            }
+            Err(error) => return Err(failure(error, signature)),
+        }
         // it is confirmed: no lookup that fails from here on makes it a failure
         let statuses = self.client.get_signature_statuses(&[signature]).await.ok();
         let status = statuses.and_then(|found| found.value.into_iter().next().flatten());
@@ -127,8 +170,30 @@ impl Chain for RpcChain {
 }
 
 impl RpcChain {
+    /// What became of a transaction whose blockhash has expired, by the node's newest block; it may have
+    /// landed in the last one it could. So it is waited until the blockhash has expired by the blocks that are
+    /// confirmed, and only then looked for: if it is in none of them, it is in none at all.
+    async fn look_after_expiry(&self, blockhash: &Hash, signature: Signature) -> Result<(), ChainError> {
+        let confirmed = CommitmentConfig::confirmed();
+        let unknown = |error: Error| ChainError::Unconfirmed { signature, reason: error.to_string() };
+        for _ in 0..LOOKS {
+            let is_valid = self.client.is_blockhash_valid(blockhash, confirmed).await.map_err(unknown)?;
+            let statuses = self.client.get_signature_statuses_with_history(&[signature]).await;
+            match statuses.map_err(unknown)?.value.into_iter().next().flatten() {
+                None if !is_valid => return Err(ChainError::Expired { signature }),
+                Some(status) if status.satisfies_commitment(confirmed) => {
+                    let failed = |error| Err(ChainError::from_transaction(error, Vec::new()));
+                    return status.err.map_or(Ok(()), failed);
+                }
+                _ => tokio::time::sleep(BETWEEN_LOOKS).await,
+            }
+        }
+        let reason = "its blockhash expired, but not by confirmed blocks".to_owned();
+        Err(ChainError::Unconfirmed { signature, reason })
+    }
+
     /// Compute units and fee of a confirmed transaction. Nodes without history don't know: `None`.
-    async fn cost(&self, signature: &solana_signature::Signature) -> Option<(Option<u64>, Option<u64>)> {
+    async fn cost(&self, signature: &Signature) -> Option<(Option<u64>, Option<u64>)> {
         let config = solana_rpc_client_api::config::RpcTransactionConfig {
             encoding: Some(solana_transaction_status_client_types::UiTransactionEncoding::Base64),
             commitment: Some(CommitmentConfig::confirmed()),
@@ -145,7 +210,7 @@ fn unreachable(error: Error) -> ChainError {
 }
 
 /// A failed send: refused by simulation or by the runtime, or not known.
-fn failure(error: Error, signature: solana_signature::Signature) -> ChainError {
+fn failure(error: Error, signature: Signature) -> ChainError {
     if let ErrorKind::RpcError(RpcError::RpcResponseError {
         data: RpcResponseErrorData::SendTransactionPreflightFailure(simulation),
         ..
@@ -222,6 +287,26 @@ mod tests {
         let kind = Base58(DelegationAccount::DISCRIMINATOR).to_string();
         let filters = json!([{"dataSize": 208}, matches(0, kind), matches(16, Base58([1; 32]).to_string())]);
         assert_eq!(options["filters"], filters);
+    }
+
+    #[tokio::test]
+    async fn of_many_accounts_none_is_taken_for_its_neighbour_or_for_gone() {
+        let owner = Base58(PROGRAM).to_string();
+        let account = |data: Value| json!({"data": data, "executable": false, "lamports": 11, "owner": owner, "rentEpoch": 0, "space": 208});
+        let context = json!({"slot": 1});
+        let good = account(json!([Base58(delegation().encode()).to_string(), "base58"]));
+        let two = [Address::from([1; 32]), Address::from([2; 32])];
+        let read = async |accounts: Value| {
+            let (chain, _requests) = node(json!({"context": context, "value": accounts})).await;
+            super::super::delegations_at(&chain, &PROGRAM.into(), &two).await
+        };
+        let found = read(json!([null, good])).await.unwrap();
+        assert!(matches!(&found[..], [Ok(None), Ok(Some(found))] if *found == delegation()), "{found:?}");
+        let unreadable = account(json!([0, "base58"]));
+        for accounts in [json!([good]), json!([good, good, good]), json!([good, unreadable])] {
+            let failed = read(accounts).await;
+            assert!(matches!(failed, Err(ChainError::Unreachable(_))), "{failed:?}");
+        }
     }
 
     #[tokio::test]

@@ -16,6 +16,9 @@ pub const MAX_TRANSACTION_BYTES: usize = 1_232;
 #[derive(Clone, Debug)]
 pub struct Plan {
     payer: Address,
+    budget: ComputeBudget,
+    /// How many of the instructions set the budget.
+    of_budget: usize,
     instructions: Vec<Instruction>,
 }
 
@@ -29,13 +32,44 @@ impl Plan {
         instructions: Vec<Instruction>,
     ) -> Self {
         let mut all = budget.instructions(fee);
+        let of_budget = all.len();
         all.extend(instructions);
-        Self { payer, instructions: all }
+        Self { payer, budget, of_budget, instructions: all }
+    }
+
+    /// The same at another price.
+    pub fn repriced(&self, fee: PriorityFee) -> Self {
+        let own = self.instructions.iter().skip(self.of_budget).cloned().collect();
+        Self::new(self.payer, self.budget, fee, own)
+    }
+
+    /// The compute units it asks for.
+    pub fn budget(&self) -> ComputeBudget {
+        self.budget
+    }
+
+    /// The accounts it writes.
+    pub fn written_accounts(&self) -> impl Iterator<Item = Address> {
+        let accounts = self.instructions.iter().flat_map(|instruction| &instruction.accounts);
+        let written = accounts.filter(|account| account.is_writable).map(|account| account.pubkey);
+        written.chain([self.payer])
     }
 
     /// The instructions, budget first.
     pub fn instructions(&self) -> &[Instruction] {
         &self.instructions
+    }
+
+    /// The bytes it will have, signatures included.
+    pub fn size(&self) -> Result<usize, ChainError> {
+        let message = self.compile(Hash::default())?;
+        Ok(size(&message, message.serialize().len()))
+    }
+
+    fn compile(&self, blockhash: Hash) -> Result<VersionedMessage, ChainError> {
+        v0::Message::try_compile(&self.payer, &self.instructions, &[], blockhash)
+            .map(VersionedMessage::V0)
+            .map_err(|error| ChainError::Compile(error.to_string()))
     }
 
     /// Signs for `blockhash`, and holds the result against the packet limit.
@@ -44,16 +78,13 @@ impl Plan {
         blockhash: Hash,
         signers: &[&dyn Signer],
     ) -> Result<VersionedTransaction, ChainError> {
-        let message = v0::Message::try_compile(&self.payer, &self.instructions, &[], blockhash)
-            .map_err(|error| ChainError::Compile(error.to_string()))?;
-        let message = VersionedMessage::V0(message);
+        let message = self.compile(blockhash)?;
         let bytes = message.serialize();
-        let required = usize::from(message.header().num_required_signatures);
-        // one length byte, as there are fewer than 128 signatures
-        let size = required.saturating_mul(64).saturating_add(1).saturating_add(bytes.len());
+        let size = size(&message, bytes.len());
         if size > MAX_TRANSACTION_BYTES {
             return Err(ChainError::TooLarge { size });
         }
+        let required = usize::from(message.header().num_required_signatures);
         let mut signatures = Vec::with_capacity(required);
         for key in message.static_account_keys().iter().take(required) {
             let signer = signers.iter().find(|signer| signer.public_key() == *key);
@@ -63,11 +94,46 @@ impl Plan {
         Ok(VersionedTransaction { signatures, message })
     }
 
-    /// Signs and sends, and waits for the confirmation.
+    /// Signs and sends, and waits for the confirmation. It is sent once: where its blockhash expires before it
+    /// is seen confirmed, that is an error, and whoever sends it again must know that it can't be done twice.
     pub async fn send(&self, chain: &dyn Chain, signers: &[&dyn Signer]) -> Result<Confirmation, ChainError> {
         let transaction = self.sign(chain.latest_blockhash().await?, signers).await?;
         chain.send(&transaction).await
     }
+
+    /// Signs and sends, and does so anew with a fresh blockhash and the next fee while the blockhash of the one
+    /// before expired unseen; `most` times at most.
+    ///
+    /// Only for what can't be done twice, whatever a node says of the first. Settlements can't: what is owed is
+    /// cumulative, and the program refuses a claim of no more than is booked. So of all that were sent at most
+    /// one is paid, in whatever order they land, and the others are refused: before they are sent, as a
+    /// rule, so they cost nothing. A top-up paid twice is paid twice, and a close that is sent later than its
+    /// sender thinks may close what was opened since: those are sent once.
+    pub async fn send_again_until_seen(
+        &self,
+        chain: &dyn Chain,
+        signers: &[&dyn Signer],
+        most: u32,
+        fee: impl Fn(u32) -> PriorityFee,
+    ) -> Result<Confirmation, ChainError> {
+        let mut sends = 0;
+        loop {
+            let sent = self.repriced(fee(sends)).send(chain, signers).await;
+            sends = sends.saturating_add(1);
+            match sent {
+                Err(error) if error.is_expired() && sends < most => {
+                    tracing::warn!(%error, "it is signed anew and sent again");
+                }
+                other => return other,
+            }
+        }
+    }
+}
+
+/// Of a message of so many bytes with its signatures. One length byte: there are fewer than 128.
+fn size(message: &VersionedMessage, bytes: usize) -> usize {
+    let required = usize::from(message.header().num_required_signatures);
+    required.saturating_mul(64).saturating_add(1).saturating_add(bytes)
 }
 
 #[cfg(test)]
@@ -84,11 +150,14 @@ mod tests {
     #[tokio::test]
     async fn a_transaction_larger_than_a_packet_is_refused_before_it_is_sent() {
         let signer = KeypairSigner::generate();
-        let sign = |data| async move {
-            let signer = signer.clone();
-            plan(signer.public_key(), data).sign(Hash::default(), &[&signer]).await
-        };
+        let sign = async |data| plan(signer.public_key(), data).sign(Hash::default(), &[&signer]).await;
         assert!(matches!(sign(1_300).await, Err(ChainError::TooLarge { size }) if size > 1_300));
+        let payer = Address::from([9; 32]);
+        let least = plan(payer, 0).size().unwrap();
+        let refused = plan(signer.public_key(), 1_300).sign(Hash::default(), &[&signer]).await;
+        // two bytes for a length above 127
+        let Err(ChainError::TooLarge { size }) = refused else { panic!() };
+        assert_eq!(size, least + 1_301);
     }
 
     #[tokio::test]

@@ -137,8 +137,12 @@ impl Client {
         record: &ChannelRecord,
         error: ClientError,
     ) -> Result<ChannelRecord, ClientError> {
-        let pending =
-            matches!(error, ClientError::Chain(ChainError::Unconfirmed { .. } | ChainError::Unreachable(_)));
+        let pending = matches!(
+            error,
+            ClientError::Chain(
+                ChainError::Unconfirmed { .. } | ChainError::Expired { .. } | ChainError::Unreachable(_)
+            )
+        );
         for _ in 0..LOOKS_AFTER_FAILURE {
             match self.look_for_opening(record).await {
                 Ok(Some(adopted)) => return Ok(adopted),

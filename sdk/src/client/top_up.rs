@@ -101,7 +101,11 @@ impl Client {
                 tracing::info!(channel = %record.channel, %amount, signature = %confirmation.signature, "topped up");
             }
             // it may land yet: it keeps its place in the limits for as long
-            Err(error @ (ChainError::Unconfirmed { .. } | ChainError::Unreachable(_))) => {
+            Err(
+                error @ (ChainError::Unconfirmed { .. }
+                | ChainError::Expired { .. }
+                | ChainError::Unreachable(_)),
+            ) => {
                 return Err(error.into());
             }
             Err(error) => {

@@ -4,8 +4,9 @@ use std::time::Duration;
 use amp_protocol::account::{AccountError, ChannelAccount};
 use amp_protocol::message::Key;
 use solana_address::Address;
+use tokio::time::{Instant, timeout};
 
-use super::views::{Source, Views};
+use super::views::{READ_WAIT, Source, Views};
 use crate::chain::{self, Chain, ChainError};
 
 /// Reads of channels under way at once, of each kind.
@@ -36,19 +37,40 @@ impl Source for ChannelSource {
 
     /// The channel at an address: an account of the program that decodes, or `None`.
     async fn read(&self, channel: Key, _before: Option<View>) -> Result<View, ChainError> {
-        match chain::channel(&*self.chain, &self.program_id, &Address::from(channel)).await {
-            Ok(account) => Ok(account.map(Arc::new)),
-            // the program's, but another kind of account. One of a newer version is an error instead:
-            // taken for gone, what it owes would be given up
-            Err(ChainError::Account {
-                error: AccountError::Length | AccountError::Discriminator, ..
-            }) => Ok(None),
-            Err(error) => Err(error),
-        }
+        view_of(chain::channel(&*self.chain, &self.program_id, &Address::from(channel)).await)
     }
 
     fn is_there(view: &View) -> bool {
         view.is_some()
+    }
+}
+
+fn view_of(read: Result<Option<ChannelAccount>, ChainError>) -> Result<View, ChainError> {
+    match read {
+        Ok(account) => Ok(account.map(Arc::new)),
+        // the program's, but another kind of account. One of a newer version is an error instead:
+        // taken for gone, what it owes would be given up
+        Err(ChainError::Account { error: AccountError::Length | AccountError::Discriminator, .. }) => {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+impl Channels {
+    /// Reads many channels at once, now, as the settlement worker does; what it brings is in the views for
+    /// everybody. In their order.
+    pub(crate) async fn read_all(
+        &self,
+        channels: &[Key],
+    ) -> Result<Vec<Result<View, ChainError>>, ChainError> {
+        let at = Instant::now();
+        let addresses: Vec<Address> = channels.iter().copied().map(Address::from).collect();
+        let read = chain::channels(&*self.source.chain, &self.source.program_id, &addresses);
+        let slow = |_| Err(ChainError::Unreachable("no answer in time".to_owned()));
+        let found = timeout(READ_WAIT, read).await.unwrap_or_else(slow)?;
+        let views = channels.iter().zip(found);
+        Ok(views.map(|(channel, read)| Ok(self.put(*channel, view_of(read)?, at))).collect())
     }
 }
 
@@ -86,5 +108,21 @@ mod tests {
         bench.chain.put(CHANNEL, account);
         let error = channels(&bench).get(CHANNEL, Freshness::Now).await.unwrap_err();
         assert!(error.to_string().contains("unknown version 2"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn many_channels_are_read_at_once_and_each_is_told_as_if_it_were_read_alone() {
+        let bench = Bench::new();
+        bench.another([8; 32]);
+        let mut newer = bench.chain.snapshot(CHANNEL);
+        newer.data[8] = 2;
+        bench.chain.put([9; 32], newer);
+        let channels = channels(&bench);
+        let views = channels.read_all(&[CHANNEL, [7; 32], [9; 32], [8; 32]]).await.unwrap();
+        let [Ok(Some(first)), Ok(None), Err(_), Ok(Some(_))] = &views[..] else { panic!("{views:?}") };
+        assert_eq!(bench.chain.calls(), 1);
+        // and requests find what was read
+        let seen = channels.get(CHANNEL, Freshness::Cached).await.unwrap().unwrap();
+        assert!(Arc::ptr_eq(first, &seen) && bench.chain.calls() == 1);
     }
 }

@@ -11,7 +11,7 @@ use solana_address::Address;
 use super::charging::ChargedRoutes;
 use super::health::HealthLimits;
 use super::ledger::Limits;
-use crate::chain::{PROGRAM_ID, PriorityFee};
+use crate::chain::{FeePolicy, PROGRAM_ID};
 use crate::signer::Signer;
 
 /// Most seqs a window may remember: each takes 8 bytes of every write.
@@ -43,7 +43,7 @@ pub struct ServiceConfig {
     pub(crate) min_settlement: Amount,
     pub(crate) close_deadline: Duration,
     pub(crate) in_flight_wait: Duration,
-    pub(crate) priority_fee: PriorityFee,
+    pub(crate) priority_fee: FeePolicy,
     pub(crate) charge_on: ChargeOn,
     pub(crate) kept_answer_limit: usize,
     pub(crate) keep_answers: Duration,
@@ -149,7 +149,7 @@ impl ServiceConfig {
             min_settlement: Amount::ZERO,
             close_deadline: Duration::from_secs(600),
             in_flight_wait: Duration::from_secs(30),
-            priority_fee: PriorityFee::default(),
+            priority_fee: FeePolicy::default(),
             charge_on: ChargeOn::Success,
             kept_answer_limit: 64 * 1024,
             keep_answers: Duration::from_secs(24 * 3_600),
@@ -267,9 +267,10 @@ impl ServiceConfig {
         Self { in_flight_wait: wait, ..self }
     }
 
-    /// Priority fee of settlements and closes.
-    pub fn priority_fee(self, fee: PriorityFee) -> Self {
-        Self { priority_fee: fee, ..self }
+    /// Priority fee of settlements, chainings and closes: a [`PriorityFee`](crate::chain::PriorityFee), or
+    /// what was paid lately, up to a limit. None, unless set.
+    pub fn priority_fee(self, fee: impl Into<FeePolicy>) -> Self {
+        Self { priority_fee: fee.into(), ..self }
     }
 
     /// Which answers are paid for, unless [`Self::route_charges_on`] says otherwise.

@@ -81,7 +81,7 @@ type Entries<S> = HashMap<<S as Source>::Key, Arc<Entry<<S as Source>::View>>>;
 /// force a newer look; three kinds of reads have their own share of the node, so that none of it
 /// holds up the service of channels that are in use.
 pub(crate) struct Views<S: Source> {
-    source: S,
+    pub(super) source: S,
     max_age: Duration,
     entries: Mutex<Entries<S>>,
     /// Reads of what was there, because of its age.
@@ -155,6 +155,23 @@ impl<S: Source> Views<S> {
         let slow = |_| Err(ChainError::Unreachable("no answer in time".to_owned()));
         let before = lock(&entry.seen).as_ref().map(|seen| seen.view.clone());
         let new = timeout(READ_WAIT, self.source.read(key, before)).await.unwrap_or_else(slow)?;
+        Ok(Self::note(entry, new, at))
+    }
+
+    /// Takes up what was read elsewhere, by a read that began at `at`. Returns the view that callers have of
+    /// it. Of a key that is not looked at nothing is kept once half the room is taken: a read of all
+    /// channels must not turn out those that are in use.
+    pub(crate) fn put(&self, key: S::Key, new: S::View, at: Instant) -> S::View {
+        let known = lock(&self.entries).get(&key).cloned();
+        match known {
+            Some(entry) => Self::note(&entry, new, at),
+            None if lock(&self.entries).len() < CAPACITY / 2 => Self::note(&self.entry(key), new, at),
+            None => new,
+        }
+    }
+
+    /// Takes note of what was read, and returns it, or the view of before where that is the same.
+    fn note(entry: &Entry<S::View>, new: S::View, at: Instant) -> S::View {
         let mut seen = lock(&entry.seen);
         let view = match seen.as_ref() {
             // the same one: callers compare by address
@@ -165,7 +182,7 @@ impl<S: Source> Views<S> {
         if seen.as_ref().is_none_or(|other| other.at <= at) {
             *seen = Some(Seen { view: view.clone(), at });
         }
-        Ok(view)
+        view
     }
 
     /// What was seen before, if it is new enough.
@@ -351,6 +368,33 @@ mod tests {
         let (forced, (refreshed, after)) = tokio::join!(forced, refreshed);
         assert!(forced.is_err(), "it had no turn");
         assert!(refreshed.unwrap().is_some() && after < SHORT, "{after:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_read_elsewhere_is_as_good_as_a_read_unless_a_newer_one_ended_before() {
+        let views = views();
+        let began = Instant::now();
+        tokio::time::advance(Duration::from_millis(1)).await;
+        let first = views.get(1, Freshness::Cached).await.unwrap();
+        views.put(1, None, began);
+        assert_eq!(views.get(1, Freshness::Cached).await.unwrap(), first, "it is older");
+        let same = views.put(1, Some(Arc::new(1)), Instant::now());
+        assert!(Arc::ptr_eq(&first.unwrap(), &same.unwrap()), "what has not changed is the same view");
+        views.put(2, Some(Arc::new(7)), Instant::now());
+        assert_eq!(views.get(2, Freshness::Cached).await.unwrap().as_deref(), Some(&7));
+        assert_eq!(reads(&views), 1);
+    }
+
+    #[test]
+    fn a_read_of_very_many_keys_turns_out_none_that_is_in_use() {
+        let views = views();
+        let now = Instant::now();
+        let real = views.entry(1);
+        for n in 0..(CAPACITY as u64 * 2) {
+            views.put(n, Some(Arc::new(n)), now);
+        }
+        assert_eq!(lock(&views.entries).len(), CAPACITY / 2);
+        assert!(lock(&real.seen).is_some() && Arc::ptr_eq(&views.entry(1), &real));
     }
 
     #[test]

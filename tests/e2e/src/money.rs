@@ -93,15 +93,19 @@ impl Market {
         self.wallets.lock().expect("wallets").tolerated += Wallets::FEE;
     }
 
-    /// Names of the program's instructions that were executed, in order; one a transaction.
+    /// Names of the program's instructions that were executed, in order, by transaction.
     pub fn transactions(&self) -> Vec<String> {
         let executed = self.chain.executed();
         let names = executed.iter().map(|done| done.instruction_names().join(" + "));
         names.collect()
     }
 
-    /// How many transactions had this instruction.
+    /// How often this instruction was executed, however many shared a transaction.
     pub fn count_of(&self, instruction: &str) -> usize {
-        self.transactions().iter().filter(|name| *name == instruction).count()
+        self.transactions()
+            .iter()
+            .flat_map(|names| names.split(" + "))
+            .filter(|name| *name == instruction)
+            .count()
     }
 }

@@ -1,6 +1,6 @@
 //! What is on chain.
 
-use amp_sdk::chain::AccountSnapshot;
+use amp_sdk::chain::{AccountSnapshot, MAX_ACCOUNTS_AT_ONCE};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
@@ -14,12 +14,26 @@ const SYSVAR_OWNER: Address = Address::from_str_const("Sysvar1111111111111111111
 
 impl Shared {
     pub(crate) fn account_info(&self, params: &Value) -> Result<Value, Refusal> {
-        let address = address(&params[0])?;
+        let account = self.account(address(&params[0])?);
+        Ok(self.at_now(account))
+    }
+
+    pub(crate) fn multiple_accounts(&self, params: &Value) -> Result<Value, Refusal> {
+        let none = Vec::new();
+        let asked = params[0].as_array().unwrap_or(&none);
+        if asked.len() > MAX_ACCOUNTS_AT_ONCE {
+            return Err(Refusal::invalid(format!("Too many inputs provided; max {MAX_ACCOUNTS_AT_ONCE}")));
+        }
+        let accounts = asked.iter().map(|param| Ok(self.account(address(param)?)));
+        Ok(self.at_now(accounts.collect::<Result<Value, Refusal>>()?))
+    }
+
+    fn account(&self, address: Address) -> Value {
         let account = match self.chain.snapshot(&address) {
             None if address == CLOCK => Some(self.clock()),
             found => found,
         };
-        Ok(self.at_now(account.as_ref().map_or(Value::Null, encoded)))
+        account.as_ref().map_or(Value::Null, encoded)
     }
 
     /// Filters by length and by bytes at an offset, as the SDK asks; anything else is refused rather

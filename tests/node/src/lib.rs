@@ -8,9 +8,10 @@
 mod accounts;
 mod transactions;
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use amp_embedded::EmbeddedChain;
 use axum::extract::State;
@@ -32,6 +33,10 @@ struct Shared {
     chain: EmbeddedChain,
     away: AtomicBool,
     requests: AtomicU64,
+    /// Transactions that are still to be lost.
+    losing: AtomicU64,
+    /// The blockhashes of those that were.
+    expired: Mutex<HashSet<String>>,
 }
 
 /// A request that can't be answered, with the code that nodes have for it.
@@ -50,7 +55,8 @@ impl Refusal {
 impl Node {
     /// Serves a chain, which its owner may go on using.
     pub async fn start(chain: EmbeddedChain) -> Self {
-        let shared = Arc::new(Shared { chain, away: AtomicBool::new(false), requests: AtomicU64::new(0) });
+        let (away, requests, losing, expired) = Default::default();
+        let shared = Arc::new(Shared { chain, away, requests, losing, expired });
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let app = Router::new().route("/", post(answer)).with_state(shared.clone());
@@ -66,6 +72,11 @@ impl Node {
     /// Answers nothing from now on, or everything again: an outage.
     pub fn be_away(&self, away: bool) {
         self.shared.away.store(away, Ordering::SeqCst);
+    }
+
+    /// The next transactions are taken and never land, and their blockhashes expire at once.
+    pub fn lose(&self, transactions: u64) {
+        self.shared.losing.store(transactions, Ordering::SeqCst);
     }
 
     /// Requests so far, those it did not answer included.
@@ -103,9 +114,11 @@ impl Shared {
     fn call(&self, method: &str, params: &Value) -> Result<Value, Refusal> {
         match method {
             "getAccountInfo" => self.account_info(params),
+            "getMultipleAccounts" => self.multiple_accounts(params),
             "getProgramAccounts" => self.program_accounts(params),
             "getLatestBlockhash" => Ok(self.latest_blockhash()),
-            "isBlockhashValid" => Ok(self.at_now(json!(true))),
+            "getRecentPrioritizationFees" => Ok(self.recent_prioritization_fees()),
+            "isBlockhashValid" => Ok(self.is_blockhash_valid(params)),
             "sendTransaction" => self.send_transaction(params),
             "getSignatureStatuses" => Ok(self.signature_statuses(params)),
             "getTransaction" => Ok(Value::Null),

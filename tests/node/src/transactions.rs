@@ -1,5 +1,8 @@
 //! What is done on chain.
 
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+
 use amp_sdk::chain::MAX_TRANSACTION_BYTES;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -32,6 +35,12 @@ impl Shared {
         }
         let transaction = bytes.and_then(|bytes| wincode::deserialize::<VersionedTransaction>(&bytes).ok());
         let transaction = transaction.ok_or_else(|| Refusal::invalid("no transaction"))?;
+        let lost = self.losing.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        if lost.is_ok() {
+            let mut expired = self.expired.lock().unwrap_or_else(PoisonError::into_inner);
+            expired.insert(transaction.message.recent_blockhash().to_string());
+            return Ok(json!(transaction.signatures.first().map(Signature::to_string)));
+        }
         match self.chain.submit(&transaction) {
             Ok(executed) => Ok(json!(executed.confirmation.signature.to_string())),
             Err((error, logs)) => Err(Refusal {
@@ -40,6 +49,16 @@ impl Shared {
                 data: Some(json!({"err": UiTransactionError::from(error), "logs": logs})),
             }),
         }
+    }
+
+    pub(crate) fn is_blockhash_valid(&self, params: &Value) -> Value {
+        let expired = self.expired.lock().unwrap_or_else(PoisonError::into_inner);
+        self.at_now(json!(params[0].as_str().is_some_and(|hash| !expired.contains(hash))))
+    }
+
+    pub(crate) fn recent_prioritization_fees(&self) -> Value {
+        let slot = self.chain.clock_now().slot;
+        json!([{"slot": slot, "prioritizationFee": 0}, {"slot": slot, "prioritizationFee": 70}])
     }
 
     pub(crate) fn signature_statuses(&self, params: &Value) -> Value {

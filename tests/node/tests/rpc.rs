@@ -21,6 +21,11 @@ async fn accounts_searches_and_the_clock_are_the_chains() {
 
     assert_eq!(rpc.account(&address).await.unwrap(), world.chain.account(&address).await.unwrap());
     assert_eq!(rpc.account(&[9; 32].into()).await.unwrap(), None);
+    // more than a node gives at once, and one that is not there
+    let many: Vec<_> = (0..150).map(|at| if at == 120 { [9; 32].into() } else { address }).collect();
+    let before = node.requests();
+    let accounts = rpc.accounts(&many).await.unwrap();
+    assert_eq!((accounts, node.requests() - before), (world.chain.accounts(&many).await.unwrap(), 2));
     let found = rpc.delegations(&PROGRAM_ID, &address).await.unwrap();
     assert_eq!(found, world.chain.delegations(&PROGRAM_ID, &address).await.unwrap());
     assert_eq!(found.len(), 1);
@@ -49,6 +54,41 @@ async fn what_is_sent_is_confirmed_or_refused_by_its_rule() {
     assert_eq!(confirmed.fee, None, "the node keeps no history");
     let refused = request().send(&rpc, &[&funder]).await.unwrap_err();
     assert!(matches!(refused, ChainError::Rejected(Rejection::AlreadyClosing)), "{refused}");
+}
+
+#[tokio::test]
+async fn what_is_lost_until_its_blockhash_expires_is_told_so_and_lands_when_it_is_sent_again() {
+    let world = World::default();
+    let channel = world.open();
+    let node = Node::start(world.chain.clone()).await;
+    let rpc = RpcChain::new(node.url());
+    world.chain.airdrop(&world.funder.pubkey(), 1_000_000_000).unwrap();
+    let funder = KeypairSigner::from(world.funder.insecure_clone());
+    let request = instructions::request_close(&PROGRAM_ID, &channel.at.channel, &funder.public_key());
+    let budget = ComputeBudget::request_close();
+    let plan = Plan::new(funder.public_key(), budget, PriorityFee::default(), vec![request]);
+    let landed = || world.chain.executed().len();
+    let before = landed();
+
+    node.lose(1);
+    let expired = plan.send(&rpc, &[&funder]).await.unwrap_err();
+    assert!(matches!(expired, ChainError::Expired { .. }), "{expired}");
+    let again = async || plan.send_again_until_seen(&rpc, &[&funder], 3, |_| PriorityFee(0)).await;
+    node.lose(3);
+    let expired = again().await.unwrap_err();
+    assert!(expired.is_expired() && landed() == before, "{expired}");
+    node.lose(2);
+    let confirmed = again().await.unwrap();
+    assert_eq!(landed(), before + 1);
+    assert_eq!(world.chain.executed().last().unwrap().confirmation.signature, confirmed.signature);
+}
+
+#[tokio::test]
+async fn what_was_paid_lately_is_what_the_node_says() {
+    let world = World::default();
+    let node = Node::start(world.chain.clone()).await;
+    let rpc = RpcChain::new(node.url());
+    assert_eq!(rpc.recent_priority_fees(&[world.funder.pubkey()]).await.unwrap(), [0, 70]);
 }
 
 #[tokio::test]

@@ -21,6 +21,15 @@ impl ChannelLedger {
         self.signers.iter().filter_map(owes).collect()
     }
 
+    /// Whether a settlement could bring something, as far as can be told without a look at the chain.
+    pub(crate) fn may_owe(&self) -> bool {
+        let owes = |signer: &SignerAccount| {
+            let committed = signer.committed.as_ref();
+            !signer.given_up && committed.is_some_and(|committed| committed.spent > signer.claimed)
+        };
+        self.signers.values().any(owes)
+    }
+
     /// Keeps a delegate from beginning to owe while too many others do.
     ///
     /// Delegates that ended make room for new ones, at the funder's word. Without this bound a funder
@@ -68,6 +77,11 @@ impl ChannelLedger {
     /// Settlements of the signer that failed since the last one that did not.
     pub(crate) fn failures(&self, id: &SignerId) -> u32 {
         self.signers.get(id).map_or(0, |signer| signer.failures)
+    }
+
+    /// Whether the last settlement of a signer failed that still owes.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.signers.values().any(|signer| signer.failures > 0 && !signer.given_up)
     }
 
     /// What the signer owes can't be collected any more: it is not looked for again by this process,
@@ -124,8 +138,9 @@ mod tests {
         assert_eq!(ledger.uncollected(&account).len(), 1);
         ledger.note_claimed(&id(7), Amount::new(29));
         assert_eq!(ledger.uncollected(&account).len(), 1);
+        assert!(ledger.may_owe());
         ledger.note_claimed(&id(7), Amount::new(30));
-        assert!(ledger.uncollected(&account).is_empty());
+        assert!(ledger.uncollected(&account).is_empty() && !ledger.may_owe());
     }
 
     #[test]
@@ -189,8 +204,11 @@ mod tests {
         ledger.note_failed(&id(1));
         ledger.note_failed(&id(1));
         ledger.note_claimed(&id(1), Amount::ZERO);
-        assert_eq!(ledger.failures(&id(1)), 2);
+        assert_eq!((ledger.failures(&id(1)), ledger.has_failed()), (2, true));
         ledger.note_claimed(&id(1), Amount::new(1));
-        assert_eq!(ledger.failures(&id(1)), 0);
+        assert_eq!((ledger.failures(&id(1)), ledger.has_failed()), (0, false));
+        ledger.note_failed(&id(1));
+        ledger.give_up(&id(1));
+        assert!(!ledger.has_failed());
     }
 }

@@ -24,16 +24,17 @@ enum Asked {
     Search,
     Clock,
     Blockhash,
+    Fees,
     Send,
 }
 
-const ASKED: [&str; 5] = ["account", "search", "clock", "blockhash", "send"];
+const ASKED: [&str; 6] = ["account", "search", "clock", "blockhash", "fees", "send"];
 /// `unanswered`: whoever asked gave up waiting.
 const ANSWERS: [&str; 3] = ["ok", "failed", "unanswered"];
 
 /// What is counted of the chain, and when it was last heard of.
 pub(crate) struct ChainMetrics {
-    asked: [[Counter; 3]; 5],
+    asked: [[Counter; 3]; 6],
     transactions: [Counter; 3],
     fees: Counter,
     subscribed: Level,
@@ -92,7 +93,7 @@ impl ChainMetrics {
                 confirmed.inc();
                 self.fees.inc_by(fee.unwrap_or_default());
             }
-            Err(ChainError::Unconfirmed { .. }) => drop(unconfirmed.inc()),
+            Err(ChainError::Unconfirmed { .. } | ChainError::Expired { .. }) => drop(unconfirmed.inc()),
             Err(_) => drop(failed.inc()),
         }
     }
@@ -131,12 +132,13 @@ impl MeteredChain {
         answer: impl Future<Output = Result<T, ChainError>>,
     ) -> Result<T, ChainError> {
         let metrics = &self.metrics.chain;
-        let [account, search, clock, blockhash, send] = &metrics.asked;
+        let [account, search, clock, blockhash, fees, send] = &metrics.asked;
         let counters = match asked {
             Asked::Account => account,
             Asked::Search => search,
             Asked::Clock => clock,
             Asked::Blockhash => blockhash,
+            Asked::Fees => fees,
             Asked::Send => send,
         };
         let mut waiting = Waiting { counters, answered: false };
@@ -153,6 +155,10 @@ impl MeteredChain {
 impl Chain for MeteredChain {
     async fn account(&self, address: &Address) -> Result<Option<AccountSnapshot>, ChainError> {
         self.ask(Asked::Account, self.inner.account(address)).await
+    }
+
+    async fn accounts(&self, addresses: &[Address]) -> Result<Vec<Option<AccountSnapshot>>, ChainError> {
+        self.ask(Asked::Account, self.inner.accounts(addresses)).await
     }
 
     async fn delegations(
@@ -177,6 +183,10 @@ impl Chain for MeteredChain {
 
     async fn latest_blockhash(&self) -> Result<Hash, ChainError> {
         self.ask(Asked::Blockhash, self.inner.latest_blockhash()).await
+    }
+
+    async fn recent_priority_fees(&self, written: &[Address]) -> Result<Vec<u64>, ChainError> {
+        self.ask(Asked::Fees, self.inner.recent_priority_fees(written)).await
     }
 
     async fn send(&self, transaction: &VersionedTransaction) -> Result<Confirmation, ChainError> {

@@ -1,11 +1,10 @@
 use std::time::Duration;
 
 use amp_protocol::account::ChannelAccount;
-use futures::future::join_all;
 use solana_address::Address;
 use tokio::time::timeout;
 
-use crate::chain::{self, ChainError, delegation_address};
+use crate::chain::{self, ChainError, MAX_ACCOUNTS_AT_ONCE, delegation_address};
 use crate::server::books::Book;
 use crate::server::ledger::{Authority, SignerId, SignerRecord};
 use crate::server::service::Core;
@@ -15,8 +14,10 @@ use crate::server::views::READ_WAIT;
 /// hold nothing yet, for longer than a watch takes.
 pub(super) const GONE_FOR_GOOD: Duration = Duration::from_secs(600);
 
-/// Delegations of a channel that are read at once.
-const READS: usize = 8;
+/// How long every look must have found a channel gone before it is.
+pub(super) fn patience(core: &Core) -> Duration {
+    core.config.watch_interval.saturating_mul(2).max(GONE_FOR_GOOD)
+}
 
 /// What one signer owes, and by what right it is claimed.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub(super) struct Claim {
     pub(super) authority: Authority,
     /// Where a delegate's delegation stands.
     pub(super) delegation: Option<Address>,
+    /// It goes into a transaction of its own: the last one it was in failed, and may have failed because of it.
+    pub(super) alone: bool,
 }
 
 impl Claim {
@@ -53,11 +56,18 @@ pub(super) async fn find(core: &Core, book: &Book, account: &ChannelAccount, now
     let (own, delegates): (Vec<_>, Vec<_>) =
         book.ledger().uncollected(account).into_iter().partition(|record| id_of(record) == authorized);
     for record in own {
-        found.claims.push(Claim { record, authority: Authority::channel(account), delegation: None });
+        let authority = Authority::channel(account);
+        found.claims.push(Claim { record, authority, delegation: None, alone: false });
     }
-    for some in delegates.chunks(READS) {
+    for some in delegates.chunks(MAX_ACCOUNTS_AT_ONCE) {
         let ids: Vec<SignerId> = some.iter().map(id_of).collect();
-        let reads = join_all(ids.iter().map(|id| authority(core, book, id))).await;
+        let reads = match authorities(core, book, &ids).await {
+            Ok(reads) => reads,
+            Err(error) => {
+                found.failed = Some(error);
+                continue;
+            }
+        };
         for ((record, id), read) in some.iter().zip(&ids).zip(reads) {
             match read {
                 Ok((address, authority)) => found.note(book, account, record, id, address, authority, now),
@@ -66,6 +76,9 @@ pub(super) async fn find(core: &Core, book: &Book, account: &ChannelAccount, now
         }
     }
     let ledger = book.ledger();
+    for claim in &mut found.claims {
+        claim.alone = ledger.failures(&claim.signer()) > 0;
+    }
     found.claims.sort_by_cached_key(|claim| {
         (ledger.failures(&claim.signer()), claim.authority.ends_at().unwrap_or(i64::MAX))
     });
@@ -110,7 +123,8 @@ impl Found {
         if authority.delegation().is_some_and(|found| found.is_over(grace, long_ago)) {
             return give_up(book, id, address, "its grace is over");
         }
-        self.claims.push(Claim { record: record.clone(), authority, delegation: Some(address) });
+        let (record, delegation) = (record.clone(), Some(address));
+        self.claims.push(Claim { record, authority, delegation, alone: false });
     }
 }
 
@@ -123,19 +137,29 @@ fn give_up(book: &Book, id: &SignerId, delegation: Address, why: &str) {
     }
 }
 
-/// The authority of a delegate as it is on chain now, if it is the one of this epoch.
-pub(super) async fn authority(
-    core: &Core,
-    book: &Book,
-    id: &SignerId,
-) -> Result<(Address, Option<Authority>), ChainError> {
+/// Where a delegation stands, and the authority it gives now, if it is the one of the epoch asked for.
+pub(super) type Read = Result<(Address, Option<Authority>), ChainError>;
+
+/// The authorities of delegates as they are on chain now, in their order.
+pub(super) async fn authorities(core: &Core, book: &Book, ids: &[SignerId]) -> Result<Vec<Read>, ChainError> {
     let (program_id, channel) = (&core.config.program_id, Address::from(book.incarnation.channel));
-    let address = delegation_address(program_id, &channel, &Address::from(id.key));
-    let read = chain::delegation(&*core.chain, program_id, &address);
+    let at = |id: &SignerId| delegation_address(program_id, &channel, &Address::from(id.key));
+    let addresses: Vec<Address> = ids.iter().map(at).collect();
+    let read = chain::delegations_at(&*core.chain, program_id, &addresses);
     let slow = |_| Err(ChainError::Unreachable("no answer in time".to_owned()));
-    let account = timeout(READ_WAIT, read).await.unwrap_or_else(slow)?;
-    let account = account.filter(|account| {
-        account.channel_opened_slot == book.incarnation.opened_slot && SignerId::delegate(account) == *id
+    let found = timeout(READ_WAIT, read).await.unwrap_or_else(slow)?;
+    let all = ids.iter().zip(addresses).zip(found);
+    let reads = all.map(|((id, address), read)| {
+        let account = read?.filter(|account| {
+            account.channel_opened_slot == book.incarnation.opened_slot && SignerId::delegate(account) == *id
+        });
+        Ok((address, account.map(|account| Authority::Delegation(account.delegation))))
     });
-    Ok((address, account.map(|account| Authority::Delegation(account.delegation))))
+    Ok(reads.collect())
+}
+
+/// The authority of one delegate.
+pub(super) async fn authority(core: &Core, book: &Book, id: &SignerId) -> Read {
+    let unanswered = || Err(ChainError::Unreachable("no answer".to_owned()));
+    authorities(core, book, &[*id]).await?.pop().unwrap_or_else(unanswered)
 }

@@ -15,6 +15,16 @@ pub(super) enum Rank {
     Routine,
 }
 
+impl Rank {
+    /// When the grace is over that runs.
+    pub(super) fn grace_ends(self) -> Option<i64> {
+        match self {
+            Self::GraceEnds(end) => Some(end),
+            Self::Asked | Self::Routine => None,
+        }
+    }
+}
+
 /// A rank, and among equals the order of arrival.
 type Place = (Rank, u64);
 
@@ -64,25 +74,68 @@ impl<J> Lane<J> {
         self.places.insert(incarnation, place);
     }
 
+    /// The rank of the job whose turn it is, if one may begin.
+    pub(super) fn next(&self, busy: &Busy) -> Option<Rank> {
+        if self.under_way >= self.most {
+            return None;
+        }
+        let mut waiting = self.waiting.iter();
+        waiting.find(|(_, (incarnation, _))| !busy.contains(&incarnation.channel)).map(|(place, _)| place.0)
+    }
+
     /// The job whose turn it is, if one may begin; it is under way until [`Self::ended`].
     pub(super) fn take(&mut self, busy: &mut Busy) -> Option<(Incarnation, J)> {
         if self.under_way >= self.most {
             return None;
         }
+        let (_, first) = self.remove_first(busy, |_, _| true)?;
+        self.under_way = self.under_way.saturating_add(1);
+        Some(first)
+    }
+
+    /// Another job that goes along with one that was just taken, at the same place; it would have waited
+    /// for its own.
+    pub(super) fn take_along(
+        &mut self,
+        busy: &mut Busy,
+        goes: impl Fn(Rank, &J) -> bool,
+    ) -> Option<(Incarnation, J)> {
+        self.remove_first(busy, goes).map(|(_, job)| job)
+    }
+
+    fn remove_first(
+        &mut self,
+        busy: &mut Busy,
+        goes: impl Fn(Rank, &J) -> bool,
+    ) -> Option<(Place, (Incarnation, J))> {
         let mut waiting = self.waiting.iter();
-        let place = *waiting.find(|(_, (incarnation, _))| !busy.contains(&incarnation.channel))?.0;
+        let may_go = |place: &Place, (incarnation, job): &(Incarnation, J)| {
+            !busy.contains(&incarnation.channel) && goes(place.0, job)
+        };
+        let place = *waiting.find(|(place, job)| may_go(place, job))?.0;
         let (incarnation, job) = self.waiting.remove(&place)?;
         if self.places.get(&incarnation) == Some(&place) {
             self.places.remove(&incarnation);
         }
         busy.insert(incarnation.channel);
-        self.under_way = self.under_way.saturating_add(1);
-        Some((incarnation, job))
+        Some((place, (incarnation, job)))
     }
 
-    /// A job of this lane is done.
-    pub(super) fn ended(&mut self, channel: Key, busy: &mut Busy) {
-        busy.remove(&channel);
+    /// Jobs that wait for their turn.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Whether none waits and none is under way.
+    pub(super) fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.under_way == 0
+    }
+
+    /// A job of this lane is done, and those that went along with it.
+    pub(super) fn ended(&mut self, channels: impl IntoIterator<Item = Key>, busy: &mut Busy) {
+        for channel in channels {
+            busy.remove(&channel);
+        }
         self.under_way = self.under_way.saturating_sub(1);
     }
 
@@ -123,7 +176,7 @@ mod tests {
             lane.push(of(job), Rank::Routine, job);
         }
         assert_eq!(begin(&mut lane, &mut busy), [0, 1]);
-        lane.ended([1; 32], &mut busy);
+        lane.ended([[1; 32]], &mut busy);
         assert_eq!(begin(&mut lane, &mut busy), [2]);
     }
 
@@ -137,9 +190,9 @@ mod tests {
         other.push(of(1), Rank::GraceEnds(0), 13);
         assert_eq!(begin(&mut lane, &mut busy), [10, 20]);
         assert_eq!(begin(&mut other, &mut busy), [0_u8; 0]);
-        lane.ended([1; 32], &mut busy);
+        lane.ended([[1; 32]], &mut busy);
         assert_eq!(begin(&mut other, &mut busy), [13]);
-        other.ended([1; 32], &mut busy);
+        other.ended([[1; 32]], &mut busy);
         assert_eq!(begin(&mut lane, &mut busy), [11]);
     }
 
@@ -153,10 +206,29 @@ mod tests {
         lane.join(of(1), Rank::GraceEnds(4), 2, sum);
         lane.join(of(2), Rank::Routine, 30, sum);
         assert_eq!(begin(&mut lane, &mut busy), [3, 50]);
-        lane.ended([2; 32], &mut busy);
+        lane.ended([[2; 32]], &mut busy);
         lane.join(of(2), Rank::GraceEnds(9), 40, sum);
         assert_eq!(begin(&mut lane, &mut busy), [99], "what was pushed is its own");
-        lane.ended([2; 32], &mut busy);
+        lane.ended([[2; 32]], &mut busy);
         assert_eq!(begin(&mut lane, &mut busy), [40]);
+    }
+
+    #[test]
+    fn what_goes_along_takes_no_place_but_its_channel_is_busy_until_all_are_done() {
+        let (mut lane, mut busy) = (Lane::new(1), Busy::new());
+        for job in 1..=4 {
+            lane.push(of(job), Rank::Routine, job);
+        }
+        lane.push(of(2), Rank::Routine, 20);
+        let along = |lane: &mut Lane<u8>, busy: &mut Busy| lane.take_along(busy, |_, job| *job != 3);
+        assert_eq!(lane.next(&busy), Some(Rank::Routine));
+        assert_eq!(lane.take(&mut busy), Some((of(1), 1)));
+        assert_eq!(along(&mut lane, &mut busy), Some((of(2), 2)));
+        assert_eq!(along(&mut lane, &mut busy), Some((of(4), 4)), "20 is of a channel that is busy");
+        assert_eq!((along(&mut lane, &mut busy), lane.next(&busy)), (None, None));
+        lane.ended([[1; 32], [2; 32], [4; 32]], &mut busy);
+        assert_eq!(begin(&mut lane, &mut busy), [3]);
+        lane.ended([[3; 32]], &mut busy);
+        assert_eq!(begin(&mut lane, &mut busy), [20]);
     }
 }

@@ -1,11 +1,17 @@
+use std::collections::{BTreeMap, BTreeSet};
+
 use amp_protocol::account::ChannelAccount;
 use amp_protocol::code::Code;
 use amp_protocol::money::Amount;
 use amp_protocol::rejection::Rejection;
 use solana_address::Address;
 use solana_signature::Signature;
+use tokio::time::{Instant, timeout_at};
 
 use super::claim::{self, Claim};
+use super::observed;
+use super::pack::{Packed, settling};
+use super::part::Part;
 use super::transaction::Sender;
 use super::visit::Visit;
 use crate::chain::{self, ChainError, Confirmation, Plan};
@@ -13,6 +19,7 @@ use crate::server::books::Book;
 use crate::server::channels::View;
 use crate::server::denial::Denial;
 use crate::server::service::{Core, incarnation};
+use crate::server::store::Incarnation;
 use crate::server::views::Freshness;
 
 /// Seconds until a funder without a token account is looked at again.
@@ -23,56 +30,159 @@ pub(super) fn sender(core: &Core) -> Sender {
         program_id: core.config.program_id,
         recipient: core.recipient,
         token_program: core.token_program,
-        priority_fee: core.config.priority_fee,
+        priority_fee: core.config.priority_fee.placeholder(),
     }
 }
 
+/// Sends a transaction once.
 pub(super) async fn send(core: &Core, plan: &Plan) -> Result<Confirmation, ChainError> {
-    plan.send(&*core.chain, &[&*core.config.recipient]).await
+    let fees = core.config.priority_fee.quote(&*core.chain, plan).await;
+    plan.repriced(fees.first).send(&*core.chain, &[&*core.config.recipient]).await
 }
 
-/// A settlement that the chain has booked.
-pub(super) struct Booked {
-    pub(super) paid: Amount,
-    pub(super) transaction: Option<Signature>,
-    pub(super) after: View,
+/// How often a claim that is alone in its transaction is sent by one visit.
+const MOST_SENDS: u32 = 3;
+
+/// Sends settlements, after so many that failed. One that is alone is sent again with a fresh blockhash where
+/// the last one's expired before it was seen: it can't be paid twice.
+async fn send_settlements(
+    core: &Core,
+    plan: &Plan,
+    shared: bool,
+    failures: u32,
+) -> Result<Confirmation, ChainError> {
+    let most = if shared { 1 } else { MOST_SENDS };
+    let fees = core.config.priority_fee.quote(&*core.chain, plan).await;
+    let fee = |sends: u32| fees.after(failures.saturating_add(sends));
+    plan.send_again_until_seen(&*core.chain, &[&*core.config.recipient], most, fee).await
 }
 
-/// Claims `owed` (cumulative) of one signer.
+/// Makes the claims of a pack, in one transaction, and notes with their parts what came of each.
 pub(super) async fn settle(
     core: &Core,
-    book: &Book,
-    account: &ChannelAccount,
-    claim: &Claim,
-    owed: Amount,
-) -> Result<Booked, Visit> {
-    let (channel, id) = (book.incarnation.channel, claim.signer());
-    let unreachable = |error| Visit::Failed(Denial::chain(&error));
-    let sender = sender(core);
-    let payout = sender.payout_account(account.mint);
-    // lamports that a stranger sent there are no token account
-    let exists = chain::has_token_account(&*core.chain, &payout).await.map_err(unreachable)?;
-    let (record, delegation) = (&claim.record, claim.delegation.as_ref());
-    let sent = send(core, &sender.settle(channel, account, record, delegation, owed, !exists)).await;
-    // whatever the sending says, what the chain has booked counts: a transaction that was not seen
-    // confirmed may have landed, and sending the same claim again can't be paid twice
-    let after = core.channels.get(channel, Freshness::Now).await.map_err(unreachable)?;
-    let after = after.filter(|account| incarnation(channel, account) == book.incarnation);
-    let transaction = match sent {
-        Ok(confirmation) => Some(confirmation.signature),
-        Err(error) => {
-            let claimed = claimed_of(core, book, claim, after.as_deref()).await.map_err(unreachable)?;
-            if claimed.is_none_or(|claimed| claimed < owed) {
-                return Err(failed(book, account, &error, core.time.now()));
+    parts: &mut [Part],
+    pack: Vec<Packed>,
+    create_payout: bool,
+    until: Instant,
+) {
+    let plan = sender(core).settle(&settling(parts, &pack), create_payout);
+    let late = |_| Err(ChainError::Unreachable("no confirmation in time".to_owned()));
+    let failures = pack.iter().filter_map(|one| {
+        let part = parts.get(one.part)?;
+        Some(part.book.ledger().failures(&one.claim.signer()))
+    });
+    let (failures, shared) = (failures.max().unwrap_or_default(), pack.len() > 1);
+    let sent = timeout_at(until, send_settlements(core, &plan, shared, failures)).await.unwrap_or_else(late);
+    let afters = accounts_after(core, parts, &pack).await;
+    let mut alone = Vec::new();
+    for one in pack {
+        let (Some(part), Some(after)) = (parts.get_mut(one.part), afters.get(&one.part)) else { continue };
+        match (is_booked(core, part, &one, &sent, after).await, &sent) {
+            (Ok(true), sent) => {
+                let after = after.as_ref().ok().and_then(Option::as_deref);
+                note_claimed(core, &part.book, &one.claim, one.owed, after).await;
+                let paid =
+                    note_paid(part, &one, sent.as_ref().ok().map(|confirmation| confirmation.signature));
+                observed::settled(core, paid, sent.is_ok());
             }
-            None
+            (Ok(false), Err(error)) if shared && is_refused(error) => alone.push(one),
+            (Ok(_), Err(error)) => {
+                let failed = failed(&part.book, &part.account, error, core.time.now());
+                note_failed(core, part, &one, failed);
+            }
+            (Ok(false), Ok(_)) => {}
+            (Err(unreachable), _) => note_failed(core, part, &one, Visit::Failed(unreachable)),
         }
-    };
-    note_claimed(core, book, claim, owed, after.as_deref()).await;
-    let paid = owed.checked_sub(claim.authority.books().claimed).unwrap_or(Amount::ZERO);
-    let signer = Address::from(id.key);
-    tracing::info!(channel = %book.incarnation, %signer, %paid, %owed, "settled");
-    Ok(Booked { paid, transaction, after })
+    }
+    // one of them may be bad: in the order they had, each in a transaction of its own
+    for mut one in alone.into_iter().rev() {
+        if let Some(part) = parts.get_mut(one.part) {
+            one.claim.alone = true;
+            part.claims.push_front(one.claim);
+            part.left = part.left.saturating_add(1);
+        }
+    }
+    for (at, after) in afters {
+        match (parts.get_mut(at), after) {
+            // the window has less room now
+            (Some(part), Ok(Some(account))) => part.account = account,
+            (Some(part), Ok(None)) => part.claims.clear(),
+            _ => {}
+        }
+    }
+}
+
+/// The channels of a pack as they are now, by the place of their parts.
+async fn accounts_after(
+    core: &Core,
+    parts: &[Part],
+    pack: &[Packed],
+) -> BTreeMap<usize, Result<View, Denial>> {
+    let places: BTreeSet<usize> = pack.iter().map(|one| one.part).collect();
+    let with_books = places.iter().filter_map(|at| Some((*at, parts.get(*at)?.book.incarnation)));
+    let incarnations: Vec<(usize, Incarnation)> = with_books.collect();
+    let channels: Vec<_> = incarnations.iter().map(|(_, incarnation)| incarnation.channel).collect();
+    let read = core.channels.read_all(&channels).await;
+    let mut reads = read.map(Vec::into_iter).map_err(|error| Denial::chain(&error));
+    let afters = incarnations.into_iter().map(|(at, book)| {
+        let unanswered = || Err(Denial::unavailable("the chain did not answer"));
+        let after = match &mut reads {
+            Ok(reads) => {
+                reads.next().map_or_else(unanswered, |read| read.map_err(|error| Denial::chain(&error)))
+            }
+            Err(denial) => Err(denial.clone()),
+        };
+        (at, after.map(|view| view.filter(|account| incarnation(book.channel, account) == book)))
+    });
+    afters.collect()
+}
+
+/// Whether the chain has booked a claim. Whatever the sending says, that counts: a transaction that was not
+/// seen confirmed may have landed, and sending the same claim again can't be paid twice.
+async fn is_booked(
+    core: &Core,
+    part: &Part,
+    one: &Packed,
+    sent: &Result<Confirmation, ChainError>,
+    after: &Result<View, Denial>,
+) -> Result<bool, Denial> {
+    let after = after.as_ref().map_err(Denial::clone)?;
+    if sent.is_ok() {
+        return Ok(true);
+    }
+    let claimed = claimed_of(core, &part.book, &one.claim, after.as_deref()).await;
+    Ok(claimed.map_err(|error| Denial::chain(&error))?.is_some_and(|claimed| claimed >= one.owed))
+}
+
+/// Whether what is in a transaction may have kept it from landing, and it can't land any more: a claim that is
+/// refused, or an account that others write all the time. One that was only not seen may still land.
+fn is_refused(error: &ChainError) -> bool {
+    use ChainError::{Compile, Failed, Rejected, TooLarge};
+    error.is_expired() || matches!(error, Rejected(_) | Failed { .. } | TooLarge { .. } | Compile(_))
+}
+
+fn note_paid(part: &mut Part, one: &Packed, transaction: Option<Signature>) -> Amount {
+    let paid = one.owed.checked_sub(one.claim.authority.books().claimed).unwrap_or(Amount::ZERO);
+    let collected = &mut part.collected;
+    collected.paid = collected.paid.checked_add(paid).unwrap_or(Amount::MAX);
+    if collected.transactions.last() != transaction.as_ref() {
+        collected.transactions.extend(transaction);
+    }
+    let (signer, owed) = (Address::from(one.claim.record.signer), one.owed);
+    tracing::info!(channel = %part.book.incarnation, %signer, %paid, %owed, "settled");
+    paid
+}
+
+fn note_failed(core: &Core, part: &mut Part, one: &Packed, failed: Visit) {
+    observed::not_settled(core, &failed);
+    let now = core.time.now();
+    part.book.ledger().note_failed(&one.claim.signer());
+    match failed {
+        Visit::Wait { seconds, code } => {
+            part.collected.wait_until(now.saturating_add_unsigned(seconds), code);
+        }
+        failed => part.collected.failed = Some(failed),
+    }
 }
 
 /// What the chain says now was claimed of the claim's signer, where `after` is the channel as it is now.

@@ -1,28 +1,25 @@
 use std::sync::Arc;
+use std::time::Duration;
 
-use amp_protocol::account::ChannelAccount;
 use amp_protocol::code::Code;
 use amp_protocol::json::ErrorBody;
 use amp_protocol::message::Key;
 use amp_protocol::money::Amount;
-use amp_protocol::rules::closable_from;
 use solana_address::Address;
 use solana_signature::Signature;
 
-use super::claim::{self, Claim, Found, GONE_FOR_GOOD};
-use super::noted::Noted;
-use super::observed;
-use super::plan::{Decision, Urgency, decide};
-use super::settler::{close, settle};
+use super::part::Part;
+use super::plan::Urgency;
+use super::watch::Sighting;
+use crate::chain::TRANSACTION_LIFE;
 use crate::server::books::Book;
-use crate::server::clock::unix_now;
 use crate::server::denial::Denial;
-use crate::server::service::{Core, incarnation};
+use crate::server::service::Core;
 use crate::server::views::Freshness;
 
-/// Most settlements that one visit sends. A channel of which many signers owe is visited again at once,
-/// when others have had their turn.
-const MOST_SETTLEMENTS: usize = 8;
+/// How long a visit may take. One that takes longer is tried again: what it had sent may have landed, which
+/// the next one sees on chain.
+pub(super) const VISIT_LIFE: Duration = TRANSACTION_LIFE;
 
 /// What a settlement brought, confirmed by the chain. Amounts are base units.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,23 +28,14 @@ pub struct Settled {
     pub channel: Address,
     /// Paid by it; zero where nothing was owed.
     pub paid: Amount,
-    /// The transactions: one for each signer that was settled, none where another attempt's landed.
+    /// The transactions: in each one signer was settled or several, of other channels as well. None where
+    /// another attempt's landed.
     pub transactions: Vec<Signature>,
-}
-
-/// How far a visit goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reach {
-    /// It reads, and sends nothing. So looks never wait for the settlements of others, and a close request
-    /// or a revocation is noticed however many are under way.
-    Look,
-    /// It settles and closes.
-    Act,
 }
 
 /// What came of looking after a channel.
 #[derive(Debug)]
-pub(super) enum Visit {
+pub(crate) enum Visit {
     /// Nothing to do.
     Idle,
     /// There is something to send: by a look.
@@ -101,7 +89,7 @@ impl Settled {
 
 /// A visit, and until when what the channel owes must be collected.
 #[derive(Debug)]
-pub(super) struct Report {
+pub(crate) struct Report {
     pub(super) visit: Visit,
     /// When (Unix seconds, the chain's) the first grace is over that runs.
     pub(super) grace_ends: Option<i64>,
@@ -113,174 +101,32 @@ impl From<Visit> for Report {
     }
 }
 
-/// Looks after one incarnation: settles whoever is due, closes what is overdue, notices what is gone.
-pub(super) async fn visit(core: &Core, book: &Arc<Book>, urgency: Urgency, reach: Reach) -> Report {
-    let channel = book.incarnation.channel;
-    let synced = match reach {
-        // looks come many at once
-        Reach::Look => core.time.sync_soon(&*core.chain).await,
-        Reach::Act => core.time.sync(&*core.chain).await.map(drop),
-    };
-    if let Err(error) = synced {
+/// Looks at one incarnation, and sends nothing. So looks never wait for the settlements of others, and a
+/// close request or a revocation is noticed however many are under way. The channel's account is read anew,
+/// unless the watch has just seen it.
+pub(super) async fn look(core: &Core, book: Arc<Book>, urgency: Urgency, seen: Option<Sighting>) -> Report {
+    // looks come many at once
+    if let Err(error) = core.time.sync_soon(&*core.chain).await {
         return Visit::Failed(Denial::chain(&error)).into();
     }
-    let account = match core.channels.get(channel, Freshness::Now).await {
-        Ok(view) => view.filter(|account| incarnation(channel, account) == book.incarnation),
-        Err(error) => return Visit::Failed(Denial::chain(&error)).into(),
+    let read = match seen.and_then(Sighting::still_new) {
+        Some(account) => Ok(Some(account)),
+        None => core.channels.get(book.incarnation.channel, Freshness::Now).await,
     };
-    let patience = core.config.watch_interval.saturating_mul(2).max(GONE_FOR_GOOD);
-    let gone_for_good = book.seen(account.is_none(), patience);
-    let Some(account) = account else {
-        return gone(core, book, gone_for_good).await.into();
-    };
-    book.is_there();
-    // other processes may have served it meanwhile
-    if let Err(error) = core.refresh(book).await {
-        return Visit::Failed(Denial::store(&error)).into();
-    }
-    book.ledger().claims_are_noted(&account);
-    let found = claim::find(core, book, &account, core.time.now()).await;
-    let grace_ends = grace_ends(&account, &found.claims, core.time.now());
-    *book.noted() = Some(Noted::of(&account, &found.claims, grace_ends, core.time.now()));
-    Report { visit: look_after(core, book, &account, found, urgency, reach).await, grace_ends }
-}
-
-/// When the first grace is over that runs: the channel's, or that of a delegate which owes.
-fn grace_ends(account: &ChannelAccount, claims: &[Claim], now: i64) -> Option<i64> {
-    let grace = account.terms.close_grace;
-    let closing = || closable_from(account.closing_at, grace).unwrap_or(i64::MAX);
-    let ended = claims.iter().filter(|claim| claim.authority.has_ended(now));
-    let delegations = ended.filter_map(|claim| claim.authority.delegation());
-    let delegates = delegations.filter_map(|delegation| delegation.collectable_until(grace));
-    delegates.chain(account.books.closing.then(closing)).min()
-}
-
-/// What is done about a channel that is on chain, and of which `found` is owed.
-async fn look_after(
-    core: &Core,
-    book: &Book,
-    account: &Arc<ChannelAccount>,
-    mut found: Found,
-    urgency: Urgency,
-    reach: Reach,
-) -> Visit {
-    let stopped_at = book.ledger().stopped_at;
-    let deadline = stopped_at.map(|at| at.saturating_add_unsigned(core.config.close_deadline.as_secs()));
-    let overdue = deadline.is_some_and(|deadline| unix_now() >= deadline);
-    let routine = matches!(urgency, Urgency::Routine { .. });
-    // the close statement pays what is owed without a settlement; but a delegate's grace does not wait
-    let by_statement = deadline.filter(|_| routine && !overdue && !account.books.closing);
-    let urgency = if overdue { Urgency::Demanded } else { urgency };
-    if by_statement.is_some() {
-        let now = core.time.now();
-        found.claims.retain(|claim| claim.authority.has_ended(now));
-    }
-    let collected = collect(core, book, account, found.claims, urgency, reach).await;
-    if collected.due {
-        return Visit::Due;
-    }
-    let failed = found.failed.map(|error| Visit::Failed(Denial::chain(&error))).or(collected.failed);
-    let now = core.time.now();
-    let channel = Address::from(book.incarnation.channel);
-    let paid = Settled { channel, paid: collected.paid, transactions: collected.transactions };
-    // what failed beside a payment is tried again at the next watch
-    match (failed, collected.wait) {
-        _ if !paid.paid.is_zero() && collected.more => Visit::More(paid),
-        _ if !paid.paid.is_zero() => Visit::Settled(paid),
-        (Some(failed), _) => failed,
-        (None, Some((until, code))) => Visit::wait(until, now, code),
-        (None, None) => match (by_statement, found.missing_until) {
-            (Some(deadline), _) => Visit::wait(deadline, unix_now(), Code::SettleEarly),
-            (None, Some(until)) if overdue && until > now => Visit::wait(until, now, Code::SettleEarly),
-            _ if overdue && reach == Reach::Look => Visit::Due,
-            _ if overdue => close(core, book, account).await,
-            _ => Visit::Idle,
-        },
-    }
-}
-
-/// What came of settling the signers of a channel one after the other.
-#[derive(Default)]
-struct Collected {
-    paid: Amount,
-    transactions: Vec<Signature>,
-    failed: Option<Visit>,
-    /// Until when the first of those has to wait that do.
-    wait: Option<(i64, Code)>,
-    /// A look found something to settle.
-    due: bool,
-    /// Others are due that this visit has no time for.
-    more: bool,
-}
-
-/// Settles what is due. A signer that can't be settled holds up no other.
-async fn collect(
-    core: &Core,
-    book: &Book,
-    account: &Arc<ChannelAccount>,
-    claims: Vec<Claim>,
-    urgency: Urgency,
-    reach: Reach,
-) -> Collected {
-    let mut account = account.clone();
-    let mut collected = Collected::default();
-    let mut left = MOST_SETTLEMENTS;
-    for claim in claims {
-        let (now, record) = (core.time.now(), &claim.record);
-        let owed = match decide(&account, &claim.authority, record.seq, record.spent, urgency, now) {
-            Decision::Settle { owed } => owed,
-            Decision::Wait { until, code } => {
-                let sooner = collected.wait.is_none_or(|(other, _)| until < other);
-                collected.wait = if sooner { Some((until, code)) } else { collected.wait };
-                continue;
+    match Part::assess(core, book, urgency, read).await {
+        Ok(mut part) => {
+            if part.is_due(core.time.now()) {
+                return Report { visit: Visit::Due, grace_ends: part.grace_ends };
             }
-            Decision::Nothing => continue,
-        };
-        if reach == Reach::Look {
-            collected.due = true;
-            return collected;
+            part.conclude(core, None).await
         }
-        let Some(fewer) = left.checked_sub(1) else {
-            collected.more = true;
-            return collected;
-        };
-        left = fewer;
-        match settle(core, book, &account, &claim, owed).await {
-            Ok(done) => {
-                observed::settled(core, done.paid, done.transaction.is_some());
-                collected.paid = collected.paid.checked_add(done.paid).unwrap_or(Amount::MAX);
-                collected.transactions.extend(done.transaction);
-                // the window has less room now
-                let Some(after) = done.after else { return collected };
-                account = after;
-            }
-            Err(failed) => {
-                observed::not_settled(core, &failed);
-                book.ledger().note_failed(&claim.signer());
-                match failed {
-                    Visit::Wait { seconds, code } => {
-                        let until = now.saturating_add_unsigned(seconds);
-                        collected.wait = collected.wait.or(Some((until, code)));
-                    }
-                    failed => collected.failed = Some(failed),
-                }
-            }
-        }
+        Err(report) => report,
     }
-    collected
 }
 
-async fn gone(core: &Core, book: &Book, for_good: bool) -> Visit {
-    if for_good && !book.has_ended() {
-        match core.store.end(book.incarnation).await {
-            Ok(()) => {
-                tracing::info!(channel = %book.incarnation, "the channel is closed on chain");
-                book.end();
-            }
-            Err(error) => return Visit::Failed(Denial::store(&error)),
-        }
-    }
-    Visit::Gone
+pub(super) fn too_slow(book: &Book) -> Visit {
+    tracing::warn!(channel = %book.incarnation, "a visit took too long");
+    Visit::Failed(Denial::unavailable("the settlement took too long; it will be tried again"))
 }
 
 #[cfg(test)]
@@ -288,6 +134,8 @@ mod tests {
     use super::*;
     use crate::chain::Chain as _;
     use crate::server::AmpService;
+    use crate::server::settlement::joint::settle_together;
+    use crate::server::settlement::part::MOST_SETTLEMENTS;
     use crate::server::testing::{Bench, CHANNEL, Fate};
 
     /// A service of which `signers` delegates owe 10 each, and where their delegations stand, in the order
@@ -313,7 +161,8 @@ mod tests {
 
     async fn act(service: &AmpService) -> Visit {
         let book = service.core.books.of(CHANNEL).pop().unwrap();
-        visit(&service.core, &book, Urgency::Demanded, Reach::Act).await.visit
+        let mut reports = settle_together(&service.core, vec![(book, Urgency::Demanded)]).await;
+        reports.pop().unwrap().visit
     }
 
     fn is_paid(bench: &Bench, delegation: Key) -> bool {
@@ -325,11 +174,12 @@ mod tests {
         let bench = Bench::new();
         let (service, delegations) = owed_by(&bench, 10).await;
         let Visit::More(settled) = act(&service).await else { panic!() };
-        assert_eq!(settled.transactions.len(), MOST_SETTLEMENTS);
+        assert_eq!((settled.paid.get(), MOST_SETTLEMENTS), (80, 8));
+        assert_eq!(settled.transactions.len(), 3, "three signers in each");
         let paid: Vec<bool> = delegations.iter().map(|address| is_paid(&bench, *address)).collect();
         assert_eq!(paid, [&[false; 2][..], &[true; 8]].concat());
         let Visit::Settled(settled) = act(&service).await else { panic!() };
-        assert_eq!(settled.transactions.len(), 2);
+        assert_eq!((settled.paid.get(), settled.transactions.len()), (20, 1));
     }
 
     #[tokio::test]
@@ -349,7 +199,7 @@ mod tests {
         let (service, delegations) = owed_by(&bench, 2).await;
         let book = service.core.books.of(CHANNEL).pop().unwrap();
         let routine = Urgency::Routine { every: 3_600, least: Amount::ZERO };
-        let report = visit(&service.core, &book, routine, Reach::Look).await;
+        let report = look(&service.core, book, routine, None).await;
         assert!(matches!(report.visit, Visit::Due));
         let first = bench.chain.delegation(delegations[1]).delegation;
         let grace = bench.account().terms.close_grace;

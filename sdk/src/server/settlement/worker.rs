@@ -1,33 +1,32 @@
 use std::collections::{HashMap, HashSet};
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use amp_protocol::message::Key;
-use futures::FutureExt as _;
 use solana_address::Address;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-use super::chain::{self, ChainingError, SubChannel};
+use super::chain::{ChainingError, SubChannel};
 use super::handle::{ChainReply, Command, Outcome, Reply, Why};
 use super::lane::{Busy, Lane, Rank};
-use super::observed;
+use super::pack::{TOGETHER, may_share};
 use super::plan::Urgency;
-use super::visit::{Reach, Report, Settled, Visit, visit};
-use crate::chain::{ChainError, TRANSACTION_LIFE};
+use super::task::{Act, Done, Job, Look, Task};
+use super::visit::{Report, Visit};
+use super::watch::{Batch, Glance, Sighting, Watch};
 use crate::server::books::Book;
 use crate::server::denial::Denial;
 use crate::server::service::Core;
-use crate::server::store::{Incarnation, StoreError};
+use crate::server::store::Incarnation;
 
 /// Channels looked at, and channels settled, at once.
 const PARALLEL: usize = 8;
-/// How long a visit may take. One that takes longer is tried again: what it had sent may have landed, which
-/// the next one sees on chain.
-const VISIT_LIFE: Duration = TRANSACTION_LIFE;
+/// How long a routine settlement waits for others to share its transaction with: until the looks are over
+/// that are under way, or so long.
+const HOLD: Duration = Duration::from_secs(2);
 /// Longest pause after failures, in seconds.
 const LONGEST_BACKOFF: u64 = 60;
 /// Requests that are refused poke the worker; it looks at most this often at their channel.
@@ -42,47 +41,13 @@ struct Wake {
     urgency: Urgency,
 }
 
-/// A look at a channel.
-struct Look {
-    book: Arc<Book>,
-    urgency: Urgency,
-}
-
-/// What is sent for a channel.
-enum Act {
-    Settle {
-        book: Arc<Book>,
-        urgency: Urgency,
-        /// Who asked for it; none: a look did.
-        reply: Option<Reply>,
-        /// What earlier visits brought to whoever asked.
-        so_far: Option<Settled>,
-    },
-    Chain {
-        book: Arc<Book>,
-        asked: SubChannel,
-        reply: ChainReply,
-    },
-}
-
-/// A task that has ended.
-enum Done {
-    Look(Look, Report),
-    Settle {
-        book: Arc<Book>,
-        urgency: Urgency,
-        reply: Option<Reply>,
-        so_far: Option<Settled>,
-        report: Report,
-    },
-    Chain(Incarnation),
-    /// The books hold what other processes have served.
-    CaughtUp(Result<(), StoreError>),
-}
-
 /// Looks after all channels, each visit a task of its own: this loop never waits for one. A channel that
 /// takes long, because many signers of it owe or its transactions do not confirm, takes up one of the
 /// places and no more.
+///
+/// Settlements that wait for a place are made together, as many as fit into a transaction. So under load
+/// there is little to wait for, and where nothing waits nothing is held up: but for routine settlements,
+/// which nobody waits for, while looks may find others.
 pub(super) struct Worker {
     core: Arc<Core>,
     stopping: Arc<AtomicBool>,
@@ -90,10 +55,14 @@ pub(super) struct Worker {
     wakes: HashMap<Incarnation, Wake>,
     /// Failures in a row.
     failures: HashMap<Incarnation, u32>,
+    watch: Watch,
     looks: Lane<Look>,
     acts: Lane<Act>,
+    /// Since when routine settlements wait for others.
+    held: Option<Instant>,
     busy: Busy,
     under_way: JoinSet<Done>,
+    /// On a shared store: what the others have served is being read, or was.
     catching_up: bool,
     caught_up: bool,
 }
@@ -101,9 +70,22 @@ pub(super) struct Worker {
 impl Worker {
     pub(super) fn new(core: Arc<Core>, stopping: Arc<AtomicBool>) -> Self {
         let (looks, acts) = (Lane::new(PARALLEL), Lane::new(PARALLEL));
-        let (wakes, failures, busy, under_way) = Default::default();
-        let (catching_up, caught_up) = (false, false);
-        Self { core, stopping, wakes, failures, looks, acts, busy, under_way, catching_up, caught_up }
+        let (wakes, failures, watch, held, busy, under_way) = Default::default();
+        let (catching_up, caught_up) = Default::default();
+        Self {
+            core,
+            stopping,
+            wakes,
+            failures,
+            watch,
+            looks,
+            acts,
+            held,
+            busy,
+            under_way,
+            catching_up,
+            caught_up,
+        }
     }
 
     pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Command>) {
@@ -114,7 +96,9 @@ impl Worker {
         loop {
             core.vitals.beat();
             self.begin();
-            let wake = self.wakes.values().map(|wake| wake.at).min();
+            let others =
+                self.watch.wake_at().into_iter().chain(self.held.and_then(|held| held.checked_add(HOLD)));
+            let wake = self.wakes.values().map(|wake| wake.at).chain(others).min();
             let far = Instant::now().checked_add(self.core.config.watch_interval);
             let Some(until) = wake.or(far) else { return };
             tokio::select! {
@@ -140,7 +124,7 @@ impl Worker {
     /// Waits for what is under way; what waits is not begun, and who asked for it learns that by the end of
     /// its reply.
     async fn finish(mut self) {
-        (self.looks, self.acts) = (Lane::new(0), Lane::new(0));
+        (self.looks, self.acts, self.watch) = (Lane::new(0), Lane::new(0), Watch::default());
         while let Some(done) = self.under_way.join_next().await {
             if let Ok(done) = done {
                 self.done(done);
@@ -166,8 +150,7 @@ impl Worker {
         }
         if self.core.store.shared().is_some() && !std::mem::take(&mut self.caught_up) {
             if !std::mem::replace(&mut self.catching_up, true) {
-                let core = self.core.clone();
-                self.under_way.spawn(async move { Done::CaughtUp(core.catch_up().await) });
+                self.under_way.spawn(Task::CatchUp.run(self.core.clone()));
             }
             return;
         }
@@ -176,12 +159,27 @@ impl Worker {
         let known: HashSet<Incarnation> = active.iter().map(|book| book.incarnation).collect();
         self.wakes.retain(|incarnation, _| known.contains(incarnation));
         self.failures.retain(|incarnation, _| known.contains(incarnation));
-        for book in active {
+        let is_due = |book: &Arc<Book>| {
             let wake = self.wakes.get(&book.incarnation);
             let pauses = self.failures.contains_key(&book.incarnation);
-            if !(pauses && wake.is_some_and(|wake| wake.at > now)) {
-                let urgency = wake.map_or(self.routine(), |wake| wake.urgency);
-                self.look(book, urgency, Rank::Routine);
+            !(pauses && wake.is_some_and(|wake| wake.at > now))
+        };
+        let due = active.into_iter().filter(is_due).collect();
+        self.watch.over(due);
+    }
+
+    /// A batch of the watch was read: looks at those channels of which it does not show all.
+    fn watched(&mut self, batch: Batch, glances: Option<Vec<Glance>>) {
+        let Some(glances) = glances else { return self.watch.failed(batch, pause) };
+        self.watch.ended(&batch);
+        for glance in glances {
+            match glance {
+                Glance::Idle(incarnation) => drop(self.failures.remove(&incarnation)),
+                Glance::Look { book, rank, seen } => {
+                    let planned = self.wakes.get(&book.incarnation);
+                    let urgency = planned.map_or(self.routine(), |wake| wake.urgency);
+                    self.look(book, urgency, rank, seen);
+                }
             }
         }
     }
@@ -192,34 +190,39 @@ impl Worker {
         let due: Vec<_> = due.map(|(incarnation, wake)| (*incarnation, wake.urgency)).collect();
         for (incarnation, urgency) in due {
             match self.core.books.find(&incarnation) {
-                Some(book) => self.look(book, urgency, Rank::Asked),
+                Some(book) => self.look(book, urgency, Rank::Asked, None),
                 None => drop(self.wakes.remove(&incarnation)),
             }
         }
     }
 
     /// Queues a look. It takes the place of the one that was planned, if there was one.
-    fn look(&mut self, book: Arc<Book>, urgency: Urgency, rank: Rank) {
+    fn look(&mut self, book: Arc<Book>, urgency: Urgency, rank: Rank, seen: Option<Sighting>) {
         self.wakes.remove(&book.incarnation);
-        let either = |one: Look, other: Look| Look { urgency: one.urgency.sooner(other.urgency), ..one };
-        self.looks.join(book.incarnation, rank, Look { book, urgency }, either);
+        let either = |one: Look, other: Look| Look {
+            urgency: one.urgency.sooner(other.urgency),
+            seen: other.seen.or(one.seen),
+            book: one.book,
+        };
+        self.looks.join(book.incarnation, rank, Look { book, urgency, seen }, either);
     }
 
     /// Settles for whoever asked, or because a look found something; those are one, where they wait.
     fn act(&mut self, act: Act, rank: Rank) {
+        let incarnation = match &act {
+            Act::Settle(Job { book, .. }) | Act::Chain { book, .. } => book.incarnation,
+        };
         match act {
-            Act::Settle { ref book, reply: None, .. } => {
+            Act::Settle(Job { reply: None, .. }) => {
                 let either = |one, other| match (one, other) {
-                    (Act::Settle { book, urgency, reply, so_far }, Act::Settle { urgency: other, .. }) => {
-                        Act::Settle { book, urgency: urgency.sooner(other), reply, so_far }
+                    (Act::Settle(one), Act::Settle(other)) => {
+                        Act::Settle(Job { urgency: one.urgency.sooner(other.urgency), ..one })
                     }
                     (one, _) => one,
                 };
-                self.acts.join(book.incarnation, rank, act, either);
+                self.acts.join(incarnation, rank, act, either);
             }
-            Act::Settle { ref book, .. } | Act::Chain { ref book, .. } => {
-                self.acts.push(book.incarnation, rank, act);
-            }
+            Act::Settle(_) | Act::Chain { .. } => self.acts.push(incarnation, rank, act),
         }
     }
 
@@ -251,8 +254,10 @@ impl Worker {
     }
 
     fn settle_all(&mut self) -> Vec<(Address, oneshot::Receiver<Outcome>)> {
-        let active = self.core.books.active().into_iter();
-        let demanded = active.map(|book| {
+        let mut active = self.core.books.active();
+        // those that owe share transactions, with none between them that has nothing to put in
+        active.sort_by_cached_key(|book| !book.ledger().may_owe());
+        let demanded = active.into_iter().map(|book| {
             let (reply, outcome) = oneshot::channel();
             let channel = Address::from(book.incarnation.channel);
             self.demand(book, reply);
@@ -263,7 +268,7 @@ impl Worker {
 
     fn demand(&mut self, book: Arc<Book>, reply: Reply) {
         let (urgency, reply) = (Urgency::Demanded, Some(reply));
-        self.act(Act::Settle { book, urgency, reply, so_far: None }, Rank::Asked);
+        self.act(Act::Settle(Job { book, urgency, reply, so_far: None }), Rank::Asked);
     }
 
     fn chain(&mut self, upstream: Key, asked: SubChannel, reply: ChainReply) {
@@ -280,53 +285,72 @@ impl Worker {
         if self.stopping.load(Ordering::Relaxed) {
             return;
         }
+        while let Some(batch) = self.watch.take() {
+            self.under_way.spawn(Task::Watch(batch).run(self.core.clone()));
+        }
         while let Some((_, look)) = self.looks.take(&mut self.busy) {
-            let core = self.core.clone();
-            self.under_way.spawn(async move {
-                let report = attempt(&core, &look.book, look.urgency, Reach::Look).await;
-                Done::Look(look, report)
-            });
+            self.under_way.spawn(Task::Look(look).run(self.core.clone()));
         }
-        while let Some((incarnation, act)) = self.acts.take(&mut self.busy) {
-            let core = self.core.clone();
-            match act {
-                Act::Settle { book, urgency, reply, so_far } => self.under_way.spawn(async move {
-                    let report = attempt(&core, &book, urgency, Reach::Act).await;
-                    Done::Settle { book, urgency, reply, so_far, report }
-                }),
-                Act::Chain { book, asked, reply } => self.under_way.spawn(async move {
-                    let chained = AssertUnwindSafe(chain::chain(&core, &book, &asked)).catch_unwind().await;
-                    let _ = reply.send(chained.unwrap_or_else(|_| Err(interrupted(incarnation))));
-                    Done::Chain(incarnation)
-                }),
+        while let Some(rank) = self.acts.next(&self.busy) {
+            if self.is_held(rank) {
+                return;
+            }
+            let Some((_, act)) = self.acts.take(&mut self.busy) else { return };
+            let task = match act {
+                Act::Settle(job) => Task::Settle(self.with_others(job, rank)),
+                Act::Chain { book, asked, reply } => Task::Chain(book, asked, reply),
             };
+            self.under_way.spawn(task.run(self.core.clone()));
         }
+        self.held = None;
+    }
+
+    /// Whether a settlement waits for others to share its transaction with. Only what nobody waits for does,
+    /// and where no grace runs.
+    fn is_held(&mut self, rank: Rank) -> bool {
+        let may_be_more = self.acts.waiting() < TOGETHER && !(self.looks.is_idle() && self.watch.is_idle());
+        if rank < Rank::Routine || !may_be_more {
+            return false;
+        }
+        self.held.get_or_insert_with(Instant::now).elapsed() < HOLD
+    }
+
+    /// A settlement whose turn it is, and others that wait and may share its transactions.
+    fn with_others(&mut self, job: Job, rank: Rank) -> Vec<Job> {
+        let now = self.core.time.now();
+        let shares = |job: &Job| !job.book.ledger().has_failed();
+        let goes = |other: Rank, act: &Act| match act {
+            Act::Settle(job) => shares(job) && may_share(rank.grace_ends(), other.grace_ends(), now),
+            Act::Chain { .. } => false,
+        };
+        // a channel that could not be settled last time holds up nobody but itself
+        let most = if shares(&job) { TOGETHER } else { 1 };
+        let mut jobs = vec![job];
+        while jobs.len() < most
+            && let Some((_, Act::Settle(other))) = self.acts.take_along(&mut self.busy, goes)
+        {
+            jobs.push(other);
+        }
+        jobs
     }
 
     fn done(&mut self, done: Done) {
         match done {
-            Done::Look(Look { book, urgency }, Report { visit, grace_ends }) => {
-                self.looks.ended(book.incarnation.channel, &mut self.busy);
+            Done::Watch(batch, glances) => self.watched(batch, glances),
+            Done::Look { book, urgency, report: Report { visit, grace_ends } } => {
+                self.looks.ended([book.incarnation.channel], &mut self.busy);
                 if let Visit::Due = visit {
                     let rank = grace_ends.map_or(Rank::Routine, Rank::GraceEnds);
-                    self.act(Act::Settle { book, urgency, reply: None, so_far: None }, rank);
+                    self.act(Act::Settle(Job { book, urgency, reply: None, so_far: None }), rank);
                 } else {
                     self.note(book.incarnation, urgency, &visit);
                 }
             }
-            Done::Settle { book, urgency, reply, so_far, report: Report { visit, grace_ends } } => {
-                self.acts.ended(book.incarnation.channel, &mut self.busy);
-                match (visit, reply) {
-                    (Visit::More(settled), reply) if !self.stopping.load(Ordering::Relaxed) => {
-                        let otherwise = if reply.is_some() { Rank::Asked } else { Rank::Routine };
-                        let rank = grace_ends.map_or(otherwise, Rank::GraceEnds);
-                        let so_far = reply.is_some().then(|| settled.after(so_far));
-                        self.act(Act::Settle { book, urgency, reply, so_far }, rank);
-                    }
-                    (visit, Some(reply)) => {
-                        drop(reply.send(visit.into_outcome(book.incarnation.channel, so_far)));
-                    }
-                    (visit, None) => self.note(book.incarnation, urgency, &visit),
+            Done::Settle(done) => {
+                let channels = done.iter().map(|(job, _)| job.book.incarnation.channel);
+                self.acts.ended(channels, &mut self.busy);
+                for (job, report) in done {
+                    self.settled(job, report);
                 }
             }
             Done::CaughtUp(caught_up) => {
@@ -339,7 +363,23 @@ impl Worker {
                     Err(error) => tracing::error!(%error, "what other processes have served is not known"),
                 }
             }
-            Done::Chain(incarnation) => self.acts.ended(incarnation.channel, &mut self.busy),
+            Done::Chain(channel) => self.acts.ended([channel], &mut self.busy),
+        }
+    }
+
+    fn settled(&mut self, job: Job, Report { visit, grace_ends }: Report) {
+        let Job { book, urgency, reply, so_far } = job;
+        match (visit, reply) {
+            (Visit::More(settled), reply) if !self.stopping.load(Ordering::Relaxed) => {
+                let otherwise = if reply.is_some() { Rank::Asked } else { Rank::Routine };
+                let rank = grace_ends.map_or(otherwise, Rank::GraceEnds);
+                let so_far = reply.is_some().then(|| settled.after(so_far));
+                self.act(Act::Settle(Job { book, urgency, reply, so_far }), rank);
+            }
+            (visit, Some(reply)) => {
+                drop(reply.send(visit.into_outcome(book.incarnation.channel, so_far)));
+            }
+            (visit, None) => self.note(book.incarnation, urgency, &visit),
         }
     }
 
@@ -352,8 +392,10 @@ impl Worker {
             Visit::Failed(_) => {
                 let count = self.failures.entry(incarnation).or_default();
                 *count = count.saturating_add(1);
-                let seconds = 2u64.saturating_pow(*count).min(LONGEST_BACKOFF);
-                (after(seconds), planned.map_or(urgency, |planned| planned.urgency.sooner(urgency)))
+                (
+                    after(pause(*count).as_secs()),
+                    planned.map_or(urgency, |planned| planned.urgency.sooner(urgency)),
+                )
             }
             Visit::Wait { seconds, .. } if planned.is_none() => {
                 self.failures.remove(&incarnation);
@@ -370,26 +412,7 @@ impl Worker {
     }
 }
 
-/// A visit that neither panics nor lasts for ever: a chain, signer or store that does must not end the
-/// collecting for all channels.
-async fn attempt(core: &Core, book: &Arc<Book>, urgency: Urgency, reach: Reach) -> Report {
-    let failed = |message| {
-        observed::broken_off(core, reach);
-        Report::from(Visit::Failed(Denial::unavailable(message)))
-    };
-    let visit = observed::visit(book, reach, visit(core, book, urgency, reach));
-    let visit = AssertUnwindSafe(visit).catch_unwind();
-    match timeout(VISIT_LIFE, visit).await {
-        Ok(Ok(report)) => report,
-        Ok(Err(_)) => failed("the settlement failed; it will be tried again"),
-        Err(_) => {
-            tracing::warn!(channel = %book.incarnation, "a visit took too long");
-            failed("the settlement took too long; it will be tried again")
-        }
-    }
-}
-
-fn interrupted(upstream: Incarnation) -> ChainingError {
-    let error = Box::new(ChainError::Unreachable("the attempt ended unexpectedly".to_owned()));
-    ChainingError::Chain { channel: Address::from(upstream.channel), error }
+/// How long to wait after so many failures in a row.
+fn pause(failures: u32) -> Duration {
+    Duration::from_secs(2u64.saturating_pow(failures).min(LONGEST_BACKOFF))
 }

@@ -1,4 +1,4 @@
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -11,12 +11,14 @@ use async_trait::async_trait;
 use solana_address::Address;
 use solana_hash::Hash;
 use solana_transaction::versioned::VersionedTransaction;
+use solana_transaction_error::TransactionError;
 use tokio::sync::Notify;
 
+use super::sent::Sent;
 use super::{CHANNEL, channel_account};
 use crate::chain::{
-    AccountSnapshot, Chain, ChainClock, ChainError, Confirmation, PROGRAM_ID, TOKEN_PROGRAM,
-    associated_token_address, delegation_address,
+    AccountSnapshot, Chain, ChainClock, ChainError, Confirmation, MAX_ACCOUNTS_AT_ONCE, PROGRAM_ID,
+    TOKEN_PROGRAM, associated_token_address, delegation_address,
 };
 use crate::server::clock::unix_now;
 use crate::server::views::lock;
@@ -43,14 +45,24 @@ pub(crate) struct FakeChain {
     ahead: Mutex<i64>,
     down: AtomicBool,
     reads: AtomicUsize,
+    calls: AtomicUsize,
     searches: AtomicUsize,
     searches_fail: AtomicBool,
     fate: Mutex<Fate>,
-    sent: Mutex<usize>,
+    /// All transactions so far, landed or not.
+    sent: Mutex<Vec<Sent>>,
     settled: Mutex<Amount>,
     hooks: Mutex<HashMap<Address, Hook>>,
+    unreadable: Mutex<HashSet<Address>>,
+    on_sending: Mutex<Option<Hook>>,
+    /// Whether the next transactions land before their blockhash expires unseen.
+    expiring: Mutex<VecDeque<bool>>,
+    recent_fees: Mutex<Vec<u64>>,
+    blockhashes: AtomicUsize,
+    refused: Mutex<HashSet<Address>>,
     /// Whose transactions wait.
     held: Mutex<HashSet<Address>>,
+    held_reads: Mutex<HashSet<Address>>,
     released: Notify,
 }
 
@@ -124,6 +136,46 @@ impl FakeChain {
         lock(&self.hooks).insert(Address::from(address), Box::new(hook));
     }
 
+    /// The blockhashes of the next transactions expire before they are seen; each of them lands, or not.
+    pub(crate) fn expire(&self, landed: impl IntoIterator<Item = bool>) {
+        *lock(&self.expiring) = landed.into_iter().collect();
+    }
+
+    /// What was paid in the last slots, whatever was written.
+    pub(crate) fn recent_fees(&self, fees: Vec<u64>) {
+        *lock(&self.recent_fees) = fees;
+    }
+
+    /// All transactions so far, landed or not.
+    pub(crate) fn transactions(&self) -> Vec<Sent> {
+        lock(&self.sent).clone()
+    }
+
+    /// Does something just before the next transaction is executed.
+    pub(crate) fn before_sending(&self, hook: impl FnOnce(&Self) + Send + 'static) {
+        *lock(&self.on_sending) = Some(Box::new(hook));
+    }
+
+    /// Transactions on this channel are refused, whatever the rules say.
+    pub(crate) fn refuse(&self, channel: Key, refuse: bool) {
+        let (channel, mut refused) = (Address::from(channel), lock(&self.refused));
+        if refuse {
+            refused.insert(channel)
+        } else {
+            refused.remove(&channel)
+        };
+    }
+
+    /// The channels that each transaction was to settle, in the order of sending.
+    pub(crate) fn settlements(&self) -> Vec<Vec<Key>> {
+        lock(&self.sent).iter().map(|sent| sent.settles.clone()).collect()
+    }
+
+    /// Reads of many accounts with this one among them do not end until they are [let go](Self::let_go).
+    pub(crate) fn hold_reads(&self, address: Key) {
+        lock(&self.held_reads).insert(Address::from(address));
+    }
+
     /// Transactions on this channel do not confirm until they are [let go](Self::let_go).
     pub(crate) fn hold(&self, channel: Key) {
         lock(&self.held).insert(Address::from(channel));
@@ -131,15 +183,15 @@ impl FakeChain {
 
     pub(crate) fn let_go(&self, channel: Key) {
         lock(&self.held).remove(&Address::from(channel));
+        lock(&self.held_reads).remove(&Address::from(channel));
         self.released.notify_waiters();
     }
 
-    async fn wait_while_held(&self, transaction: &VersionedTransaction) {
+    async fn wait_while(&self, held: &Mutex<HashSet<Address>>, keys: &[Address]) {
         loop {
             let mut released = std::pin::pin!(self.released.notified());
             released.as_mut().enable();
-            let keys = transaction.message.static_account_keys();
-            if !lock(&self.held).iter().any(|held| keys.contains(held)) {
+            if !lock(held).iter().any(|held| keys.contains(held)) {
                 return;
             }
             released.await;
@@ -180,13 +232,38 @@ impl FakeChain {
         self.reads.load(Ordering::SeqCst)
     }
 
+    /// Reads of accounts, those of many at once counted once.
+    pub(crate) fn calls(&self) -> usize {
+        self.calls.load(Ordering::SeqCst)
+    }
+
     /// Searches for delegations.
     pub(crate) fn searches(&self) -> usize {
         self.searches.load(Ordering::SeqCst)
     }
 
     pub(crate) fn sent(&self) -> usize {
-        *lock(&self.sent)
+        lock(&self.sent).len()
+    }
+
+    /// Reads of many accounts at once fail where this one is among them.
+    pub(crate) fn fail_reads_of(&self, address: Key, fail: bool) {
+        let address = Address::from(address);
+        let mut unreadable = lock(&self.unreadable);
+        if fail {
+            unreadable.insert(address)
+        } else {
+            unreadable.remove(&address)
+        };
+    }
+
+    fn read(&self, address: &Address) -> Option<AccountSnapshot> {
+        self.reads.fetch_add(1, Ordering::SeqCst);
+        let hook = lock(&self.hooks).remove(address);
+        if let Some(hook) = hook {
+            hook(self);
+        }
+        lock(&self.accounts).get(address).cloned()
     }
 
     fn up(&self) -> Result<(), ChainError> {
@@ -200,7 +277,17 @@ impl FakeChain {
         unix_now() + *lock(&self.ahead)
     }
 
+    /// All instructions, or none.
     fn execute(&self, transaction: &VersionedTransaction) -> Result<(), ChainError> {
+        let before = (lock(&self.accounts).clone(), self.settled());
+        let done = self.run(transaction);
+        if done.is_err() {
+            (*lock(&self.accounts), *lock(&self.settled)) = before;
+        }
+        done
+    }
+
+    fn run(&self, transaction: &VersionedTransaction) -> Result<(), ChainError> {
         let keys = transaction.message.static_account_keys();
         let instructions = transaction.message.instructions();
         for (at, instruction) in instructions.iter().enumerate() {
@@ -208,6 +295,9 @@ impl FakeChain {
                 continue;
             }
             let channel = keys[usize::from(instruction.accounts[1])].to_bytes();
+            if lock(&self.refused).contains(&Address::from(channel)) {
+                return Err(ChainError::Failed { error: TransactionError::AccountInUse, logs: Vec::new() });
+            }
             let (discriminator, arguments) = instruction.data.split_first_chunk::<8>().unwrap();
             match *discriminator {
                 instruction::SETTLE => {
@@ -280,13 +370,21 @@ impl FakeChain {
 impl Chain for FakeChain {
     async fn account(&self, address: &Address) -> Result<Option<AccountSnapshot>, ChainError> {
         self.up()?;
-        self.reads.fetch_add(1, Ordering::SeqCst);
+        self.calls.fetch_add(1, Ordering::SeqCst);
         tokio::task::yield_now().await;
-        let hook = lock(&self.hooks).remove(address);
-        if let Some(hook) = hook {
-            hook(self);
+        Ok(self.read(address))
+    }
+
+    async fn accounts(&self, addresses: &[Address]) -> Result<Vec<Option<AccountSnapshot>>, ChainError> {
+        self.up()?;
+        assert!(addresses.len() <= MAX_ACCOUNTS_AT_ONCE);
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        tokio::task::yield_now().await;
+        self.wait_while(&self.held_reads, addresses).await;
+        if lock(&self.unreadable).iter().any(|address| addresses.contains(address)) {
+            return Err(ChainError::Unreachable("told to".to_owned()));
         }
-        Ok(lock(&self.accounts).get(address).cloned())
+        Ok(addresses.iter().map(|address| self.read(address)).collect())
     }
 
     async fn delegations(
@@ -314,15 +412,32 @@ impl Chain for FakeChain {
     }
 
     async fn latest_blockhash(&self) -> Result<Hash, ChainError> {
-        self.up().map(|()| Hash::default())
+        self.up()?;
+        let number = self.blockhashes.fetch_add(1, Ordering::SeqCst);
+        Ok(Hash::new_from_array([u8::try_from(number % 256).unwrap(); 32]))
+    }
+
+    async fn recent_priority_fees(&self, written: &[Address]) -> Result<Vec<u64>, ChainError> {
+        self.up()?;
+        assert!(!written.is_empty());
+        Ok(lock(&self.recent_fees).clone())
     }
 
     async fn send(&self, transaction: &VersionedTransaction) -> Result<Confirmation, ChainError> {
         self.up()?;
-        *lock(&self.sent) += 1;
         let signature = transaction.signatures[0];
         let unknown = || ChainError::Unconfirmed { signature, reason: "timed out".to_owned() };
-        self.wait_while_held(transaction).await;
+        lock(&self.sent).push(Sent::new(transaction));
+        self.wait_while(&self.held, transaction.message.static_account_keys()).await;
+        let hook = lock(&self.on_sending).take();
+        if let Some(hook) = hook {
+            hook(self);
+        }
+        let expires = lock(&self.expiring).pop_front();
+        if let Some(lands) = expires {
+            let done = if lands { self.execute(transaction) } else { Ok(()) };
+            return done.and(Err(ChainError::Expired { signature }));
+        }
         let fate = lock(&self.fate).clone();
         match fate {
             Fate::Lost => return Err(unknown()),

@@ -6,6 +6,7 @@
 mod chain;
 mod disk;
 mod open_metrics;
+mod sent;
 
 use std::sync::{Arc, Mutex};
 

@@ -9,12 +9,15 @@ mod durability;
 mod endpoints;
 mod metrics;
 mod operations;
+mod packing;
 mod repeating;
 mod requests;
+mod sending;
 mod settling;
 #[cfg(feature = "postgres")]
 mod shared;
 mod spans;
+mod watching;
 mod worker;
 
 use std::sync::Arc;

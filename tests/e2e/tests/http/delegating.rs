@@ -63,7 +63,7 @@ async fn several_deputies_and_the_funder_spend_apart_and_are_settled_each_by_its
     market.chain.advance_seconds(INTERVAL);
     let paid = market.service().settle(made.channel).await.unwrap();
     assert_eq!(paid.paid, Amount::new(10 * PRICE));
-    assert_eq!(paid.transactions.len(), 3, "a settlement for each signer");
+    assert_eq!(paid.transactions.len(), 1, "a settlement for each signer, in one transaction");
     for record in funder.client.delegations(market.origin()).await.unwrap() {
         assert_eq!(record.claimed, Amount::new(3 * PRICE));
     }

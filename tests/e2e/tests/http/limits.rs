@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -220,6 +220,8 @@ async fn measure() -> BTreeMap<String, Size> {
     let outcome = client.close(&origin).await.unwrap();
     assert!(matches!(outcome, CloseOutcome::Closed { .. }), "{outcome:?}");
 
+    settle_three(&chain, &mint, &service, &origin, folder.path(), &recipient.public_key()).await;
+
     // the service closes a channel that its funder does not
     chain.chain.mint_to(&mint, &funder.public_key(), Amount::new(1_000)).unwrap();
     let left = client.prepare(&origin).await.unwrap();
@@ -229,6 +231,36 @@ async fn measure() -> BTreeMap<String, Size> {
     service.settle(left.channel).await.unwrap();
     assert_eq!(chain.chain.snapshot(&left.channel), None);
     std::mem::take(&mut chain.sizes.lock().unwrap())
+}
+
+/// Three channels of three funders, settled together by a service whose payout account is to be made.
+async fn settle_three(
+    chain: &Measured,
+    mint: &TestMint,
+    service: &AmpService,
+    origin: &str,
+    folder: &Path,
+    recipient: &Address,
+) {
+    let mut channels = Vec::new();
+    for number in 0..3 {
+        let funder = KeypairSigner::generate();
+        chain.chain.airdrop(&funder.public_key(), 1_000_000_000).unwrap();
+        chain.chain.mint_to(mint, &funder.public_key(), Amount::new(10 * PRICE)).unwrap();
+        let client = Client::builder().funder(funder).authorized_signer(KeypairSigner::generate());
+        let client = client.chain(Arc::new(chain.clone())).allow_mint(mint.address);
+        let client = client.deposit(Amount::new(10 * PRICE)).store(folder.join(format!("{number}.db")));
+        let client = client.build().await.unwrap();
+        assert_eq!(client.get(origin).await.unwrap().status(), 200);
+        channels.push(client.prepare(origin).await.unwrap().channel);
+    }
+    forget(chain, mint, recipient);
+    chain.chain.advance_seconds(INTERVAL);
+    let outcomes = service.settle_all().await.into_iter().filter(|(channel, _)| channels.contains(channel));
+    let transactions: Vec<_> = outcomes.map(|(_, outcome)| outcome.unwrap().transactions).collect();
+    assert!(
+        transactions.len() == 3 && transactions.iter().all(|one| one.len() == 1 && *one == transactions[0])
+    );
 }
 
 /// Takes a token account away, as its owner can once it is empty.

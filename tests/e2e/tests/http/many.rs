@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use amp_e2e_tests::{DEPOSIT, INTERVAL, Market, PRICE};
 use amp_protocol::money::Amount;
+use amp_sdk::chain::ComputeBudget;
 use amp_sdk::client::CloseOutcome;
 use futures::future::join_all;
 use futures::stream::{self, StreamExt};
@@ -43,8 +44,44 @@ async fn many_agents_pay_one_service_at_once_and_each_pays_its_own() {
         let refund = Amount::new(DEPOSIT - CALLS * PRICE);
         assert!(matches!(close.unwrap(), CloseOutcome::Closed { refund: back, .. } if back == refund));
     }
-    assert_eq!(market.transactions().len(), 3 * AGENTS);
+    // five settlements in two transactions
+    assert_eq!(market.transactions().len(), 2 * AGENTS + 2);
     assert_eq!(market.money().vaults, 0);
+    market.end();
+}
+
+#[tokio::test]
+async fn ten_channels_are_settled_in_four_transactions() {
+    let market = Market::open().await;
+    let mut expected = BTreeMap::new();
+    for calls in 1..=10 {
+        let agent = market.hire().await;
+        for _ in 0..calls {
+            agent.buy(&market.url("/quote")).await;
+        }
+        expected.insert(agent.channel().await.channel, calls * PRICE);
+    }
+    market.chain.advance_seconds(INTERVAL);
+    let outcomes = market.service().settle_all().await;
+    let mut transactions = BTreeMap::<_, usize>::new();
+    for (channel, outcome) in outcomes {
+        let settled = outcome.unwrap();
+        assert_eq!(settled.paid.get(), expected[&channel]);
+        let [transaction] = settled.transactions[..] else { panic!("{settled:?}") };
+        *transactions.entry(transaction).or_default() += 1;
+    }
+    let mut shared: Vec<usize> = transactions.into_values().collect();
+    shared.sort_unstable();
+    assert_eq!(shared, [1, 3, 3, 3]);
+    let of_settlements = |names: &String| names.starts_with("Settle");
+    assert_eq!(market.transactions().into_iter().filter(of_settlements).count(), 4);
+    // what they ask for is what they may need, and three need thrice as much
+    for done in market.chain.executed().iter().filter(|done| done.instruction_names().contains(&"Settle")) {
+        let count = done.instruction_names().len();
+        let asked = (1..count).fold(ComputeBudget::settle(), |sum, _| sum.and(ComputeBudget::settle()));
+        let used = done.confirmation.compute_units.unwrap();
+        assert!(used <= u64::from(asked.units()), "{used} of {asked:?}");
+    }
     market.end();
 }
 

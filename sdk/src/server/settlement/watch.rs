@@ -1,0 +1,213 @@
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use amp_protocol::account::ChannelAccount;
+use amp_protocol::rules::closable_from;
+use tokio::time::Instant;
+
+use super::claim::patience;
+use super::lane::Rank;
+use super::noted::Noted;
+use crate::chain::{ChainError, MAX_ACCOUNTS_AT_ONCE};
+use crate::server::books::Book;
+use crate::server::service::{Core, incarnation};
+use crate::server::store::Incarnation;
+
+/// Batches that are read at once.
+const PARALLEL: usize = 4;
+/// How long a channel's account as a batch brought it will do for a look, which sends nothing.
+const STILL_NEW: Duration = Duration::from_secs(2);
+
+/// A channel's account, and when it was read.
+#[derive(Clone)]
+pub(super) struct Sighting {
+    account: Arc<ChannelAccount>,
+    at: Instant,
+}
+
+impl Sighting {
+    /// The account, while it is new enough.
+    pub(super) fn still_new(self) -> Option<Arc<ChannelAccount>> {
+        (self.at.elapsed() < STILL_NEW).then_some(self.account)
+    }
+}
+
+/// Channels that are read at once.
+pub(super) struct Batch {
+    books: Vec<Arc<Book>>,
+    /// Reads in a row that failed.
+    failures: u32,
+}
+
+/// What a batch shows of one channel.
+pub(super) enum Glance {
+    /// It is there, and there is nothing to do.
+    Idle(Incarnation),
+    /// There may be, or it can't be told from here.
+    Look { book: Arc<Book>, rank: Rank, seen: Option<Sighting> },
+}
+
+/// The reads of all channels, again and again: many at once, as most channels owe nothing most of the time
+/// and a read of each would cost a node more than all settlements do.
+#[derive(Default)]
+pub(super) struct Watch {
+    waiting: VecDeque<Batch>,
+    paused: Vec<(Instant, Batch)>,
+    under_way: usize,
+    /// The channels of all of those.
+    pending: HashSet<Incarnation>,
+}
+
+impl Watch {
+    /// Begins to watch these, but for those whose turn has not come since the last time.
+    pub(super) fn over(&mut self, books: Vec<Arc<Book>>) {
+        let new: Vec<_> = books.into_iter().filter(|book| self.pending.insert(book.incarnation)).collect();
+        let batches = new.chunks(MAX_ACCOUNTS_AT_ONCE);
+        self.waiting.extend(batches.map(|books| Batch { books: books.to_vec(), failures: 0 }));
+    }
+
+    /// The next batch that may be read; it is under way until [`Self::ended`] or [`Self::failed`].
+    pub(super) fn take(&mut self) -> Option<Batch> {
+        if self.under_way >= PARALLEL {
+            return None;
+        }
+        let now = Instant::now();
+        let over = self.paused.iter().position(|(until, _)| *until <= now);
+        let batch = match over {
+            Some(at) => Some(self.paused.swap_remove(at).1),
+            None => self.waiting.pop_front(),
+        }?;
+        self.under_way = self.under_way.saturating_add(1);
+        Some(batch)
+    }
+
+    /// When the first pause is over.
+    pub(super) fn wake_at(&self) -> Option<Instant> {
+        let place_is_free = self.under_way < PARALLEL;
+        self.paused.iter().map(|(until, _)| *until).min().filter(|_| place_is_free)
+    }
+
+    /// Whether no batch waits, and none is under way.
+    pub(super) fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.under_way == 0
+    }
+
+    /// A batch was read.
+    pub(super) fn ended(&mut self, batch: &Batch) {
+        self.under_way = self.under_way.saturating_sub(1);
+        for book in &batch.books {
+            self.pending.remove(&book.incarnation);
+        }
+    }
+
+    /// A batch could not be read, and pauses; the others go on.
+    pub(super) fn failed(&mut self, mut batch: Batch, pause: impl FnOnce(u32) -> Duration) {
+        self.under_way = self.under_way.saturating_sub(1);
+        batch.failures = batch.failures.saturating_add(1);
+        match Instant::now().checked_add(pause(batch.failures)) {
+            Some(until) => self.paused.push((until, batch)),
+            None => self.waiting.push_back(batch),
+        }
+    }
+}
+
+/// Reads a batch. Where a look would find nothing to do, this is all there is to the look.
+pub(super) async fn glance(core: &Core, batch: &Batch) -> Result<Vec<Glance>, ChainError> {
+    // the time is what requests are admitted by, too
+    core.time.sync_soon(&*core.chain).await?;
+    let at = Instant::now();
+    let channels: Vec<_> = batch.books.iter().map(|book| book.incarnation.channel).collect();
+    let views = core.channels.read_all(&channels).await?;
+    let both = batch.books.iter().zip(views);
+    Ok(both.map(|(book, view)| judge(core, book, view.ok().flatten(), at)).collect())
+}
+
+fn judge(core: &Core, book: &Arc<Book>, view: Option<Arc<ChannelAccount>>, at: Instant) -> Glance {
+    let look = |rank, seen| Glance::Look { book: book.clone(), rank, seen };
+    let channel = book.incarnation.channel;
+    let Some(account) = view.filter(|account| incarnation(channel, account) == book.incarnation) else {
+        // gone, or not to be read: a look of its own says which
+        return look(Rank::Routine, None);
+    };
+    book.seen(false, patience(core));
+    book.is_there();
+    let (owes, is_stopped) = {
+        let mut ledger = book.ledger();
+        ledger.claims_are_noted(&account);
+        (!ledger.uncollected(&account).is_empty(), ledger.stopped_at.is_some())
+    };
+    let (closing, grace) = (account.books.closing, account.terms.close_grace);
+    let ends = closable_from(account.closing_at, grace).unwrap_or(i64::MAX);
+    match (owes, closing) {
+        (true, true) => look(Rank::GraceEnds(ends), Some(Sighting { account, at })),
+        (false, false) if !is_stopped => {
+            *book.noted() = Some(Noted::of(&account, &[], None, core.time.now()));
+            Glance::Idle(book.incarnation)
+        }
+        _ => look(Rank::Routine, Some(Sighting { account, at })),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::books::Books;
+
+    fn books(count: u32) -> Vec<Arc<Book>> {
+        let books = Books::default();
+        let at = |number: u32| {
+            let mut channel = [1; 32];
+            channel[..4].copy_from_slice(&number.to_be_bytes());
+            Incarnation { channel, opened_slot: 1 }
+        };
+        (0..count).map(|number| books.open(at(number))).collect()
+    }
+
+    fn all(watch: &mut Watch) -> Vec<Batch> {
+        std::iter::from_fn(|| watch.take()).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_few_batches_of_a_hundred_are_under_way_at_once() {
+        let mut watch = Watch::default();
+        watch.over(books(950));
+        let first = all(&mut watch);
+        assert_eq!(first.iter().map(|batch| batch.books.len()).collect::<Vec<_>>(), [100; PARALLEL]);
+        watch.ended(&first[0]);
+        assert_eq!(all(&mut watch).len(), 1);
+        assert!(!watch.is_idle());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_not_seen_yet_is_not_to_be_seen_twice() {
+        let (mut watch, books) = (Watch::default(), books(150));
+        watch.over(books.clone());
+        watch.over(books.clone());
+        let batches = all(&mut watch);
+        assert_eq!(batches.len(), 2);
+        watch.ended(&batches[0]);
+        watch.over(books);
+        assert_eq!(all(&mut watch).iter().map(|batch| batch.books.len()).collect::<Vec<_>>(), [100]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_batch_that_fails_pauses_longer_each_time_and_the_others_go_on() {
+        let mut watch = Watch::default();
+        watch.over(books(500));
+        let pause = |failures: u32| Duration::from_secs(failures.into());
+        let mut batches = all(&mut watch);
+        watch.failed(batches.remove(0), pause);
+        assert_eq!(all(&mut watch).len(), 1, "the fifth");
+        batches.iter().for_each(|batch| watch.ended(batch));
+        assert!(watch.take().is_none());
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(watch.wake_at(), Some(Instant::now()));
+        let batch = watch.take().unwrap();
+        watch.failed(batch, pause);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(watch.take().is_none(), "two seconds now");
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(watch.take().map(|batch| batch.failures), Some(2));
+    }
+}
