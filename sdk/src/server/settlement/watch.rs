@@ -153,6 +153,8 @@ fn judge(core: &Core, book: &Arc<Book>, view: Option<Arc<ChannelAccount>>, at: I
 mod tests {
     use super::*;
     use crate::server::books::Books;
+    use crate::server::testing::{Bench, CHANNEL};
+    use amp_protocol::money::Amount;
 
     fn books(count: u32) -> Vec<Arc<Book>> {
         let books = Books::default();
@@ -209,5 +211,30 @@ mod tests {
         assert!(watch.take().is_none(), "two seconds now");
         tokio::time::advance(Duration::from_secs(1)).await;
         assert_eq!(watch.take().map(|batch| batch.failures), Some(2));
+    }
+
+    #[tokio::test]
+    async fn what_closes_and_owes_is_looked_at_before_all_else_and_what_is_idle_not_at_all() {
+        let bench = Bench::new();
+        let service = bench.service_with(bench.config()).await;
+        service.shutdown().await;
+        let admission = service.authorize(&bench.credential(10).await, Amount::new(10)).await.unwrap();
+        let rank = async || {
+            let batch = Batch { books: service.core.books.active(), failures: 0 };
+            match glance(&service.core, &batch).await.unwrap().pop() {
+                Some(Glance::Look { rank, seen, .. }) => Some((rank, seen.is_some())),
+                _ => None,
+            }
+        };
+        assert_eq!(rank().await, None, "nothing is owed yet");
+        admission.charge(Amount::new(10)).await.unwrap();
+        assert_eq!(rank().await, Some((Rank::Routine, true)));
+        let now = bench.chain.now();
+        bench.chain.change_channel(|account| (account.books.closing, account.closing_at) = (true, now));
+        let grace = bench.account().terms.close_grace;
+        let Some((Rank::GraceEnds(ends), true)) = rank().await else { panic!() };
+        assert_eq!(ends, closable_from(now, grace).unwrap());
+        bench.chain.remove(CHANNEL);
+        assert_eq!(rank().await, Some((Rank::Routine, false)), "it is looked at anew");
     }
 }

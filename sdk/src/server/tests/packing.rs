@@ -144,6 +144,20 @@ async fn what_a_visit_has_no_time_for_is_not_sent_and_counts_as_no_failure_of_it
 }
 
 #[tokio::test]
+async fn nothing_more_is_sent_for_a_channel_that_is_gone() {
+    let stage = Stage::new().await;
+    let delegates: Vec<_> = (0..4).map(|_| stage.bench.delegate(1_000)).collect();
+    for (key, _) in &delegates {
+        stage.quote_by(key, 10).await.paid();
+    }
+    let chain = &stage.bench.chain;
+    chain.fate(Fate::Lost);
+    chain.before_sending(|chain| chain.remove(CHANNEL));
+    assert!(stage.service.settle(CHANNEL.into()).await.is_err());
+    assert_eq!(chain.sent(), 1);
+}
+
+#[tokio::test]
 async fn one_bad_claim_costs_the_others_nothing_but_a_transaction_of_their_own_and_next_time_not_even_that() {
     let stage = Stage::new().await;
     owing(&stage, 3).await;
