@@ -3,7 +3,7 @@ use amp_protocol::money::Amount;
 use solana_address::Address;
 
 use super::address::{TOKEN_2022_PROGRAM, TOKEN_PROGRAM};
-use super::{Chain, ChainError};
+use super::{AccountSnapshot, Chain, ChainError};
 
 /// What a client needs to know of a mint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +22,27 @@ pub async fn channel(
     program_id: &Address,
     address: &Address,
 ) -> Result<Option<ChannelAccount>, ChainError> {
-    let Some(account) = chain.account(address).await? else { return Ok(None) };
+    as_channel(program_id, address, chain.account(address).await?)
+}
+
+/// The same, and the slot that this is of, where the chain tells.
+#[cfg(feature = "server")]
+pub(crate) async fn channel_at(
+    chain: &dyn Chain,
+    program_id: &Address,
+    address: &Address,
+) -> Result<(Option<ChannelAccount>, Option<u64>), ChainError> {
+    let (account, slot) = chain.account_at(address).await?;
+    Ok((as_channel(program_id, address, account)?, slot))
+}
+
+/// What a channel's address holds.
+pub(crate) fn as_channel(
+    program_id: &Address,
+    address: &Address,
+    account: Option<AccountSnapshot>,
+) -> Result<Option<ChannelAccount>, ChainError> {
+    let Some(account) = account else { return Ok(None) };
     if account.owner != *program_id {
         // lamports sent to the address make it a system account: no channel all the same
         return Ok(None);
