@@ -8,6 +8,7 @@ use tokio::runtime::Handle;
 use super::books::Book;
 use super::denial::Denial;
 use super::ledger::Reservation;
+use super::outage::Exposed;
 use super::service::Core;
 use super::verification::Verified;
 
@@ -48,6 +49,8 @@ pub struct Admission {
     reservation: Option<Reservation>,
     payment: Payment,
     if_dropped: Option<Amount>,
+    /// Where it was admitted while the chain did not answer.
+    exposed: Option<Exposed>,
 }
 
 impl Admission {
@@ -56,6 +59,7 @@ impl Admission {
         book: Arc<Book>,
         verified: Verified,
         reservation: Reservation,
+        exposed: Option<Exposed>,
     ) -> Self {
         let payment = Payment {
             channel: Address::from(book.incarnation.channel),
@@ -63,7 +67,8 @@ impl Admission {
             seq: reservation.seq,
             price: reservation.price,
         };
-        Self { core, book, verified, reservation: Some(reservation), payment, if_dropped: None }
+        let reservation = Some(reservation);
+        Self { core, book, verified, reservation, payment, if_dropped: None, exposed }
     }
 
     /// Who pays, and how much at most.
@@ -91,14 +96,14 @@ impl Admission {
         let Some(reservation) = self.reservation.take() else { return Err(Denial::closed(channel)) };
         let cost = amount.min(reservation.price);
         let now = self.core.time.now();
-        let Verified { account, signer, authority } = &self.verified;
+        let Verified { account, signer, authority, .. } = &self.verified;
         let (charged, balance) = self.book.settle_request(|ledger| {
             let charged = ledger.charge(&reservation, cost, now);
             (charged, ledger.balance_of(account, signer, authority))
         });
         let record = charged.map_err(|_| Denial::closed(channel))?;
         let receipt = Receipt { balance, spent: record.spent, cost, last_seq: record.seq };
-        let (store, book) = (self.core.store.clone(), self.book.clone());
+        let (store, book, exposed) = (self.core.store.clone(), self.book.clone(), self.exposed.take());
         // its own task: a client that goes away now must not leave a charge half booked
         let committed = tokio::spawn(async move {
             let stored = store.commit(book.incarnation, record.clone()).await;
@@ -106,6 +111,9 @@ impl Admission {
                 Ok(()) => ledger.committed_record(&reservation, record),
                 Err(_) => ledger.undo(&reservation, cost),
             });
+            if let Some(exposed) = exposed.filter(|_| stored.is_ok()) {
+                exposed.charged(cost);
+            }
             stored
         });
         match committed.await {
@@ -131,7 +139,7 @@ impl Drop for Admission {
             return self.book.settle_request(|ledger| ledger.release(&reservation));
         };
         let (core, book, verified) = (self.core.clone(), self.book.clone(), self.verified.clone());
-        let admission = Self::new(core, book, verified, reservation);
+        let admission = Self::new(core, book, verified, reservation, self.exposed.take());
         runtime.spawn(async move {
             if let Err(denial) = admission.charge(cost).await {
                 tracing::warn!(%denial, "a request whose client went away could not be charged");

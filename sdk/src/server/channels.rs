@@ -5,6 +5,7 @@ use amp_protocol::account::{AccountError, ChannelAccount};
 use amp_protocol::message::Key;
 use solana_address::Address;
 
+use super::outage::Outage;
 use super::views::{Source, Views};
 use crate::chain::{self, Chain, ChainError};
 
@@ -21,12 +22,18 @@ pub(crate) type View = Option<Arc<ChannelAccount>>;
 pub(crate) struct ChannelSource {
     chain: Arc<dyn Chain>,
     program_id: Address,
+    outage: Arc<Outage>,
 }
 
 impl ChannelSource {
     /// Views of channels that are at most `max_age` old.
-    pub(crate) fn views(chain: Arc<dyn Chain>, program_id: Address, max_age: Duration) -> Channels {
-        Views::new(Self { chain, program_id }, max_age, READS)
+    pub(crate) fn views(
+        chain: Arc<dyn Chain>,
+        program_id: Address,
+        max_age: Duration,
+        outage: Arc<Outage>,
+    ) -> Channels {
+        Views::new(Self { chain, program_id, outage }, max_age, READS)
     }
 }
 
@@ -35,15 +42,26 @@ impl Source for ChannelSource {
     type View = View;
 
     /// The channel at an address: an account of the program that decodes, or `None`.
-    async fn read(&self, channel: Key, _before: Option<View>) -> Result<View, ChainError> {
-        match chain::channel(&*self.chain, &self.program_id, &Address::from(channel)).await {
-            Ok(account) => Ok(account.map(Arc::new)),
+    async fn read(&self, channel: Key, _before: Option<View>) -> Result<(View, Option<u64>), ChainError> {
+        match chain::channel_at(&*self.chain, &self.program_id, &Address::from(channel)).await {
+            Ok((account, slot)) => Ok((account.map(Arc::new), slot)),
             // the program's, but another kind of account. One of a newer version is an error instead:
             // taken for gone, what it owes would be given up
             Err(ChainError::Account {
                 error: AccountError::Length | AccountError::Discriminator, ..
-            }) => Ok(None),
+            }) => Ok((None, None)),
             Err(error) => Err(error),
+        }
+    }
+
+    fn note(&self, channel: Key, read: Result<(), &ChainError>) {
+        match read {
+            Ok(()) => {
+                self.outage.answered();
+                self.outage.looked_at(channel);
+            }
+            Err(ChainError::Unreachable(_)) => self.outage.did_not_answer(),
+            Err(_) => self.outage.answered(),
         }
     }
 
@@ -57,9 +75,11 @@ mod tests {
     use super::*;
     use crate::server::testing::{Bench, CHANNEL};
     use crate::server::views::Freshness;
+    use amp_protocol::money::Amount;
 
     fn channels(bench: &Bench) -> Channels {
-        ChannelSource::views(bench.chain.clone(), crate::chain::PROGRAM_ID, Duration::from_secs(15))
+        let (age, outage) = (Duration::from_secs(15), Outage::new(Amount::ZERO, Duration::ZERO));
+        ChannelSource::views(bench.chain.clone(), crate::chain::PROGRAM_ID, age, outage)
     }
 
     #[tokio::test]

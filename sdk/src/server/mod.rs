@@ -48,11 +48,14 @@ mod delegates;
 mod denial;
 mod ledger;
 mod middleware;
+mod outage;
+mod peers;
 mod policy;
 mod service;
 mod settlement;
 mod status;
 mod store;
+mod subscription;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

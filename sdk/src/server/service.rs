@@ -1,4 +1,5 @@
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use amp_protocol::account::ChannelAccount;
@@ -16,10 +17,13 @@ use super::config::{ConfigError, ServiceConfig};
 use super::delegates::{Delegates, DelegationSource};
 use super::denial::Denial;
 use super::ledger::{Remedy, Request};
+use super::outage::Outage;
+use super::peers::Peers;
 use super::policy;
 use super::settlement::{Chained, ChainingError, Settled, SubChannel, Why, WorkerHandle};
 use super::store::{Incarnation, Store, StoreError, StoreIdentity};
-use super::verification::Verified;
+use super::subscription::Following;
+use super::verification::{Age, Policy, Shown, Verified};
 use crate::chain::{self, Chain, ChainError};
 
 /// A service that is paid by payment channels, whatever transport its requests come by. Clones share
@@ -28,6 +32,9 @@ use crate::chain::{self, Chain, ChainError};
 pub struct AmpService {
     pub(crate) core: Arc<Core>,
     pub(crate) worker: WorkerHandle,
+    following: Arc<Following>,
+    /// Where requests come from.
+    peer: Option<IpAddr>,
 }
 
 /// What requests and the settlement worker share.
@@ -41,6 +48,8 @@ pub(crate) struct Core {
     pub(crate) delegates: Delegates,
     pub(crate) books: Books,
     pub(crate) time: Arc<ChainTime>,
+    pub(crate) outage: Arc<Outage>,
+    pub(crate) peers: Peers,
 }
 
 /// Why a service can't start.
@@ -105,14 +114,37 @@ impl AmpService {
         let stored = store.load(&identity, config.seq_window).await?;
         tracing::info!(%recipient, channels = stored.len(), "serving");
         let (program_id, max_age) = (config.program_id, config.channel_max_age);
-        let channels = ChannelSource::views(chain.clone(), program_id, max_age);
+        let outage = Outage::new(config.outage_exposure, config.oldest_view());
+        let peers = Peers::new(config.peer_lookups.0, config.peer_lookups.1);
+        let channels = ChannelSource::views(chain.clone(), program_id, max_age, outage.clone());
         let most = config.max_delegates;
         let delegates = DelegationSource::views(chain.clone(), program_id, max_age, most, time.clone());
         let (books, store) = (Books::restore(stored), Arc::new(store));
-        let core = Core { config, recipient, token_program, chain, store, channels, delegates, books, time };
+        let core = Core {
+            config,
+            recipient,
+            token_program,
+            chain,
+            store,
+            channels,
+            delegates,
+            books,
+            time,
+            outage,
+            peers,
+        };
         let core = Arc::new(core);
         let worker = WorkerHandle::spawn(core.clone());
-        Ok(Self { core, worker })
+        let following = Arc::new(Following::spawn(&core, &worker.noticing()));
+        Ok(Self { core, worker, following, peer: None })
+    }
+
+    /// The same service for requests from `peer`, so that what strangers make it look up is held against
+    /// [`ServiceConfig::peer_lookups`]; [`AmpLayer`](super::AmpLayer) does it for HTTP. An IPv6 peer stands for
+    /// its network of 64 bits.
+    #[must_use]
+    pub fn for_peer(&self, peer: IpAddr) -> Self {
+        Self { peer: Some(peer), ..self.clone() }
     }
 
     /// Admits a request that costs at most `price` base units. Drop the admission, and the price is
@@ -123,7 +155,9 @@ impl AmpService {
     /// not answer.
     pub async fn authorize(&self, credential: &CredentialBody, price: Amount) -> Result<Admission, Denial> {
         let admit = |verified: &Verified| self.core.admit(credential, price, verified);
-        let admitted = self.core.look(credential, policy::check, admit).await;
+        let (policy, peer): (Policy, _) = (policy::check, self.peer);
+        let shown = Shown { credential, policy, peer, old_view_will_do: true };
+        let admitted = self.core.look(shown, admit).await;
         let refused = admitted.as_ref().err().and_then(Denial::code);
         let why = match refused {
             // settled before the window ends, this one's claims don't weigh on the next
@@ -180,9 +214,18 @@ impl AmpService {
         self.core.config.pricing.for_route(path)
     }
 
+    /// The channel and the signer of a credential that is not for a request. A delegation that has ended
+    /// will do.
+    pub(crate) async fn identify(&self, credential: &CredentialBody) -> Result<Verified, Denial> {
+        let (policy, peer): (Policy, _) = (policy::check_payee, self.peer);
+        let shown = Shown { credential, policy, peer, old_view_will_do: false };
+        self.core.look(shown, |verified| Ok(verified.clone())).await
+    }
+
     /// Ends the settlement worker: what is under way is finished, nothing new is begun. Requests are
     /// still answered until the last clone is dropped.
     pub async fn shutdown(&self) {
+        self.following.end_subscription();
         self.worker.shutdown().await;
     }
 }
@@ -202,12 +245,20 @@ impl Core {
         verified: &Verified,
     ) -> Result<Admission, Refused> {
         let channel = credential.channel.0;
-        let Verified { account, signer, authority } = verified;
+        let Verified { account, signer, authority, age } = verified;
         if self.books.is_closed_by_accident(&incarnation(channel, account)) {
             let soon = "a close of the channel's last incarnation is under way; try again in three minutes";
             return Err(Refused { denial: Denial::unavailable(soon), remedy: Remedy::None });
         }
         policy::check_authority(&self.config, channel, authority).map_err(Refused::by_chain)?;
+        let exposed = match age {
+            Age::Fresh => None,
+            Age::Old => {
+                let full = "the service can't reach the chain, and serves no more until it can";
+                let full = || Refused::for_now(Denial::unavailable(full));
+                Some(self.outage.admit(channel, price).ok_or_else(full)?)
+            }
+        };
         let book = self.book(channel, account);
         let (seq, sig) = (credential.seq, credential.sig.0);
         let request = Request { signer: *signer, authority: *authority, seq, sig, price };
@@ -216,13 +267,7 @@ impl Core {
             denial: Denial::from_refusal(&refusal, channel),
             remedy: refusal.remedy(),
         })?;
-        Ok(Admission::new(self.clone(), book, verified.clone(), reservation))
-    }
-
-    /// The channel and the signer of a credential that is not for a request. A delegation that has ended
-    /// will do.
-    pub(crate) async fn identify(&self, credential: &CredentialBody) -> Result<Verified, Denial> {
-        self.look(credential, policy::check_payee, |verified| Ok(verified.clone())).await
+        Ok(Admission::new(self.clone(), book, verified.clone(), reservation, exposed))
     }
 
     /// The book of a channel as it is on chain now.

@@ -7,6 +7,7 @@ use axum::body::{Body, Bytes};
 use http::{Request, Response, StatusCode};
 use tower::{BoxError, Service};
 
+use super::layer::AmpLayer;
 use super::respond::{charged, denied};
 use super::{credential, endpoints, price};
 use crate::server::config::ChargeOn;
@@ -16,12 +17,12 @@ use crate::server::service::AmpService;
 #[derive(Clone)]
 pub struct AmpMiddleware<S> {
     inner: S,
-    service: AmpService,
+    layer: AmpLayer,
 }
 
 impl<S> AmpMiddleware<S> {
-    pub(super) fn new(inner: S, service: AmpService) -> Self {
-        Self { inner, service }
+    pub(super) fn new(inner: S, layer: AmpLayer) -> Self {
+        Self { inner, layer }
     }
 }
 
@@ -45,7 +46,7 @@ where
         // the clone has not been asked whether it is ready: call the one that has
         let ready = self.inner.clone();
         let inner = std::mem::replace(&mut self.inner, ready);
-        let service = self.service.clone();
+        let service = self.layer.service_for(&request);
         Box::pin(serve(service, inner, request))
     }
 }

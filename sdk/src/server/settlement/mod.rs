@@ -13,5 +13,5 @@ mod visit;
 mod worker;
 
 pub use chain::{Chained, ChainingError, SubChannel};
-pub(crate) use handle::{Why, WorkerHandle};
+pub(crate) use handle::{Noticing, Why, WorkerHandle};
 pub use visit::Settled;

@@ -6,8 +6,11 @@ mod delegates;
 mod delegates_settled;
 mod durability;
 mod endpoints;
+mod outage;
+mod peers;
 mod requests;
 mod settling;
+mod subscription;
 mod worker;
 
 use std::sync::Arc;
@@ -155,6 +158,13 @@ impl Stage {
         let (router, gate) = self::router(&service);
         Self { bench, service, router, gate }
     }
+}
+
+/// Lets time pass at once. Not by a clock that stands still otherwise: it runs on while the store writes.
+async fn pass(time: std::time::Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
 }
 
 /// Waits for what another task does.
