@@ -135,7 +135,11 @@ impl Core {
         let channel = credential.channel.0;
         let arrived = Instant::now();
         let stranger = |denial| (denial, Shower::Stranger);
-        if !self.channels.holds(channel) && !self.channels.knows(channel, Freshness::Cached) {
+        // one that was served is known, though its view may be gone: after a start, or for want of room
+        let is_known = self.channels.holds(channel)
+            || self.channels.knows(channel, Freshness::Cached)
+            || !self.books.of(channel).is_empty();
+        if !is_known {
             self.pay_for_look(shown, paid).map_err(stranger)?;
         }
         let seen = self.see(shown, Freshness::Cached, Whose::Unknown).await.map_err(stranger)?;
@@ -200,8 +204,8 @@ impl Core {
             Some((self.channels.younger_than(channel, age)?, Age::Old))
         };
         // it is not asked again for each request: each would wait for an answer that does not come
-        if !self.channels.knows(channel, freshness)
-            && let Some(view) = old_view()
+        if let Some(view) = old_view()
+            && !self.channels.knows(channel, freshness)
         {
             return Ok(view);
         }

@@ -188,13 +188,18 @@ impl<S: Source> Views<S> {
         let read = timeout(READ_WAIT, self.source.read(key, before)).await.unwrap_or_else(slow);
         self.source.note(key, read.as_ref().map(drop));
         let (new, slot) = read?;
+        Ok(Self::keep(entry, new, slot, at))
+    }
+
+    /// Takes note of what a read brought that began at `at`. Returns the view that callers have of it.
+    fn keep(entry: &Entry<S::View>, new: S::View, slot: Option<u64>, at: Instant) -> S::View {
         let mut seen = lock(&entry.seen);
         let doubted = seen.as_ref().and_then(|seen| seen.doubted);
         let vouched = Some(at).filter(|at| doubted.is_none_or(|doubted| doubted < *at));
         if let Some(old) = seen.as_mut().filter(|old| old.is_ahead_of(slot)) {
             // at least as new as what the node has
             old.at = old.at.max(vouched);
-            return Ok(old.view.clone());
+            return old.view.clone();
         }
         let view = match seen.as_ref() {
             // the same one: callers compare by address
@@ -205,7 +210,7 @@ impl<S: Source> Views<S> {
         if seen.as_ref().is_none_or(|other| other.at <= Some(at)) {
             *seen = Some(Seen { view: view.clone(), at: vouched, slot, since: Instant::now(), doubted });
         }
-        Ok(view)
+        view
     }
 
     /// Takes what the chain told by itself, of `slot`, unless it is old news. Of a key that is not `wanted`
@@ -222,6 +227,8 @@ impl<S: Source> Views<S> {
             Some(old) if old.view == view => (old.slot, old.since) = (told, now),
             Some(old) if old.slot.is_some() && old.slot < told => {
                 (old.view, old.slot, old.since) = (view, told, now);
+                // a read that is under way and does not tell its slot may be older
+                old.doubted = Some(now);
             }
             // two states of one slot, or of an unknown one: the next request looks which holds
             Some(old) => (old.at, old.doubted) = (None, Some(now)),

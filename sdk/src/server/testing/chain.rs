@@ -44,6 +44,8 @@ pub(crate) struct FakeChain {
     accounts: Mutex<HashMap<Address, AccountSnapshot>>,
     ahead: Mutex<i64>,
     down: AtomicBool,
+    /// Accounts that were asked for, answered or not.
+    asked: AtomicUsize,
     reads: AtomicUsize,
     searches: AtomicUsize,
     searches_fail: AtomicBool,
@@ -209,6 +211,11 @@ impl FakeChain {
         *lock(&self.fate) = fate;
     }
 
+    /// Accounts that were asked for, answered or not.
+    pub(crate) fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
+
     pub(crate) fn reads(&self) -> usize {
         self.reads.load(Ordering::SeqCst)
     }
@@ -312,6 +319,7 @@ impl FakeChain {
 #[async_trait]
 impl Chain for FakeChain {
     async fn account(&self, address: &Address) -> Result<Option<AccountSnapshot>, ChainError> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
         self.up()?;
         self.reads.fetch_add(1, Ordering::SeqCst);
         tokio::task::yield_now().await;

@@ -109,6 +109,20 @@ async fn what_proves_to_be_signed_costs_nothing() {
     assert_eq!(quote_from(&stage, ATTACKER, &dear).await.code(), (402, "AMP_UNDERFUNDED"));
 }
 
+#[tokio::test]
+async fn a_channel_that_was_served_before_a_restart_is_known() {
+    let Stage { bench, service, router, .. } = stage().await;
+    let first = bench.credential(10).await;
+    service.raise_ceiling(&first).await.unwrap();
+    service.shutdown().await;
+    drop((service, router));
+    drop(bench.store().await);
+    let stage = Stage::over(bench, |config| config.peer_lookups(1, 3)).await;
+    use_up(&stage, ATTACKER).await;
+    let next = stage.bench.credential(20).await;
+    quote_from(&stage, ATTACKER, &next).await.paid();
+}
+
 #[tokio::test(start_paused = true)]
 async fn channels_that_pay_others_cost_the_budget_of_who_did_not_sign_for_them() {
     let stage = stage().await;

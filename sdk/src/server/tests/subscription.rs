@@ -55,8 +55,8 @@ async fn a_close_request_that_is_told_is_settled_and_refused_at_once() {
     ask_for_close(&stage);
     stage.bench.chain.tell(CHANNEL, SLOT + 1);
     heard(&stage, |view| view.is_some_and(|view| view.books.closing)).await;
-    assert_eq!(stage.quote(20).await.code(), (410, "AMP_CLOSED"));
     eventually("it is settled", || claimed(&stage) == 10).await;
+    assert_eq!(stage.quote(20).await.code(), (410, "AMP_CLOSED"));
     assert!(stage.bench.chain.reads() - reads < 10, "nothing was polled");
 }
 
@@ -155,6 +155,23 @@ async fn a_close_during_an_outage_is_settled_when_the_node_is_back_however_rare_
     ask_for_close(&stage);
     pass(Duration::from_secs(600)).await;
     assert_eq!(stage.bench.chain.sent(), 0);
+    stage.bench.chain.go_down(false);
+    eventually("it is settled", || claimed(&stage) == 10).await;
+}
+
+#[tokio::test]
+async fn after_an_outage_a_channel_is_looked_at_at_once_however_often_that_failed() {
+    let stage = Stage::with(|config| config.watch_interval(Duration::from_secs(600))).await;
+    stage.quote(10).await.paid();
+    sleep(Duration::from_millis(200)).await;
+    stage.bench.chain.go_down(true);
+    pass(Duration::from_secs(600)).await;
+    // until it pauses for a minute
+    for _ in 0..7 {
+        sleep(Duration::from_millis(50)).await;
+        pass(Duration::from_secs(61)).await;
+    }
+    ask_for_close(&stage);
     stage.bench.chain.go_down(false);
     eventually("it is settled", || claimed(&stage) == 10).await;
 }

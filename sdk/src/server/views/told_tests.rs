@@ -72,6 +72,23 @@ async fn what_is_told_during_a_read_of_an_earlier_slot_stays() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_read_that_does_not_tell_its_slot_is_not_believed_for_long_where_something_was_told_meanwhile() {
+    let views = views();
+    chain_is_at(&views, 10, 0);
+    cached(&views).await;
+    chain_is_at(&views, 0, 0);
+    let read = views.get(1, Freshness::Now);
+    let told = async {
+        tokio::task::yield_now().await;
+        tell(&views, 11, 5);
+    };
+    let _ = tokio::join!(read, told);
+    assert_eq!(views.younger_than(1, AGE), None, "no request is served by it");
+    chain_is_at(&views, 0, 5);
+    assert_eq!((cached(&views).await, reads(&views)), (6, 3));
+}
+
+#[tokio::test(start_paused = true)]
 async fn of_two_states_of_one_slot_or_of_an_unknown_one_a_new_read_says_which_holds() {
     for slot in [10, 0] {
         let views = views();
