@@ -101,7 +101,8 @@ impl AmpService {
         config.check()?;
         let recipient = config.recipient.public_key();
         let token_program = chain::mint(&*chain, &config.mint()).await?.token_program;
-        let time = Arc::new(ChainTime::default());
+        let outage = Outage::new(config.outage_exposure, config.oldest_view());
+        let time = Arc::new(ChainTime::noting(outage.clone()));
         time.sync(&*chain).await?;
         if chain.account(&recipient).await?.is_none_or(|account| account.lamports == 0) {
             tracing::warn!(%recipient, "the recipient has no lamports: it can't pay for settlements");
@@ -114,7 +115,6 @@ impl AmpService {
         let stored = store.load(&identity, config.seq_window).await?;
         tracing::info!(%recipient, channels = stored.len(), "serving");
         let (program_id, max_age) = (config.program_id, config.channel_max_age);
-        let outage = Outage::new(config.outage_exposure, config.oldest_view());
         let peers = Peers::new(config.peer_lookups.0, config.peer_lookups.1);
         let channels = ChannelSource::views(chain.clone(), program_id, max_age, outage.clone());
         let most = config.max_delegates;

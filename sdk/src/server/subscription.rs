@@ -107,9 +107,8 @@ async fn wait_for_outages(core: Arc<Core>, worker: Noticing) {
         tracing::warn!("the chain does not answer");
         while core.outage.is_away() {
             sleep(PROBE_EVERY).await;
-            if let Ok(Ok(_)) = timeout(READ_WAIT, core.time.sync(&*core.chain)).await {
-                core.outage.answered();
-            }
+            // its answer is noted where it is asked for
+            let _ = timeout(READ_WAIT, core.time.sync(&*core.chain)).await;
         }
         let away_for = since.map(|since| since.elapsed()).unwrap_or_default();
         tracing::info!(seconds = away_for.as_secs(), "the chain answers again");

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use amp_protocol::money::Amount;
 use amp_protocol::text::path;
+use tokio::time::sleep;
 
 use crate::server::ServiceConfig;
 
@@ -20,7 +21,10 @@ async fn stage() -> Stage {
     for channel in 100..110 {
         bench.another([channel; 32]);
     }
-    Stage::over(bench, exposed).await
+    let stage = Stage::over(bench, exposed).await;
+    // the first watch has been
+    sleep(Duration::from_millis(100)).await;
+    stage
 }
 
 /// The node is away, and the views are older than they should be.
@@ -107,6 +111,7 @@ async fn a_channel_that_was_told_closing_is_not_served_on_an_older_look() {
     let bench = Bench::new();
     bench.chain.offer_subscriptions(1_000);
     let stage = Stage::over(bench, exposed).await;
+    sleep(Duration::from_millis(100)).await;
     stage.quote(10).await.paid();
     outage(&stage).await;
     stage.quote(20).await.paid();

@@ -168,9 +168,10 @@ async fn after_an_outage_a_channel_is_looked_at_at_once_however_often_that_faile
     pass(Duration::from_secs(600)).await;
     // until it pauses for a minute
     for _ in 0..7 {
-        sleep(Duration::from_millis(50)).await;
+        sleep(Duration::from_millis(100)).await;
         pass(Duration::from_secs(61)).await;
     }
+    sleep(Duration::from_millis(100)).await;
     ask_for_close(&stage);
     stage.bench.chain.go_down(false);
     eventually("it is settled", || claimed(&stage) == 10).await;
