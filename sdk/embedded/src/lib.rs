@@ -1,17 +1,21 @@
 //! The SDK's [`Chain`] in process: LiteSVM runs the real `amp.so`, the real token programs and the
 //! ed25519 precompile. For tests and the demo; it has no validators, no forks and one writer.
 
+mod changes;
 mod clock;
 mod faucet;
 mod program;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use amp_protocol::account::{ChannelAccount, DelegationAccount};
 use amp_sdk::chain::{
-    AccountSnapshot, Chain, ChainClock, ChainError, Confirmation, MAX_TRANSACTION_BYTES, PROGRAM_ID,
+    AccountSnapshot, Chain, ChainClock, ChainError, ChannelChanges, Confirmation, MAX_TRANSACTION_BYTES,
+    PROGRAM_ID,
 };
 use async_trait::async_trait;
+use futures::{StreamExt as _, future};
 use litesvm::LiteSVM;
 use solana_address::Address;
 use solana_hash::Hash;
@@ -22,6 +26,7 @@ use solana_signer::Signer;
 use solana_transaction::versioned::VersionedTransaction;
 use solana_transaction_error::TransactionError;
 
+pub use changes::AccountChange;
 pub use clock::ClockMode;
 pub use faucet::TestMint;
 pub use program::{ProgramMissing, program_path};
@@ -51,6 +56,8 @@ impl Executed {
 #[derive(Clone)]
 pub struct EmbeddedChain {
     state: Arc<Mutex<State>>,
+    /// Offers no subscription.
+    polled: Arc<AtomicBool>,
 }
 
 struct State {
@@ -60,6 +67,7 @@ struct State {
     executed: Vec<Executed>,
     mints: u16,
     blockhashes: u64,
+    listeners: changes::Listeners,
 }
 
 impl EmbeddedChain {
@@ -74,8 +82,12 @@ impl EmbeddedChain {
         svm.airdrop(&bank.pubkey(), 100_000_000_000_000)
             .map_err(|failed| ProgramMissing::unusable(&failed.err))?;
         let clock = clock::Clock::start(mode, &mut svm);
-        let state = State { svm, bank, clock, executed: Vec::new(), mints: 0, blockhashes: 0 };
-        Ok(Self { state: Arc::new(Mutex::new(state)) })
+        let (executed, mints, blockhashes, listeners) = Default::default();
+        Ok(Self::of(State { svm, bank, clock, executed, mints, blockhashes, listeners }))
+    }
+
+    fn of(state: State) -> Self {
+        Self { state: Arc::new(Mutex::new(state)), polled: Arc::default() }
     }
 
     /// Another chain that begins where this one is: what is done with one, the other does not see. Costs
@@ -89,8 +101,14 @@ impl EmbeddedChain {
             executed: state.executed.clone(),
             mints: state.mints,
             blockhashes: state.blockhashes,
+            listeners: changes::Listeners::default(),
         };
-        Self { state: Arc::new(Mutex::new(fork)) }
+        Self::of(fork)
+    }
+
+    /// Offers no subscription from now on, or one again: whoever uses the chain has to look for itself.
+    pub fn be_polled(&self, polled: bool) {
+        self.polled.store(polled, Ordering::SeqCst);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -161,7 +179,7 @@ impl EmbeddedChain {
 
     /// An account as it is now.
     pub fn snapshot(&self, address: &Address) -> Option<AccountSnapshot> {
-        self.lock().snapshot(address)
+        live_snapshot(&self.lock().svm, address)
     }
 
     /// Overwrites an account: what no transaction could make, to test what the program makes of it.
@@ -197,17 +215,17 @@ impl EmbeddedChain {
     }
 }
 
+fn live_snapshot(svm: &LiteSVM, address: &Address) -> Option<AccountSnapshot> {
+    let account = svm.get_account(address)?;
+    // an account without lamports is gone
+    (account.lamports > 0).then(|| snapshot(account))
+}
+
 fn snapshot(account: solana_account::Account) -> AccountSnapshot {
     AccountSnapshot { owner: account.owner, lamports: account.lamports, data: account.data }
 }
 
 impl State {
-    fn snapshot(&self, address: &Address) -> Option<AccountSnapshot> {
-        let account = self.svm.get_account(address)?;
-        // an account without lamports is gone
-        (account.lamports > 0).then(|| snapshot(account))
-    }
-
     /// A blockhash that no other transaction has.
     fn next_blockhash(&mut self) -> Hash {
         self.blockhashes = self.blockhashes.wrapping_add(1);
@@ -241,8 +259,10 @@ impl State {
         transaction: &VersionedTransaction,
     ) -> Result<Executed, (TransactionError, Vec<String>)> {
         let slot = self.clock.now(&mut self.svm).slot;
+        let before = self.before(transaction);
         let done = self.svm.send_transaction(transaction.clone());
         let meta = done.map_err(|failed| (failed.err, failed.meta.logs))?;
+        self.tell(before, slot);
         Ok(Executed {
             confirmation: Confirmation {
                 signature: meta.signature,
@@ -262,9 +282,35 @@ impl Chain for EmbeddedChain {
     }
 
     /// All as they are at one moment, as a node gives them.
-    async fn accounts(&self, addresses: &[Address]) -> Result<Vec<Option<AccountSnapshot>>, ChainError> {
-        let state = self.lock();
-        Ok(addresses.iter().map(|address| state.snapshot(address)).collect())
+    async fn accounts(
+        &self,
+        addresses: &[Address],
+    ) -> Result<(Vec<Option<AccountSnapshot>>, Option<u64>), ChainError> {
+        let state = &mut *self.lock();
+        let slot = state.clock.now(&mut state.svm).slot;
+        Ok((addresses.iter().map(|address| live_snapshot(&state.svm, address)).collect(), Some(slot)))
+    }
+
+    async fn account_at(
+        &self,
+        address: &Address,
+    ) -> Result<(Option<AccountSnapshot>, Option<u64>), ChainError> {
+        let state = &mut *self.lock();
+        let slot = state.clock.now(&mut state.svm).slot;
+        Ok((live_snapshot(&state.svm, address), Some(slot)))
+    }
+
+    async fn watch_channels(
+        &self,
+        program_id: &Address,
+        recipient: &Address,
+    ) -> Result<Option<ChannelChanges>, ChainError> {
+        if self.polled.load(Ordering::SeqCst) {
+            return Ok(None);
+        }
+        let (program_id, recipient) = (*program_id, *recipient);
+        let own = move |change: AccountChange| future::ready(change.of_channel(&program_id, &recipient));
+        Ok(Some(self.changes().filter_map(own).boxed()))
     }
 
     async fn delegations(

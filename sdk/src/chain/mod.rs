@@ -9,6 +9,9 @@ pub mod instructions;
 mod read;
 #[cfg(feature = "rpc")]
 mod rpc;
+#[cfg(feature = "rpc")]
+mod rpc_subscription;
+mod subscription;
 mod transaction;
 
 use std::time::Duration;
@@ -35,8 +38,11 @@ pub use read::{
     MintInfo, channel, channels, channels_funded_by, delegation, delegations, delegations_at,
     has_token_account, mint, token_amount,
 };
+#[cfg(feature = "server")]
+pub(crate) use read::{as_channel, channel_at};
 #[cfg(feature = "rpc")]
 pub use rpc::RpcChain;
+pub use subscription::{ChannelChange, ChannelChanges};
 pub use transaction::{MAX_TRANSACTION_BYTES, Plan};
 
 /// How long a transaction that was sent may still land: a blockhash lives for 150 slots, about a minute.
@@ -94,13 +100,39 @@ pub trait Chain: Send + Sync + 'static {
     /// An account, or `None` where there is none.
     async fn account(&self, address: &Address) -> Result<Option<AccountSnapshot>, ChainError>;
 
-    /// Many accounts, in the order of their addresses. Asked for one by one, unless the chain can do better.
-    async fn accounts(&self, addresses: &[Address]) -> Result<Vec<Option<AccountSnapshot>>, ChainError> {
+    /// Many accounts, in the order of their addresses, and the slot that all of them are of, where the chain
+    /// tells. Asked for one by one, unless the chain can do better.
+    async fn accounts(
+        &self,
+        addresses: &[Address],
+    ) -> Result<(Vec<Option<AccountSnapshot>>, Option<u64>), ChainError> {
         let mut found = Vec::with_capacity(addresses.len());
         for address in addresses {
             found.push(self.account(address).await?);
         }
-        Ok(found)
+        Ok((found, None))
+    }
+
+    /// An account, and the slot that this is of; `None` where the chain does not tell. Of two looks the one of
+    /// the higher slot is the newer one: a service needs it to order what it reads and what it is
+    /// [told](Self::watch_channels).
+    async fn account_at(
+        &self,
+        address: &Address,
+    ) -> Result<(Option<AccountSnapshot>, Option<u64>), ChainError> {
+        Ok((self.account(address).await?, None))
+    }
+
+    /// Tells of the changes of a recipient's channels from now on; `None`: this chain offers no such thing.
+    ///
+    /// Services learn of closes by it at once. They look at their channels now and then all the same, and when a
+    /// subscription begins: one can end, or leave something out, without a word.
+    async fn watch_channels(
+        &self,
+        _program_id: &Address,
+        _recipient: &Address,
+    ) -> Result<Option<ChannelChanges>, ChainError> {
+        Ok(None)
     }
 
     /// The delegations of a channel, of all its incarnations: the program's accounts of a delegation's

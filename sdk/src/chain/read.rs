@@ -25,13 +25,37 @@ pub async fn channel(
     decoded(program_id, address, chain.account(address).await?, ChannelAccount::decode)
 }
 
-/// Many channels, in the order of their addresses; each as [`channel`] would tell it. Costs a read for every
+/// The same, and the slot that this is of, where the chain tells.
+#[cfg(feature = "server")]
+pub(crate) async fn channel_at(
+    chain: &dyn Chain,
+    program_id: &Address,
+    address: &Address,
+) -> Result<(Option<ChannelAccount>, Option<u64>), ChainError> {
+    let (account, slot) = chain.account_at(address).await?;
+    Ok((as_channel(program_id, address, account)?, slot))
+}
+
+/// What a channel's address holds.
+pub(crate) fn as_channel(
+    program_id: &Address,
+    address: &Address,
+    account: Option<AccountSnapshot>,
+) -> Result<Option<ChannelAccount>, ChainError> {
+    decoded(program_id, address, account, ChannelAccount::decode)
+}
+
+/// What was read at an address.
+type Read<T> = Result<Option<T>, ChainError>;
+
+/// Many channels, in the order of their addresses; each as [`channel`] would tell it, and the slot that all of
+/// them are of, where the chain tells. Costs a read for every
 /// [`MAX_ACCOUNTS_AT_ONCE`](super::MAX_ACCOUNTS_AT_ONCE).
 pub async fn channels(
     chain: &dyn Chain,
     program_id: &Address,
     addresses: &[Address],
-) -> Result<Vec<Result<Option<ChannelAccount>, ChainError>>, ChainError> {
+) -> Result<(Vec<Read<ChannelAccount>>, Option<u64>), ChainError> {
     all_decoded(chain, program_id, addresses, ChannelAccount::decode).await
 }
 
@@ -52,15 +76,15 @@ async fn all_decoded<T>(
     program_id: &Address,
     addresses: &[Address],
     decode: impl Fn(&[u8]) -> Result<T, AccountError>,
-) -> Result<Vec<Result<Option<T>, ChainError>>, ChainError> {
-    let found = chain.accounts(addresses).await?;
+) -> Result<(Vec<Read<T>>, Option<u64>), ChainError> {
+    let (found, slot) = chain.accounts(addresses).await?;
     if found.len() != addresses.len() {
         // one account more or less, and each is taken for its neighbour
         let answer = format!("{} accounts for {} addresses", found.len(), addresses.len());
         return Err(ChainError::Unreachable(answer));
     }
     let both = addresses.iter().zip(found);
-    Ok(both.map(|(address, account)| decoded(program_id, address, account, &decode)).collect())
+    Ok((both.map(|(address, account)| decoded(program_id, address, account, &decode)).collect(), slot))
 }
 
 /// The channels of a funder, chained ones too, with their addresses. What is not a channel account of the
@@ -95,8 +119,8 @@ pub async fn delegations_at(
     chain: &dyn Chain,
     program_id: &Address,
     addresses: &[Address],
-) -> Result<Vec<Result<Option<DelegationAccount>, ChainError>>, ChainError> {
-    all_decoded(chain, program_id, addresses, DelegationAccount::decode).await
+) -> Result<Vec<Read<DelegationAccount>>, ChainError> {
+    Ok(all_decoded(chain, program_id, addresses, DelegationAccount::decode).await?.0)
 }
 
 /// The delegations of a channel, of all its incarnations, with their addresses. What is not a delegation

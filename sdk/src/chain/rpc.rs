@@ -14,7 +14,10 @@ use solana_rpc_client_api::response::UiAccountEncoding;
 use solana_signature::Signature;
 use solana_transaction::versioned::VersionedTransaction;
 
-use super::{AccountSnapshot, Chain, ChainClock, ChainError, Confirmation, MAX_ACCOUNTS_AT_ONCE};
+use super::rpc_subscription::{watch, websocket_url};
+use super::{
+    AccountSnapshot, Chain, ChainClock, ChainError, ChannelChanges, Confirmation, MAX_ACCOUNTS_AT_ONCE,
+};
 
 const CLOCK_SYSVAR: Address = Address::from_str_const("SysvarC1ock11111111111111111111111111111111");
 
@@ -27,14 +30,41 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
 /// A cluster over JSON-RPC.
 pub struct RpcChain {
     client: RpcClient,
+    websocket: Option<String>,
 }
 
 impl RpcChain {
     /// Talks to the node at `url`. Reads and confirmations are at `confirmed`: a supermajority has
     /// voted, so a channel that was seen open can be served.
+    ///
+    /// Subscriptions go where Solana's tools send them: to the same host by `ws` or `wss`, and where the URL
+    /// names a port to the one above. See [`Self::with_websocket`] for nodes that have them elsewhere.
     pub fn new(url: impl Into<String>) -> Self {
-        Self { client: RpcClient::new_with_commitment(url.into(), CommitmentConfig::confirmed()) }
+        let url = url.into();
+        let websocket = websocket_url(&url);
+        Self { client: RpcClient::new_with_commitment(url, CommitmentConfig::confirmed()), websocket }
     }
+
+    /// Talks to the node at `url`, and subscribes at `websocket` (`ws://` or `wss://`).
+    pub fn with_websocket(url: impl Into<String>, websocket: impl Into<String>) -> Self {
+        Self { websocket: Some(websocket.into()), ..Self::new(url) }
+    }
+}
+
+/// The accounts of a kind (length and discriminator) that hold `key` at `at`.
+fn of_kind((length, discriminator): (usize, [u8; 8]), at: usize, key: &Address) -> RpcProgramAccountsConfig {
+    let matches = |at, bytes: &[u8]| RpcFilterType::Memcmp(Memcmp::new_base58_encoded(at, bytes));
+    let filters = vec![
+        RpcFilterType::DataSize(u64::try_from(length).unwrap_or(u64::MAX)),
+        matches(0, &discriminator),
+        matches(at, key.as_ref()),
+    ];
+    let account_config = RpcAccountInfoConfig {
+        encoding: Some(UiAccountEncoding::Base64),
+        commitment: Some(CommitmentConfig::confirmed()),
+        ..RpcAccountInfoConfig::default()
+    };
+    RpcProgramAccountsConfig { filters: Some(filters), account_config, ..RpcProgramAccountsConfig::default() }
 }
 
 impl RpcChain {
@@ -42,26 +72,11 @@ impl RpcChain {
     async fn program_accounts(
         &self,
         program_id: &Address,
-        (length, discriminator): (usize, [u8; 8]),
+        kind: (usize, [u8; 8]),
         at: usize,
         key: &Address,
     ) -> Result<Vec<(Address, AccountSnapshot)>, ChainError> {
-        let matches = |at, bytes: &[u8]| RpcFilterType::Memcmp(Memcmp::new_base58_encoded(at, bytes));
-        let filters = vec![
-            RpcFilterType::DataSize(u64::try_from(length).unwrap_or(u64::MAX)),
-            matches(0, &discriminator),
-            matches(at, key.as_ref()),
-        ];
-        let account_config = RpcAccountInfoConfig {
-            encoding: Some(UiAccountEncoding::Base64),
-            commitment: Some(CommitmentConfig::confirmed()),
-            ..RpcAccountInfoConfig::default()
-        };
-        let config = RpcProgramAccountsConfig {
-            filters: Some(filters),
-            account_config,
-            ..RpcProgramAccountsConfig::default()
-        };
+        let config = of_kind(kind, at, key);
         let found = self.client.get_program_ui_accounts_with_config(program_id, config).await;
         let decoded = found.map_err(unreachable)?.into_iter().filter_map(|(address, account)| {
             let account = account.to_account()?;
@@ -75,17 +90,41 @@ impl RpcChain {
 #[async_trait]
 impl Chain for RpcChain {
     async fn account(&self, address: &Address) -> Result<Option<AccountSnapshot>, ChainError> {
+        self.account_at(address).await.map(|(account, _)| account)
+    }
+
+    async fn account_at(
+        &self,
+        address: &Address,
+    ) -> Result<(Option<AccountSnapshot>, Option<u64>), ChainError> {
         let response = self.client.get_account_with_commitment(address, CommitmentConfig::confirmed()).await;
-        let account = response.map_err(unreachable)?.value;
-        Ok(account.map(|account| AccountSnapshot {
+        let response = response.map_err(unreachable)?;
+        let account = response.value.map(|account| AccountSnapshot {
             owner: account.owner,
             lamports: account.lamports,
             data: account.data,
-        }))
+        });
+        Ok((account, Some(response.context.slot)))
     }
 
-    async fn accounts(&self, addresses: &[Address]) -> Result<Vec<Option<AccountSnapshot>>, ChainError> {
+    async fn watch_channels(
+        &self,
+        program_id: &Address,
+        recipient: &Address,
+    ) -> Result<Option<ChannelChanges>, ChainError> {
+        let Some(websocket) = self.websocket.clone() else { return Ok(None) };
+        let at = offset::RECIPIENT.saturating_add(ChannelAccount::DISCRIMINATOR.len());
+        let config = of_kind((ChannelAccount::LEN, ChannelAccount::DISCRIMINATOR), at, recipient);
+        watch(websocket, *program_id, config).await.map(Some)
+    }
+
+    async fn accounts(
+        &self,
+        addresses: &[Address],
+    ) -> Result<(Vec<Option<AccountSnapshot>>, Option<u64>), ChainError> {
         let mut found = Vec::with_capacity(addresses.len());
+        // of several answers the oldest
+        let mut slot: Option<u64> = None;
         for some in addresses.chunks(MAX_ACCOUNTS_AT_ONCE) {
             let config = RpcAccountInfoConfig {
                 encoding: Some(UiAccountEncoding::Base64),
@@ -93,7 +132,9 @@ impl Chain for RpcChain {
                 ..RpcAccountInfoConfig::default()
             };
             let answer = self.client.get_multiple_ui_accounts_with_config(some, config).await;
-            for account in answer.map_err(unreachable)?.value {
+            let answer = answer.map_err(unreachable)?;
+            slot = Some(slot.map_or(answer.context.slot, |slot| slot.min(answer.context.slot)));
+            for account in answer.value {
                 // one that can't be read is there all the same: taken for gone, what it owes would be lost
                 let unreadable = || ChainError::Unreachable("an account in no known encoding".to_owned());
                 let account =
@@ -105,7 +146,7 @@ impl Chain for RpcChain {
                 }));
             }
         }
-        Ok(found)
+        Ok((found, slot))
     }
 
     async fn delegations(

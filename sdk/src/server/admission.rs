@@ -12,6 +12,7 @@ use super::clock::unix_now;
 use super::denial::Denial;
 use super::ledger::Reservation;
 use super::metrics::Observed;
+use super::outage::Exposed;
 use super::service::Core;
 use super::store::{AnswerId, KeptAnswer};
 use super::verification::Verified;
@@ -56,6 +57,8 @@ pub struct Admission {
     /// SHA-256 of what was asked for, where its answer is to be kept.
     question: Option<[u8; 32]>,
     pub(crate) observed: Observed,
+    /// Where it was admitted while the chain did not answer.
+    exposed: Option<Exposed>,
 }
 
 impl Admission {
@@ -64,6 +67,7 @@ impl Admission {
         book: Arc<Book>,
         verified: Verified,
         reservation: Reservation,
+        exposed: Option<Exposed>,
     ) -> Self {
         let payment = Payment {
             channel: Address::from(book.incarnation.channel),
@@ -80,6 +84,7 @@ impl Admission {
             if_dropped: None,
             question: None,
             observed: Observed::none(),
+            exposed,
         }
     }
 
@@ -134,10 +139,14 @@ impl Admission {
             KeptAnswer { id, question, answer, kept_at: unix_now(), seq: reservation.seq }
         });
         let (core, book, verified) = (self.core.clone(), self.book.clone(), self.verified.clone());
+        let exposed = self.exposed.take();
         // its own task: a client that goes away now must not leave a charge half booked
         let charge = async move {
             let charged = core.book_charge(&book, &verified, reservation, cost, answer);
             let charged = core.metrics.requests.commit(cost, charged).await;
+            if let Some(exposed) = exposed.filter(|_| charged.is_ok()) {
+                exposed.charged(cost);
+            }
             core.vitals.wrote(!matches!(charged, Err(Denial::Unavailable { .. })));
             charged
         };
@@ -162,7 +171,7 @@ impl Drop for Admission {
             return self.core.release(&self.book, reservation);
         };
         let (core, book, verified) = (self.core.clone(), self.book.clone(), self.verified.clone());
-        let admission = Self::new(core, book, verified, reservation);
+        let admission = Self::new(core, book, verified, reservation, self.exposed.take());
         runtime.spawn(async move {
             if let Err(denial) = admission.charge(cost).await {
                 tracing::warn!(%denial, "a request whose client went away could not be charged");

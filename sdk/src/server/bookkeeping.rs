@@ -107,7 +107,7 @@ impl Core {
         answer: Option<KeptAnswer>,
     ) -> Result<Charged, Denial> {
         let now = self.time.now();
-        let Verified { account, signer, authority } = verified.clone();
+        let Verified { account, signer, authority, .. } = verified.clone();
         let channel = book.incarnation.channel;
         let balance_of = move |ledger: &ChannelLedger| ledger.balance_of(&account, &signer, &authority);
         let charged = if self.is_shared() {

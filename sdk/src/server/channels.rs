@@ -6,6 +6,7 @@ use amp_protocol::message::Key;
 use solana_address::Address;
 use tokio::time::{Instant, timeout};
 
+use super::outage::Outage;
 use super::views::{READ_WAIT, Source, Views};
 use crate::chain::{self, Chain, ChainError};
 
@@ -22,12 +23,18 @@ pub(crate) type View = Option<Arc<ChannelAccount>>;
 pub(crate) struct ChannelSource {
     chain: Arc<dyn Chain>,
     program_id: Address,
+    outage: Arc<Outage>,
 }
 
 impl ChannelSource {
     /// Views of channels that are at most `max_age` old.
-    pub(crate) fn views(chain: Arc<dyn Chain>, program_id: Address, max_age: Duration) -> Channels {
-        Views::new(Self { chain, program_id }, max_age, READS)
+    pub(crate) fn views(
+        chain: Arc<dyn Chain>,
+        program_id: Address,
+        max_age: Duration,
+        outage: Arc<Outage>,
+    ) -> Channels {
+        Views::new(Self { chain, program_id, outage }, max_age, READS)
     }
 }
 
@@ -36,8 +43,22 @@ impl Source for ChannelSource {
     type View = View;
 
     /// The channel at an address: an account of the program that decodes, or `None`.
-    async fn read(&self, channel: Key, _before: Option<View>) -> Result<View, ChainError> {
-        view_of(chain::channel(&*self.chain, &self.program_id, &Address::from(channel)).await)
+    async fn read(&self, channel: Key, _before: Option<View>) -> Result<(View, Option<u64>), ChainError> {
+        match chain::channel_at(&*self.chain, &self.program_id, &Address::from(channel)).await {
+            Ok((account, slot)) => Ok((account.map(Arc::new), slot)),
+            Err(error) => Ok((view_of(Err(error))?, None)),
+        }
+    }
+
+    fn note(&self, channel: Key, read: Result<(), &ChainError>) {
+        match read {
+            Ok(()) => {
+                self.outage.answered();
+                self.outage.looked_at(channel);
+            }
+            Err(ChainError::Unreachable(_)) => self.outage.did_not_answer(),
+            Err(_) => self.outage.answered(),
+        }
     }
 
     fn is_there(view: &View) -> bool {
@@ -68,9 +89,13 @@ impl Channels {
         let addresses: Vec<Address> = channels.iter().copied().map(Address::from).collect();
         let read = chain::channels(&*self.source.chain, &self.source.program_id, &addresses);
         let slow = |_| Err(ChainError::Unreachable("no answer in time".to_owned()));
-        let found = timeout(READ_WAIT, read).await.unwrap_or_else(slow)?;
+        let read = timeout(READ_WAIT, read).await.unwrap_or_else(slow);
+        for channel in channels {
+            self.source.note(*channel, read.as_ref().map(drop));
+        }
+        let (found, slot) = read?;
         let views = channels.iter().zip(found);
-        Ok(views.map(|(channel, read)| Ok(self.put(*channel, view_of(read)?, at))).collect())
+        Ok(views.map(|(channel, read)| Ok(self.put(*channel, view_of(read)?, slot, at))).collect())
     }
 }
 
@@ -79,9 +104,11 @@ mod tests {
     use super::*;
     use crate::server::testing::{Bench, CHANNEL};
     use crate::server::views::Freshness;
+    use amp_protocol::money::Amount;
 
     fn channels(bench: &Bench) -> Channels {
-        ChannelSource::views(bench.chain.clone(), crate::chain::PROGRAM_ID, Duration::from_secs(15))
+        let (age, outage) = (Duration::from_secs(15), Outage::new(Amount::ZERO, Duration::ZERO));
+        ChannelSource::views(bench.chain.clone(), crate::chain::PROGRAM_ID, age, outage)
     }
 
     #[tokio::test]

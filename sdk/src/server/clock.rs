@@ -1,9 +1,10 @@
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
+use super::outage::Outage;
 use super::views::lock;
 use crate::chain::{Chain, ChainError};
 
@@ -16,9 +17,15 @@ const SOON: Duration = Duration::from_secs(1);
 pub(crate) struct ChainTime {
     offset: AtomicI64,
     asked: Mutex<Option<Instant>>,
+    outage: Option<Arc<Outage>>,
 }
 
 impl ChainTime {
+    /// Takes note of whether the chain answers: for the worker, asking for the time comes first.
+    pub(crate) fn noting(outage: Arc<Outage>) -> Self {
+        Self { outage: Some(outage), ..Self::default() }
+    }
+
     /// Unix seconds as the chain counts them, as far as is known.
     pub(crate) fn now(&self) -> i64 {
         unix_now().saturating_add(self.offset.load(Ordering::Relaxed))
@@ -26,7 +33,14 @@ impl ChainTime {
 
     /// Asks the chain.
     pub(crate) async fn sync(&self, chain: &dyn Chain) -> Result<i64, ChainError> {
-        let now = chain.clock().await?.unix_timestamp;
+        let asked = chain.clock().await;
+        if let Some(outage) = &self.outage {
+            match &asked {
+                Err(ChainError::Unreachable(_)) => outage.did_not_answer(),
+                _ => outage.answered(),
+            }
+        }
+        let now = asked?.unix_timestamp;
         self.offset.store(now.saturating_sub(unix_now()), Ordering::Relaxed);
         Ok(now)
     }

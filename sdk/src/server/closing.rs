@@ -24,7 +24,7 @@ impl AmpService {
     /// `AMP_INVALID_SIG` for a delegate, `AMP_INVALID_SEQ` for an old credential.
     pub async fn close(&self, credential: &CredentialBody) -> Result<CloseResponse, Denial> {
         let channel = credential.channel.0;
-        let Verified { account, signer: id, authority } = self.core.identify(credential).await?;
+        let Verified { account, signer: id, authority, .. } = self.identify(credential).await?;
         if authority.delegation().is_some() {
             return Err(Denial::not_for_delegates(channel));
         }

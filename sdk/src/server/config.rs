@@ -11,6 +11,7 @@ use solana_address::Address;
 use super::charging::ChargedRoutes;
 use super::health::HealthLimits;
 use super::ledger::Limits;
+use super::outage;
 use crate::chain::{FeePolicy, PROGRAM_ID};
 use crate::signer::Signer;
 
@@ -38,6 +39,8 @@ pub struct ServiceConfig {
     pub(crate) max_delegates: u32,
     pub(crate) channel_max_age: Duration,
     pub(crate) watch_interval: Duration,
+    pub(crate) outage_exposure: Amount,
+    pub(crate) peer_lookups: (u32, u32),
     pub(crate) settle_every: Option<u32>,
     pub(crate) min_settle_interval: Option<u32>,
     pub(crate) min_settlement: Amount,
@@ -105,6 +108,16 @@ pub enum ConfigError {
         /// settlement; how long they take, eight at once, and the settling after them is up to the node.
         blind: u64,
     },
+    /// There would be no time to serve on without the chain.
+    #[error(
+        "outage_exposure is set, but with a min_close_grace of {grace} s no view may be older than {longest} s, which is no more than channel_max_age; raise the one or lower the other"
+    )]
+    OutageGraceTooShort {
+        /// The grace.
+        grace: u32,
+        /// Seconds; see [`ServiceConfig::outage_exposure`].
+        longest: u64,
+    },
     /// More keys than a bad signature should be held against.
     #[error("max_delegates is {0}; at most {MAX_DELEGATES} keys are tried for a request")]
     MaxDelegates(u32),
@@ -144,6 +157,8 @@ impl ServiceConfig {
             max_delegates: 16,
             channel_max_age: Duration::from_secs(15),
             watch_interval: Duration::from_secs(30),
+            outage_exposure: Amount::ZERO,
+            peer_lookups: (16, 128),
             settle_every: None,
             min_settle_interval: None,
             min_settlement: Amount::ZERO,
@@ -257,6 +272,33 @@ impl ServiceConfig {
         Self { watch_interval: interval, ..self }
     }
 
+    /// Most that may be admitted on old views while the chain does not answer, in base units, all channels
+    /// together; 0, unless set: then nothing is served on a view older than [`Self::channel_max_age`].
+    ///
+    /// It is what an outage can cost. Of a channel whose funder asks for a close meanwhile, nobody knows; where
+    /// the chain stays away until its grace is over, all that it owes is lost, and what was admitted
+    /// during the outage is the part that need not have been served. What is given back, and what was admitted on
+    /// a channel that has been looked at since, does not count.
+    ///
+    /// Only channels are served on that were looked at before, that were open then, and for requests that
+    /// their authorized signer signed. And only until the view is half of [`Self::min_close_grace`] old, or
+    /// until a `watch_interval` and a `channel_max_age` are left of it, whichever comes first: a close that was
+    /// asked for right after the last look is still collected if the chain is back within the rest.
+    pub fn outage_exposure(self, amount: Amount) -> Self {
+        Self { outage_exposure: amount, ..self }
+    }
+
+    /// How many look-ups at the chain a peer can cause with channels that are not known and with signatures
+    /// that are nobody's: so many a second in the long run, and `burst` at once; 16 and 128, unless set. What
+    /// goes beyond is refused with 503 and `retry_after`. Requests on known channels, and all that prove to be
+    /// signed by whoever they name, cost none of it.
+    ///
+    /// It holds where the peer is known: see [`AmpLayer`](super::AmpLayer) and
+    /// [`AmpService::for_peer`](super::AmpService::for_peer).
+    pub fn peer_lookups(self, per_second: u32, burst: u32) -> Self {
+        Self { peer_lookups: (per_second, burst), ..self }
+    }
+
     /// How long a funder has to use a close statement before the service closes the channel itself.
     pub fn close_deadline(self, deadline: Duration) -> Self {
         Self { close_deadline: deadline, ..self }
@@ -317,6 +359,9 @@ impl ServiceConfig {
                 return Err(ConfigError::Zero(name));
             }
         }
+        if self.peer_lookups.0 == 0 || self.peer_lookups.1 == 0 {
+            return Err(ConfigError::Zero("peer_lookups"));
+        }
         let grace = self.min_close_grace;
         if grace > MAX_CLOSE_GRACE {
             return Err(ConfigError::CloseGraceTooLong(grace));
@@ -333,7 +378,16 @@ impl ServiceConfig {
         if grace != 0 && Duration::from_secs(grace.into()) <= blind {
             return Err(ConfigError::CloseGraceTooShort { grace, blind: blind.as_secs() });
         }
+        let longest = self.oldest_view();
+        if !self.outage_exposure.is_zero() && longest <= self.channel_max_age {
+            return Err(ConfigError::OutageGraceTooShort { grace, longest: longest.as_secs() });
+        }
         Ok(())
+    }
+
+    /// See [`outage::oldest_view`].
+    pub(crate) fn oldest_view(&self) -> Duration {
+        outage::oldest_view(self.min_close_grace, self.watch_interval.saturating_add(self.channel_max_age))
     }
 
     fn check_pricing(&self) -> Result<(), ConfigError> {
@@ -429,6 +483,16 @@ mod tests {
     }
 
     #[test]
+    fn an_exposure_that_leaves_no_time_to_serve_is_refused() {
+        let exposed = config().outage_exposure(Amount::new(1));
+        assert_eq!(exposed.clone().check(), Ok(()));
+        let refused = ConfigError::OutageGraceTooShort { grace: 60, longest: 15 };
+        assert_eq!(exposed.clone().min_close_grace(60).check(), Err(refused));
+        assert_eq!(exposed.min_close_grace(62).check(), Ok(()));
+        assert_eq!(config().min_close_grace(60).check(), Ok(()));
+    }
+
+    #[test]
     fn the_shortest_interval_is_a_minute_or_less_and_never_above_the_longest() {
         assert_eq!(config().least_settle_interval(), 60);
         assert_eq!(config().settle_interval(5).least_settle_interval(), 5);
@@ -463,6 +527,8 @@ mod tests {
         assert_eq!(config().seq_window(4_097).check(), Err(ConfigError::SeqWindow(4_097)));
         assert_eq!(config().max_delegates(257).check(), Err(ConfigError::MaxDelegates(257)));
         assert_eq!(config().watch_interval(Duration::ZERO).check(), Err(ConfigError::Zero("watch_interval")));
+        assert_eq!(config().peer_lookups(0, 1).check(), Err(ConfigError::Zero("peer_lookups")));
+        assert_eq!(config().peer_lookups(1, 0).check(), Err(ConfigError::Zero("peer_lookups")));
         assert_eq!(config().route("v1", Amount::ZERO).check(), Err(ConfigError::Route("v1".into())));
         let charged = config().route_charges_on("v1", ChargeOn::Always);
         assert_eq!(charged.check(), Err(ConfigError::Route("v1".into())));

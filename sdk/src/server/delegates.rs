@@ -152,7 +152,7 @@ impl Source for DelegationSource {
         &self,
         incarnation: Incarnation,
         before: Option<Arc<Delegations>>,
-    ) -> Result<Arc<Delegations>, ChainError> {
+    ) -> Result<(Arc<Delegations>, Option<u64>), ChainError> {
         let found = if self.most == 0 {
             Vec::new()
         } else {
@@ -164,7 +164,7 @@ impl Source for DelegationSource {
         if let Some(before) = before {
             found.follow(&before);
         }
-        Ok(Arc::new(found))
+        Ok((Arc::new(found), None))
     }
 
     fn is_there(view: &Arc<Delegations>) -> bool {

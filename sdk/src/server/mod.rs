@@ -18,6 +18,8 @@
 //!     .route("/quote", get(|| async { "42" }))
 //!     .route("/health", get(|| async { "ok" }))
 //!     .layer(AmpLayer::new(service.clone()));
+//! // so that the layer knows who asks
+//! let app = app.into_make_service_with_connect_info::<std::net::SocketAddr>();
 //! // axum::serve(listener, app).await?;
 //! service.shutdown().await;
 //! # Ok(())
@@ -58,11 +60,14 @@ mod metrics;
 mod middleware;
 mod once;
 mod operations;
+mod outage;
+mod peers;
 mod policy;
 mod service;
 mod settlement;
 mod status;
 mod store;
+mod subscription;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

@@ -11,7 +11,6 @@ use super::admission::{Admission, Receipt};
 use super::denial::{Denial, NameRefused};
 use super::ledger::{Refusal, ReplayWindow};
 use super::metrics::Observed;
-use super::policy;
 use super::service::{AmpService, Core, Refused, incarnation};
 use super::store::{AnswerId, AnswerKey, KeptAnswer};
 use super::verification::Verified;
@@ -64,7 +63,7 @@ impl AmpService {
     ) -> Result<Authorized, Denial> {
         let act = |verified: Verified| self.core.once(credential, price, once, verified);
         let observed = Observed::begin(&self.core.metrics, credential, price);
-        let authorized = observed.authorize(self.core.look(credential, policy::check, act)).await;
+        let authorized = observed.authorize(self.core.look(self.shown(credential), act)).await;
         self.wake_worker(credential, &authorized);
         authorized
     }
@@ -137,7 +136,7 @@ impl Core {
         if kept.question != once.question {
             return Err(Refused::for_now(Denial::Name(NameRefused::OtherQuestion)));
         }
-        let Verified { account, signer, authority } = verified;
+        let Verified { account, signer, authority, .. } = verified;
         let book = self.book(credential.channel.0, account);
         let ledger = book.ledger();
         let books = ledger.signer(signer).map(|signer| (signer.live.spent, signer.live.replay.last()));

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -22,10 +23,13 @@ use super::denial::Denial;
 use super::health::Vitals;
 use super::ledger::{Remedy, Request};
 use super::metrics::{MeteredChain, Metrics, Observed};
+use super::outage::Outage;
+use super::peers::Peers;
 use super::policy;
 use super::settlement::{Chained, ChainingError, Settled, SubChannel, Why, WorkerHandle};
 use super::store::{AnswerKey, DEAD_AFTER, Incarnation, Store, StoreError, StoreIdentity};
-use super::verification::Verified;
+use super::subscription::Following;
+use super::verification::{Age, Policy, Shown, Verified};
 use crate::chain::{self, Chain, ChainError};
 
 /// A service that is paid by payment channels, whatever transport its requests come by. Clones share
@@ -34,6 +38,9 @@ use crate::chain::{self, Chain, ChainError};
 pub struct AmpService {
     pub(crate) core: Arc<Core>,
     pub(crate) worker: WorkerHandle,
+    following: Arc<Following>,
+    /// Where requests come from.
+    peer: Option<IpAddr>,
 }
 
 /// What requests and the settlement worker share.
@@ -52,6 +59,8 @@ pub(crate) struct Core {
     retired: AtomicBool,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) vitals: Vitals,
+    pub(crate) outage: Arc<Outage>,
+    pub(crate) peers: Peers,
 }
 
 /// Why a service can't start.
@@ -108,7 +117,8 @@ impl AmpService {
         let chain = MeteredChain::around(chain, &metrics);
         let recipient = config.recipient.public_key();
         let token_program = chain::mint(&*chain, &config.mint()).await?.token_program;
-        let time = Arc::new(ChainTime::default());
+        let outage = Outage::new(config.outage_exposure, config.oldest_view());
+        let time = Arc::new(ChainTime::noting(outage.clone()));
         time.sync(&*chain).await?;
         let vitals = Vitals::begin(chain.account(&recipient).await?.map_or(0, |account| account.lamports));
         if vitals.lamports() == 0 {
@@ -122,7 +132,8 @@ impl AmpService {
         let stored = store.load(&identity, config.seq_window).await?;
         tracing::info!(%recipient, channels = stored.len(), "serving");
         let (program_id, max_age) = (config.program_id, config.channel_max_age);
-        let channels = ChannelSource::views(chain.clone(), program_id, max_age);
+        let peers = Peers::new(config.peer_lookups.0, config.peer_lookups.1);
+        let channels = ChannelSource::views(chain.clone(), program_id, max_age, outage.clone());
         let most = config.max_delegates;
         let delegates = DelegationSource::views(chain.clone(), program_id, max_age, most, time.clone());
         let (books, store) = (Books::restore(stored), Arc::new(store));
@@ -141,10 +152,21 @@ impl AmpService {
             retired,
             metrics,
             vitals,
+            outage,
+            peers,
         });
         tokio::spawn(caretaker::run(Arc::downgrade(&core)));
         let worker = WorkerHandle::spawn(core.clone());
-        Ok(Self { core, worker })
+        let following = Arc::new(Following::spawn(&core, &worker.noticing()));
+        Ok(Self { core, worker, following, peer: None })
+    }
+
+    /// The same service for requests from `peer`, so that what strangers make it look up is held against
+    /// [`ServiceConfig::peer_lookups`]; [`AmpLayer`](super::AmpLayer) does it for HTTP. An IPv6 peer stands for
+    /// its network of 64 bits.
+    #[must_use]
+    pub fn for_peer(&self, peer: IpAddr) -> Self {
+        Self { peer: Some(peer), ..self.clone() }
     }
 
     /// Admits a request that costs at most `price` base units. Drop the admission, and the price is
@@ -155,11 +177,17 @@ impl AmpService {
     /// not answer.
     pub async fn authorize(&self, credential: &CredentialBody, price: Amount) -> Result<Admission, Denial> {
         let admit = |verified: Verified| self.core.admit(credential, price, None, verified);
-        let admitted = self.core.look(credential, policy::check, admit);
+        let admitted = self.core.look(self.shown(credential), admit);
         let observed = Observed::begin(&self.core.metrics, credential, price);
         let admitted = observed.admit(admitted).await;
         self.wake_worker(credential, &admitted);
         admitted
+    }
+
+    /// A credential that is for a request.
+    pub(crate) fn shown<'a>(&self, credential: &'a CredentialBody) -> Shown<'a> {
+        let (policy, peer): (Policy, _) = (policy::check, self.peer);
+        Shown { credential, policy, peer, old_view_will_do: true }
     }
 
     /// Lets the worker look where a settlement would help.
@@ -224,10 +252,19 @@ impl AmpService {
         self.core.config.pricing.for_route(path)
     }
 
+    /// The channel and the signer of a credential that is not for a request. A delegation that has ended
+    /// will do.
+    pub(crate) async fn identify(&self, credential: &CredentialBody) -> Result<Verified, Denial> {
+        let (policy, peer): (Policy, _) = (policy::check_payee, self.peer);
+        let shown = Shown { credential, policy, peer, old_view_will_do: false };
+        self.core.look(shown, async |verified| Ok(verified)).await
+    }
+
     /// Ends the settlement worker: what is under way is finished, nothing new is begun. Requests are
     /// still answered until the last clone is dropped.
     pub async fn shutdown(&self) {
         self.core.vitals.stop();
+        self.following.end_subscription();
         self.core.retire().await;
         self.worker.shutdown().await;
     }
@@ -249,13 +286,21 @@ impl Core {
         verified: Verified,
     ) -> Result<Admission, Refused> {
         let channel = credential.channel.0;
-        let Verified { account, signer, authority } = &verified;
+        let Verified { account, signer, authority, age } = &verified;
         let may_be_closed = self.may_be_closed_by_accident(incarnation(channel, account)).await;
         if may_be_closed.map_err(|error| Refused::for_now(Denial::store(&error)))? {
             let soon = "a close of the channel's last incarnation is under way; try again in three minutes";
             return Err(Refused { denial: Denial::unavailable(soon), remedy: Remedy::None });
         }
         policy::check_authority(&self.config, channel, authority).map_err(Refused::by_chain)?;
+        let exposed = match age {
+            Age::Fresh => None,
+            Age::Old => {
+                let full = "the service can't reach the chain, and serves no more until it can";
+                let full = || Refused::for_now(Denial::unavailable(full));
+                Some(self.outage.admit(channel, price).ok_or_else(full)?)
+            }
+        };
         let book = self.book(channel, account);
         let (seq, sig) = (credential.seq, credential.sig.0);
         let request = Request { signer: *signer, authority: *authority, seq, sig, price, key };
@@ -266,13 +311,7 @@ impl Core {
             denial: Denial::from_refusal(&refusal, channel),
             remedy: refusal.remedy(),
         })?;
-        Ok(Admission::new(self.clone(), book, verified, reservation))
-    }
-
-    /// The channel and the signer of a credential that is not for a request. A delegation that has ended
-    /// will do.
-    pub(crate) async fn identify(&self, credential: &CredentialBody) -> Result<Verified, Denial> {
-        self.look(credential, policy::check_payee, async |verified| Ok(verified)).await
+        Ok(Admission::new(self.clone(), book, verified, reservation, exposed))
     }
 
     /// Whether this process is the one that looks after all channels: of those that share a store, one is.

@@ -12,7 +12,7 @@ impl AmpService {
     /// counts, and nothing of the credential is kept. A delegate learns of itself alone: its balance is
     /// what it can still spend, and that is nothing once its delegation has ended.
     pub async fn channel_status(&self, credential: &CredentialBody) -> Result<ChannelStatus, Denial> {
-        let Verified { account, signer: id, authority } = self.core.identify(credential).await?;
+        let Verified { account, signer: id, authority, .. } = self.identify(credential).await?;
         let channel = credential.channel.0;
         let claimed = authority.books().claimed;
         let known = |ledger: &ChannelLedger| {

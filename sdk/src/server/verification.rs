@@ -1,5 +1,6 @@
 //! Which signer a credential is of, and by what right: only (channel, seq, signature) travel.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use amp_protocol::account::ChannelAccount;
@@ -7,15 +8,28 @@ use amp_protocol::json::CredentialBody;
 use amp_protocol::message::Key;
 use tokio::time::Instant;
 
+use super::channels::View;
 use super::config::ServiceConfig;
 use super::delegates::Delegations;
 use super::denial::Denial;
 use super::ledger::{Authority, Remedy, SignerId};
+use super::peers::Paid;
 use super::policy;
 use super::service::{Core, Refused, incarnation};
 use super::store::Incarnation;
 use super::views::Freshness;
 use crate::signed;
+
+/// A credential, and who shows it for what.
+#[derive(Clone, Copy)]
+pub(crate) struct Shown<'a> {
+    pub(crate) credential: &'a CredentialBody,
+    pub(crate) policy: Policy,
+    /// Where it came from, if that is known.
+    pub(crate) peer: Option<IpAddr>,
+    /// Whether a view will do that is older than it should be, while the chain does not answer.
+    pub(crate) old_view_will_do: bool,
+}
 
 /// Whether a channel may be used for what is asked.
 pub(crate) type Policy = fn(&ServiceConfig, Key, &ChannelAccount) -> Result<(), Denial>;
@@ -27,6 +41,17 @@ pub(crate) struct Verified {
     pub(crate) signer: SignerId,
     /// It may have ended.
     pub(crate) authority: Authority,
+    /// How old the view of the channel is.
+    pub(crate) age: Age,
+}
+
+/// How old a view is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Age {
+    /// No older than the configuration allows.
+    Fresh,
+    /// Older: the chain does not answer. What is admitted on it is counted.
+    Old,
 }
 
 /// Whether it is known whose signature a credential has.
@@ -42,19 +67,39 @@ enum Seen {
     /// The policy is against the channel.
     Unfit(Arc<ChannelAccount>, Denial),
     /// The authorized signer signed.
-    Authorized(Arc<ChannelAccount>),
+    Authorized(Arc<ChannelAccount>, Age),
     /// It did not, and there are no delegates.
     Nobody(Arc<ChannelAccount>),
     /// It did not: one of these may have.
     Other(Arc<ChannelAccount>, Arc<Delegations>),
 }
 
+/// Who shows a credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shower {
+    /// Anybody.
+    Stranger,
+    /// Who holds a key of the channel's.
+    Signer,
+}
+
 impl Seen {
+    /// Who it was, after a refusal.
+    fn shower(&self, credential: &CredentialBody, refused: &Refused) -> Shower {
+        let signed = match self {
+            Self::NoChannel | Self::Nobody(_) => false,
+            Self::Unfit(account, _) => by_authorized_signer(credential, account),
+            Self::Authorized(..) => true,
+            Self::Other(..) => refused.remedy != Remedy::LookForSigner,
+        };
+        if signed { Shower::Signer } else { Shower::Stranger }
+    }
+
     fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::NoChannel, Self::NoChannel) => true,
             (Self::Unfit(a, _), Self::Unfit(b, _))
-            | (Self::Authorized(a), Self::Authorized(b))
+            | (Self::Authorized(a, _), Self::Authorized(b, _))
             | (Self::Nobody(a), Self::Nobody(b)) => Arc::ptr_eq(a, b),
             (Self::Other(a, a_delegations), Self::Other(b, b_delegations)) => {
                 Arc::ptr_eq(a, b) && Arc::ptr_eq(a_delegations, b_delegations)
@@ -70,23 +115,53 @@ impl Core {
     /// channel may have been reopened, a delegation made.
     pub(crate) async fn look<T, A>(
         &self,
-        credential: &CredentialBody,
-        policy: Policy,
+        shown: Shown<'_>,
         act: impl Fn(Verified) -> A + Send + Sync,
     ) -> Result<T, Denial>
     where
         A: Future<Output = Result<T, Refused>> + Send,
     {
+        let mut paid = None;
+        let looked = self.look_twice(shown, act, &mut paid).await;
+        if let (Ok(_) | Err((_, Shower::Signer)), Some(paid)) = (&looked, paid) {
+            self.peers.give_back(paid);
+        }
+        looked.map_err(|(denial, _)| denial)
+    }
+
+    async fn look_twice<T, A>(
+        &self,
+        shown: Shown<'_>,
+        act: impl Fn(Verified) -> A + Send + Sync,
+        paid: &mut Option<Paid>,
+    ) -> Result<T, (Denial, Shower)>
+    where
+        A: Future<Output = Result<T, Refused>> + Send,
+    {
+        let Shown { credential, .. } = shown;
+        let channel = credential.channel.0;
         let arrived = Instant::now();
-        let seen = self.see(credential, policy, Freshness::Cached, Whose::Unknown).await?;
-        let refused = match self.attempt(credential, &seen, &act).await {
+        let stranger = |denial| (denial, Shower::Stranger);
+        // one that was served is known, though its view may be gone: after a start, or for want of room
+        let is_known = self.channels.holds(channel)
+            || self.channels.knows(channel, Freshness::Cached)
+            || !self.books.of(channel).is_empty();
+        if !is_known {
+            self.pay_for_look(shown, paid).map_err(stranger)?;
+        }
+        let seen = self.see(shown, Freshness::Cached, Whose::Unknown).await.map_err(stranger)?;
+        let (refused, shower) = match self.attempt(credential, &seen, &act).await {
             Ok(done) => return Ok(done),
-            Err(refused) => refused,
+            Err(refused) => {
+                let shower = seen.shower(credential, &refused);
+                (refused, shower)
+            }
         };
         let seen = match refused.remedy {
-            Remedy::None => return Err(refused.denial),
+            Remedy::None => return Err((refused.denial, shower)),
             Remedy::Time => {
-                self.time.sync_soon(&*self.chain).await.map_err(|error| Denial::chain(&error))?;
+                let synced = self.time.sync_soon(&*self.chain).await;
+                synced.map_err(|error| (Denial::chain(&error), shower))?;
                 seen
             }
             Remedy::Look | Remedy::LookForSigner => {
@@ -94,14 +169,57 @@ impl Core {
                     Remedy::LookForSigner => Whose::Unknown,
                     _ => Whose::Known,
                 };
-                let newer = self.see(credential, policy, Freshness::Since(arrived), whose).await?;
+                let since = Freshness::Since(arrived);
+                let is_known = refused.remedy == Remedy::Look && self.channels.knows(channel, since);
+                if shower == Shower::Stranger && !is_known {
+                    self.pay_for_look(shown, paid).map_err(stranger)?;
+                }
+                let newer = self.see(shown, since, whose).await.map_err(|denial| (denial, shower))?;
                 if newer.is_same(&seen) {
-                    return Err(refused.denial);
+                    return Err((refused.denial, shower));
                 }
                 newer
             }
         };
-        self.attempt(credential, &seen, &act).await.map_err(|refused| refused.denial)
+        let attempted = self.attempt(credential, &seen, &act).await;
+        attempted.map_err(|refused| {
+            let shower = seen.shower(credential, &refused);
+            (refused.denial, shower)
+        })
+    }
+
+    /// Takes a look at the chain from the budget of whoever shows a credential that proves nothing so far, once
+    /// per credential.
+    ///
+    /// Without a budget it is told to come back: that there is no such channel, or that the signature is wrong,
+    /// would make an honest client behind the same address open another channel or give up its own.
+    fn pay_for_look(&self, shown: Shown<'_>, paid: &mut Option<Paid>) -> Result<(), Denial> {
+        if paid.is_none() {
+            let message = "too many channels and signatures that prove to be nobody's come from your address";
+            let refused = |retry_after| Denial::Unavailable { message, retry_after };
+            *paid = Some(self.peers.take(shown.peer).map_err(refused)?);
+        }
+        Ok(())
+    }
+
+    /// The channel, as new as it must be; or, if that will do, an older view while the chain does not answer.
+    async fn view(&self, shown: Shown<'_>, freshness: Freshness) -> Result<(View, Age), Denial> {
+        let channel = shown.credential.channel.0;
+        let old_view = || {
+            let may_be_old = shown.old_view_will_do && freshness == Freshness::Cached;
+            let age = self.outage.oldest_view().filter(|_| may_be_old)?;
+            Some((self.channels.younger_than(channel, age)?, Age::Old))
+        };
+        // it is not asked again for each request: each would wait for an answer that does not come
+        if let Some(view) = old_view()
+            && !self.channels.knows(channel, freshness)
+        {
+            return Ok(view);
+        }
+        match self.channels.get(channel, freshness).await {
+            Ok(view) => Ok((view, Age::Fresh)),
+            Err(error) => old_view().ok_or_else(|| Denial::chain(&error)),
+        }
     }
 
     /// Looks at the channel, and at its delegations where they matter: the authorized signer's key does
@@ -110,23 +228,24 @@ impl Core {
     /// The channel tells when the last delegation was made. So a signature of nobody's brings about no
     /// search for delegates where there are none, nor a newer one where all are known: one look at the
     /// channel answers it.
-    async fn see(
-        &self,
-        credential: &CredentialBody,
-        policy: Policy,
-        freshness: Freshness,
-        whose: Whose,
-    ) -> Result<Seen, Denial> {
+    async fn see(&self, shown: Shown<'_>, freshness: Freshness, whose: Whose) -> Result<Seen, Denial> {
+        let Shown { credential, policy, .. } = shown;
         let channel = credential.channel.0;
         let unreachable = |error| Denial::chain(&error);
-        let Some(account) = self.channels.get(channel, freshness).await.map_err(unreachable)? else {
+        let (view, age) = self.view(shown, freshness).await?;
+        let Some(account) = view else {
             return Ok(Seen::NoChannel);
         };
         if let Err(denial) = policy(&self.config, channel, &account) {
             return Ok(Seen::Unfit(account, denial));
         }
         if self.metrics.requests.verify(|| by_authorized_signer(credential, &account)) {
-            return Ok(Seen::Authorized(account));
+            return Ok(Seen::Authorized(account, age));
+        }
+        if age == Age::Old {
+            // a delegate's right hangs on a second view, which may be incomplete where the chain answers in
+            // part: it waits
+            return Err(Denial::unavailable("the service can't reach the chain"));
         }
         if account.delegated_slot == 0 {
             return Ok(Seen::Nobody(account));
@@ -164,10 +283,10 @@ impl Core {
                 }
                 return Err(Refused::by_chain(denial.clone()));
             }
-            Seen::Authorized(account) => {
+            Seen::Authorized(account, age) => {
                 self.take_up(channel, account, None).await.map_err(Refused::for_now)?;
                 let (signer, authority) = (SignerId::authorized(account), Authority::channel(account));
-                Verified { account: account.clone(), signer, authority }
+                Verified { account: account.clone(), signer, authority, age: *age }
             }
             Seen::Nobody(_) => return Err(Refused::nobodys(channel)),
             Seen::Other(account, delegations) => {
@@ -175,7 +294,8 @@ impl Core {
                 let delegate = delegate.ok_or_else(|| Refused::nobodys(channel))?;
                 self.take_up(channel, account, Some(delegations)).await.map_err(Refused::for_now)?;
                 let authority = Authority::Delegation(delegate.delegation);
-                Verified { account: account.clone(), signer: SignerId::delegate(delegate), authority }
+                let signer = SignerId::delegate(delegate);
+                Verified { account: account.clone(), signer, authority, age: Age::Fresh }
             }
         };
         act(verified).await

@@ -17,6 +17,10 @@ const SHORT: Duration = Duration::from_secs(1);
 /// back later.
 pub(crate) const READ_WAIT: Duration = Duration::from_secs(10);
 
+/// How long a view of a higher slot stands against reads of lower ones: those are of nodes that lag, but
+/// a chain that began anew must be believed in the end.
+const LAG: Duration = Duration::from_secs(30);
+
 /// How new a view must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Freshness {
@@ -36,21 +40,48 @@ pub(crate) trait Source: Send + Sync + 'static {
     /// What is seen, cheap to clone.
     type View: Clone + PartialEq + Send + Sync;
 
-    /// Asks the chain. `before` is what was seen last.
+    /// Asks the chain; says the slot of what is seen where the chain tells. `before` is what was seen last.
     fn read(
         &self,
         key: Self::Key,
         before: Option<Self::View>,
-    ) -> impl Future<Output = Result<Self::View, ChainError>> + Send;
+    ) -> impl Future<Output = Result<(Self::View, Option<u64>), ChainError>> + Send;
+
+    /// Takes note of how a read ended, one that took too long too.
+    fn note(&self, _key: Self::Key, _read: Result<(), &ChainError>) {}
 
     /// Whether something is there. Anyone can ask for what is not.
     fn is_there(view: &Self::View) -> bool;
 }
 
+/// What is known of a key. Two clocks order it: reads vouch for a view from the time on at which they began, and
+/// of two views the one of the higher slot is the newer. So a change that is told late replaces nothing
+/// newer, and a view that was told is no younger than the last read: whether anything was left out since, only
+/// a read can say.
 #[derive(Clone)]
 struct Seen<V> {
     view: V,
-    at: Instant,
+    /// When the last read began that vouches for it.
+    at: Option<Instant>,
+    /// The slot of the view, where it is known.
+    slot: Option<u64>,
+    /// When a view of that slot came.
+    since: Instant,
+    /// When another view was told of which it is not known whether it is newer. Reads that began before
+    /// vouch for nothing.
+    doubted: Option<Instant>,
+}
+
+impl<V> Seen<V> {
+    /// Whether a read of `slot` was at a node that lags.
+    fn is_ahead_of(&self, slot: Option<u64>) -> bool {
+        let ahead = self.slot.zip(slot).is_some_and(|(seen, read)| seen > read);
+        ahead && self.since.elapsed() < LAG
+    }
+
+    fn is_younger_than(&self, age: Duration) -> bool {
+        self.at.is_some_and(|at| at.elapsed() < age)
+    }
 }
 
 struct Entry<V> {
@@ -154,44 +185,94 @@ impl<S: Source> Views<S> {
         let at = Instant::now();
         let slow = |_| Err(ChainError::Unreachable("no answer in time".to_owned()));
         let before = lock(&entry.seen).as_ref().map(|seen| seen.view.clone());
-        let new = timeout(READ_WAIT, self.source.read(key, before)).await.unwrap_or_else(slow)?;
-        Ok(Self::note(entry, new, at))
+        let read = timeout(READ_WAIT, self.source.read(key, before)).await.unwrap_or_else(slow);
+        self.source.note(key, read.as_ref().map(drop));
+        let (new, slot) = read?;
+        Ok(Self::keep(entry, new, slot, at))
     }
 
     /// Takes up what was read elsewhere, by a read that began at `at`. Returns the view that callers have of
     /// it. Of a key that is not looked at nothing is kept once half the room is taken: a read of all
     /// channels must not turn out those that are in use.
-    pub(crate) fn put(&self, key: S::Key, new: S::View, at: Instant) -> S::View {
+    pub(crate) fn put(&self, key: S::Key, new: S::View, slot: Option<u64>, at: Instant) -> S::View {
         let known = lock(&self.entries).get(&key).cloned();
         match known {
-            Some(entry) => Self::note(&entry, new, at),
-            None if lock(&self.entries).len() < CAPACITY / 2 => Self::note(&self.entry(key), new, at),
+            Some(entry) => Self::keep(&entry, new, slot, at),
+            None if lock(&self.entries).len() < CAPACITY / 2 => Self::keep(&self.entry(key), new, slot, at),
             None => new,
         }
     }
 
-    /// Takes note of what was read, and returns it, or the view of before where that is the same.
-    fn note(entry: &Entry<S::View>, new: S::View, at: Instant) -> S::View {
+    /// Takes note of what a read brought that began at `at`. Returns the view that callers have of it.
+    fn keep(entry: &Entry<S::View>, new: S::View, slot: Option<u64>, at: Instant) -> S::View {
         let mut seen = lock(&entry.seen);
+        let doubted = seen.as_ref().and_then(|seen| seen.doubted);
+        let vouched = Some(at).filter(|at| doubted.is_none_or(|doubted| doubted < *at));
+        if let Some(old) = seen.as_mut().filter(|old| old.is_ahead_of(slot)) {
+            // at least as new as what the node has
+            old.at = old.at.max(vouched);
+            return old.view.clone();
+        }
         let view = match seen.as_ref() {
             // the same one: callers compare by address
             Some(old) if old.view == new => old.view.clone(),
             _ => new,
         };
         // a read beside this one may have begun later and ended sooner
-        if seen.as_ref().is_none_or(|other| other.at <= at) {
-            *seen = Some(Seen { view: view.clone(), at });
+        if seen.as_ref().is_none_or(|other| other.at <= Some(at)) {
+            *seen = Some(Seen { view: view.clone(), at: vouched, slot, since: Instant::now(), doubted });
         }
         view
+    }
+
+    /// Takes what the chain told by itself, of `slot`, unless it is old news. Of a key that is not `wanted`
+    /// and was not looked at, nothing is kept.
+    pub(crate) fn told(&self, key: S::Key, view: S::View, slot: u64, wanted: bool) {
+        let entry = if wanted { Some(self.entry(key)) } else { lock(&self.entries).get(&key).cloned() };
+        let Some(entry) = entry else { return };
+        let mut seen = lock(&entry.seen);
+        let (now, told) = (Instant::now(), Some(slot));
+        match seen.as_mut() {
+            None if wanted => *seen = Some(Seen { view, at: None, slot: told, since: now, doubted: None }),
+            None => {}
+            Some(old) if old.slot.is_some() && old.slot > told => {}
+            Some(old) if old.view == view => (old.slot, old.since) = (told, now),
+            Some(old) if old.slot.is_some() && old.slot < told => {
+                (old.view, old.slot, old.since) = (view, told, now);
+                // a read that is under way and does not tell its slot may be older
+                old.doubted = Some(now);
+            }
+            // two states of one slot, or of an unknown one: the next request looks which holds
+            Some(old) => (old.at, old.doubted) = (None, Some(now)),
+        }
+    }
+
+    /// What a read found there that began less than `age` ago, if something was there.
+    pub(crate) fn younger_than(&self, key: S::Key, age: Duration) -> Option<S::View> {
+        let entry = lock(&self.entries).get(&key).cloned()?;
+        let seen = lock(&entry.seen).clone()?;
+        (S::is_there(&seen.view) && seen.is_younger_than(age)).then_some(seen.view)
+    }
+
+    /// Whether something was there when it was last looked at.
+    pub(crate) fn holds(&self, key: S::Key) -> bool {
+        let entry = lock(&self.entries).get(&key).cloned();
+        entry.is_some_and(|entry| lock(&entry.seen).as_ref().is_some_and(|seen| S::is_there(&seen.view)))
+    }
+
+    /// Whether [`Self::get`] would answer without a look at the chain.
+    pub(crate) fn knows(&self, key: S::Key, freshness: Freshness) -> bool {
+        let entry = lock(&self.entries).get(&key).cloned();
+        entry.is_some_and(|entry| self.seen(&entry, freshness).is_some())
     }
 
     /// What was seen before, if it is new enough.
     fn seen(&self, entry: &Entry<S::View>, freshness: Freshness) -> Option<S::View> {
         let seen = lock(&entry.seen).clone()?;
         let new_enough = match freshness {
-            Freshness::Cached if !S::is_there(&seen.view) => seen.at.elapsed() < SHORT.min(self.max_age),
-            Freshness::Cached => seen.at.elapsed() < self.max_age,
-            Freshness::Since(time) => seen.at >= time,
+            Freshness::Cached if !S::is_there(&seen.view) => seen.is_younger_than(SHORT.min(self.max_age)),
+            Freshness::Cached => seen.is_younger_than(self.max_age),
+            Freshness::Since(time) => seen.at.is_some_and(|at| at >= time),
             Freshness::Now => false,
         };
         new_enough.then_some(seen.view)
@@ -199,7 +280,7 @@ impl<S: Source> Views<S> {
 
     /// Keeps forced reads of a key apart, and all reads from following one that failed.
     async fn wait_for_turn(&self, entry: &Entry<S::View>, forced: bool) {
-        let seen = lock(&entry.seen).as_ref().map(|seen| seen.at).filter(|_| forced);
+        let seen = lock(&entry.seen).as_ref().and_then(|seen| seen.at).filter(|_| forced);
         let last = seen.max(*lock(&entry.failed));
         if let Some(turn) = last.and_then(|last| last.checked_add(SHORT.min(self.max_age))) {
             sleep_until(turn).await;
@@ -236,32 +317,46 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
+mod told_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use futures::future::join_all;
-    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
-    const AGE: Duration = Duration::from_secs(15);
+    pub(super) const AGE: Duration = Duration::from_secs(15);
     const READS: usize = 4;
 
     /// Keys below 100 are there; each read takes ten milliseconds.
     #[derive(Default)]
-    struct Numbers {
+    pub(super) struct Numbers {
         reads: AtomicUsize,
         down: AtomicBool,
+        /// Of which reads are; 0: they don't tell.
+        pub(super) slot: AtomicU64,
+        /// Added to every key that is there.
+        pub(super) changes: AtomicU64,
     }
 
     impl Source for Numbers {
         type Key = u64;
         type View = Option<Arc<u64>>;
 
-        async fn read(&self, key: u64, _before: Option<Self::View>) -> Result<Self::View, ChainError> {
+        async fn read(
+            &self,
+            key: u64,
+            _before: Option<Self::View>,
+        ) -> Result<(Self::View, Option<u64>), ChainError> {
             self.reads.fetch_add(1, Ordering::SeqCst);
+            let found =
+                (key < 100).then(|| Arc::new(key.saturating_add(self.changes.load(Ordering::SeqCst))));
+            let slot = Some(self.slot.load(Ordering::SeqCst)).filter(|slot| *slot != 0);
             tokio::time::sleep(Duration::from_millis(10)).await;
             if self.down.load(Ordering::SeqCst) {
                 return Err(ChainError::Unreachable("down".to_owned()));
             }
-            Ok((key < 100).then(|| Arc::new(key)))
+            Ok((found, slot))
         }
 
         fn is_there(view: &Self::View) -> bool {
@@ -269,11 +364,11 @@ mod tests {
         }
     }
 
-    fn views() -> Views<Numbers> {
+    pub(super) fn views() -> Views<Numbers> {
         Views::new(Numbers::default(), AGE, READS)
     }
 
-    fn reads(views: &Views<Numbers>) -> usize {
+    pub(super) fn reads(views: &Views<Numbers>) -> usize {
         views.source.reads.load(Ordering::SeqCst)
     }
 
@@ -376,11 +471,11 @@ mod tests {
         let began = Instant::now();
         tokio::time::advance(Duration::from_millis(1)).await;
         let first = views.get(1, Freshness::Cached).await.unwrap();
-        views.put(1, None, began);
+        views.put(1, None, None, began);
         assert_eq!(views.get(1, Freshness::Cached).await.unwrap(), first, "it is older");
-        let same = views.put(1, Some(Arc::new(1)), Instant::now());
+        let same = views.put(1, Some(Arc::new(1)), None, Instant::now());
         assert!(Arc::ptr_eq(&first.unwrap(), &same.unwrap()), "what has not changed is the same view");
-        views.put(2, Some(Arc::new(7)), Instant::now());
+        views.put(2, Some(Arc::new(7)), None, Instant::now());
         assert_eq!(views.get(2, Freshness::Cached).await.unwrap().as_deref(), Some(&7));
         assert_eq!(reads(&views), 1);
     }
@@ -391,7 +486,7 @@ mod tests {
         let now = Instant::now();
         let real = views.entry(1);
         for n in 0..(CAPACITY as u64 * 2) {
-            views.put(n, Some(Arc::new(n)), now);
+            views.put(n, Some(Arc::new(n)), None, now);
         }
         assert_eq!(lock(&views.entries).len(), CAPACITY / 2);
         assert!(lock(&real.seen).is_some() && Arc::ptr_eq(&views.entry(1), &real));
@@ -401,7 +496,8 @@ mod tests {
     fn room_is_made_from_made_up_keys() {
         let views = views();
         let real = views.entry(1);
-        *lock(&real.seen) = Some(Seen { view: Some(Arc::new(1)), at: Instant::now() });
+        let (view, now) = (Some(Arc::new(1)), Instant::now());
+        *lock(&real.seen) = Some(Seen { view, at: Some(now), slot: None, since: now, doubted: None });
         for n in 0..(CAPACITY as u64 * 2) {
             views.entry(n + 100);
         }

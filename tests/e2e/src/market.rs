@@ -58,6 +58,8 @@ impl MarketBuilder {
     /// Opens the market: the service serves when this returns.
     pub async fn open(self) -> Market {
         let chain = EmbeddedChain::new(ClockMode::Manual).unwrap_or_else(|missing| panic!("{missing}"));
+        // nothing is told: what the service knows of the chain, a test made it look at
+        chain.be_polled(true);
         let mint = chain.create_mint(&self.token_program).expect("a mint");
         let folder = tempfile::tempdir().expect("a folder");
         let mut market = Market {

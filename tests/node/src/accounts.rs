@@ -40,9 +40,7 @@ impl Shared {
     /// than ignored.
     pub(crate) fn program_accounts(&self, params: &Value) -> Result<Value, Refusal> {
         let program = address(&params[0])?;
-        let none = Vec::new();
-        let filters = params[1]["filters"].as_array().unwrap_or(&none);
-        let filters: Vec<Filter> = filters.iter().map(Filter::parse).collect::<Result<_, _>>()?;
+        let filters = filters(&params[1])?;
         let wanted = |data: &[u8]| filters.iter().all(|filter| filter.matches(data));
         let found = self.chain.program_accounts(&program, wanted);
         let keyed = |(address, account): &(Address, AccountSnapshot)| json!({"pubkey": address.to_string(), "account": encoded(account)});
@@ -57,7 +55,14 @@ impl Shared {
     }
 }
 
-enum Filter {
+/// The filters of a request for a program's accounts.
+pub(crate) fn filters(config: &Value) -> Result<Vec<Filter>, Refusal> {
+    let none = Vec::new();
+    let filters = config["filters"].as_array().unwrap_or(&none);
+    filters.iter().map(Filter::parse).collect()
+}
+
+pub(crate) enum Filter {
     Size(u64),
     Bytes { at: usize, bytes: Vec<u8> },
 }
@@ -75,7 +80,7 @@ impl Filter {
         }
     }
 
-    fn matches(&self, data: &[u8]) -> bool {
+    pub(crate) fn matches(&self, data: &[u8]) -> bool {
         match self {
             Self::Size(size) => u64::try_from(data.len()).is_ok_and(|length| length == *size),
             Self::Bytes { at, bytes } => data.get(*at..).is_some_and(|rest| rest.starts_with(bytes)),
@@ -83,12 +88,12 @@ impl Filter {
     }
 }
 
-fn address(param: &Value) -> Result<Address, Refusal> {
+pub(crate) fn address(param: &Value) -> Result<Address, Refusal> {
     let parsed = param.as_str().and_then(|text| text.parse().ok());
     parsed.ok_or_else(|| Refusal::invalid(format!("no address: {param}")))
 }
 
-fn encoded(account: &AccountSnapshot) -> Value {
+pub(crate) fn encoded(account: &AccountSnapshot) -> Value {
     json!({
         "data": [BASE64_STANDARD.encode(&account.data), "base64"], "owner": account.owner.to_string(),
         "lamports": account.lamports, "executable": false, "rentEpoch": u64::MAX, "space": account.data.len(),

@@ -2,15 +2,17 @@
 //! it. The other process runs the SDK's own [`RpcChain`](amp_sdk::chain::RpcChain), as it does on a cluster.
 //!
 //! Only what `RpcChain` asks for is answered. Every transaction that is executed is confirmed at once, and
-//! there is no history: `getTransaction` finds nothing, as on a node that keeps none.
+//! there is no history: `getTransaction` finds nothing, as on a node that keeps none. One port above, where
+//! Solana's tools look for it, changes of accounts can be subscribed to over WebSocket.
 #![allow(clippy::expect_used, clippy::missing_panics_doc)]
 
 mod accounts;
 mod transactions;
+mod websocket;
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use amp_embedded::EmbeddedChain;
@@ -20,23 +22,28 @@ use axum::routing::post;
 use axum::{Json, Router};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// A node on a loopback port, until it is dropped.
 pub struct Node {
     shared: Arc<Shared>,
     address: SocketAddr,
-    serving: JoinHandle<()>,
+    serving: [JoinHandle<()>; 2],
 }
 
 struct Shared {
     chain: EmbeddedChain,
-    away: AtomicBool,
+    away: watch::Sender<bool>,
     requests: AtomicU64,
     /// Transactions that are still to be lost.
     losing: AtomicU64,
     /// The blockhashes of those that were.
     expired: Mutex<HashSet<String>>,
+    /// Subscriptions to a program's accounts that were ever begun.
+    subscribed: AtomicU64,
+    /// How often the subscriptions were forgotten.
+    generation: AtomicU64,
 }
 
 /// A request that can't be answered, with the code that nodes have for it.
@@ -55,13 +62,16 @@ impl Refusal {
 impl Node {
     /// Serves a chain, which its owner may go on using.
     pub async fn start(chain: EmbeddedChain) -> Self {
-        let (away, requests, losing, expired) = Default::default();
-        let shared = Arc::new(Shared { chain, away, requests, losing, expired });
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
+        let away = watch::Sender::new(false);
+        let (requests, losing, expired, subscribed, generation) = Default::default();
+        let shared = Shared { chain, away, requests, losing, expired, subscribed, generation };
+        let shared = Arc::new(shared);
+        let (listener, above) = two_ports().await;
         let address = listener.local_addr().expect("an address");
         let app = Router::new().route("/", post(answer)).with_state(shared.clone());
-        let serving = tokio::spawn(async move { axum::serve(listener, app).await.expect("it serves") });
-        Self { shared, address, serving }
+        let requests = tokio::spawn(async move { axum::serve(listener, app).await.expect("it serves") });
+        let subscriptions = tokio::spawn(websocket::serve(above, shared.clone()));
+        Self { shared, address, serving: [requests, subscriptions] }
     }
 
     /// Where it is.
@@ -69,9 +79,24 @@ impl Node {
         format!("http://{}", self.address)
     }
 
-    /// Answers nothing from now on, or everything again: an outage.
+    /// Where changes can be subscribed to: one port above.
+    pub fn websocket_url(&self) -> String {
+        format!("ws://{}:{}", self.address.ip(), self.address.port().saturating_add(1))
+    }
+
+    /// Answers nothing from now on, or everything again: an outage. It cuts the subscriptions.
     pub fn be_away(&self, away: bool) {
-        self.shared.away.store(away, Ordering::SeqCst);
+        self.shared.away.send_replace(away);
+    }
+
+    /// Tells nothing more to whoever has subscribed, and does not say so: their connections stay.
+    pub fn forget_subscriptions(&self) {
+        self.shared.generation.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Subscriptions to a program's accounts so far, those that have ended included.
+    pub fn subscriptions(&self) -> u64 {
+        self.shared.subscribed.load(Ordering::SeqCst)
     }
 
     /// The next transactions are taken and never land, and their blockhashes expire at once.
@@ -87,8 +112,24 @@ impl Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
-        self.serving.abort();
+        for serving in &self.serving {
+            serving.abort();
+        }
     }
+}
+
+/// A free port and the one above it.
+async fn two_ports() -> (TcpListener, TcpListener) {
+    for _ in 0..100 {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
+        let port = listener.local_addr().expect("an address").port();
+        if let Some(above) = port.checked_add(1)
+            && let Ok(above) = TcpListener::bind(("127.0.0.1", above)).await
+        {
+            return (listener, above);
+        }
+    }
+    panic!("no two free ports");
 }
 
 async fn answer(
@@ -96,7 +137,7 @@ async fn answer(
     Json(request): Json<Value>,
 ) -> Result<Json<Value>, StatusCode> {
     node.requests.fetch_add(1, Ordering::SeqCst);
-    if node.away.load(Ordering::SeqCst) {
+    if *node.away.borrow() {
         return Err(StatusCode::SERVICE_UNAVAILABLE);
     }
     let method = request["method"].as_str().unwrap_or_default();

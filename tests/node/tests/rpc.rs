@@ -2,11 +2,13 @@
 #![allow(clippy::unwrap_used)]
 
 use amp_program_tests::World;
+use amp_protocol::account::ChannelAccount;
 use amp_protocol::rejection::Rejection;
 use amp_sdk::chain::instructions;
 use amp_sdk::chain::{Chain, ChainError, ComputeBudget, PROGRAM_ID, Plan, PriorityFee, RpcChain};
 use amp_sdk::signer::{KeypairSigner, Signer as _};
 use amp_test_node::Node;
+use futures::StreamExt as _;
 use solana_signer::Signer as _;
 
 #[tokio::test]
@@ -102,4 +104,54 @@ async fn a_node_that_is_away_is_unreachable_and_answers_again() {
     node.be_away(false);
     assert!(rpc.clock().await.is_ok());
     assert!(node.requests() >= 2);
+}
+
+#[tokio::test]
+async fn changes_of_a_recipients_channels_are_told_as_they_happen_and_no_others() {
+    let world = World::default();
+    let channel = world.open();
+    let node = Node::start(world.chain.clone()).await;
+    let rpc = RpcChain::new(node.url());
+    let subscribe = async |recipient| rpc.watch_channels(&PROGRAM_ID, &recipient).await.unwrap().unwrap();
+    let mut told = subscribe(world.recipient.pubkey()).await;
+    let mut others = subscribe(world.stranger.pubkey()).await;
+    let mut embedded =
+        world.chain.watch_channels(&PROGRAM_ID, &world.recipient.pubkey()).await.unwrap().unwrap();
+
+    channel.top_up(100).unwrap();
+    world.chain.advance_slots(1);
+    channel.request_close().unwrap();
+    for closing in [false, true] {
+        let change = told.next().await.unwrap();
+        let account = ChannelAccount::decode(&change.account.as_ref().unwrap().data).unwrap();
+        assert_eq!((change.address, account.books.closing), (channel.at.channel, closing));
+        assert_eq!(embedded.next().await.unwrap(), change);
+    }
+    let (account, slot) = rpc.account_at(&channel.at.channel).await.unwrap();
+    assert_eq!((account, slot), world.chain.account_at(&channel.at.channel).await.unwrap());
+    assert_eq!(slot, Some(world.chain.clock_now().slot));
+
+    // the embedded chain tells of a close; nodes don't, as the account is not the program's any more
+    world.chain.advance_slots(1);
+    channel.close_by_statement(0).unwrap();
+    let gone = embedded.next().await.unwrap();
+    assert_eq!((gone.address, gone.account), (channel.at.channel, None));
+    node.be_away(true);
+    assert_eq!(told.next().await, None, "an outage ends it");
+    assert_eq!(others.next().await, None);
+    assert!(rpc.watch_channels(&PROGRAM_ID, &world.recipient.pubkey()).await.is_err());
+    world.chain.be_polled(true);
+    assert!(world.chain.watch_channels(&PROGRAM_ID, &world.recipient.pubkey()).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_websocket_may_be_elsewhere() {
+    let world = World::default();
+    let channel = world.open();
+    let (node, other) = (Node::start(world.chain.clone()).await, Node::start(world.chain.clone()).await);
+    let rpc = RpcChain::with_websocket(node.url(), other.websocket_url());
+    let mut told = rpc.watch_channels(&PROGRAM_ID, &world.recipient.pubkey()).await.unwrap().unwrap();
+    channel.top_up(100).unwrap();
+    assert_eq!(told.next().await.unwrap().address, channel.at.channel);
+    assert_eq!((node.subscriptions(), other.subscriptions()), (0, 1));
 }

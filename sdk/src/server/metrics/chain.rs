@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::labels::counters;
 use super::{Level, Metrics, lamport_unit};
-use crate::chain::{AccountSnapshot, Chain, ChainClock, ChainError, Confirmation};
+use crate::chain::{AccountSnapshot, Chain, ChainClock, ChainError, ChannelChanges, Confirmation};
 use crate::server::views::lock;
 
 /// What is asked of the chain.
@@ -26,15 +26,16 @@ enum Asked {
     Blockhash,
     Fees,
     Send,
+    Subscription,
 }
 
-const ASKED: [&str; 6] = ["account", "search", "clock", "blockhash", "fees", "send"];
+const ASKED: [&str; 7] = ["account", "search", "clock", "blockhash", "fees", "send", "subscription"];
 /// `unanswered`: whoever asked gave up waiting.
 const ANSWERS: [&str; 3] = ["ok", "failed", "unanswered"];
 
 /// What is counted of the chain, and when it was last heard of.
 pub(crate) struct ChainMetrics {
-    asked: [[Counter; 3]; 6],
+    asked: [[Counter; 3]; 7],
     transactions: [Counter; 3],
     fees: Counter,
     subscribed: Level,
@@ -132,7 +133,7 @@ impl MeteredChain {
         answer: impl Future<Output = Result<T, ChainError>>,
     ) -> Result<T, ChainError> {
         let metrics = &self.metrics.chain;
-        let [account, search, clock, blockhash, fees, send] = &metrics.asked;
+        let [account, search, clock, blockhash, fees, send, subscription] = &metrics.asked;
         let counters = match asked {
             Asked::Account => account,
             Asked::Search => search,
@@ -140,6 +141,7 @@ impl MeteredChain {
             Asked::Blockhash => blockhash,
             Asked::Fees => fees,
             Asked::Send => send,
+            Asked::Subscription => subscription,
         };
         let mut waiting = Waiting { counters, answered: false };
         let answer = answer.await;
@@ -157,8 +159,26 @@ impl Chain for MeteredChain {
         self.ask(Asked::Account, self.inner.account(address)).await
     }
 
-    async fn accounts(&self, addresses: &[Address]) -> Result<Vec<Option<AccountSnapshot>>, ChainError> {
+    async fn accounts(
+        &self,
+        addresses: &[Address],
+    ) -> Result<(Vec<Option<AccountSnapshot>>, Option<u64>), ChainError> {
         self.ask(Asked::Account, self.inner.accounts(addresses)).await
+    }
+
+    async fn account_at(
+        &self,
+        address: &Address,
+    ) -> Result<(Option<AccountSnapshot>, Option<u64>), ChainError> {
+        self.ask(Asked::Account, self.inner.account_at(address)).await
+    }
+
+    async fn watch_channels(
+        &self,
+        program_id: &Address,
+        recipient: &Address,
+    ) -> Result<Option<ChannelChanges>, ChainError> {
+        self.ask(Asked::Subscription, self.inner.watch_channels(program_id, recipient)).await
     }
 
     async fn delegations(

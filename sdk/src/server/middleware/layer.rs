@@ -1,3 +1,8 @@
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use axum::extract::ConnectInfo;
+use http::{HeaderMap, Request};
 use tower::Layer;
 
 use super::service::AmpMiddleware;
@@ -6,15 +11,55 @@ use crate::server::service::AmpService;
 /// Puts an [`AmpService`] in front of an HTTP service. On an axum router, add it after the routes and
 /// the fallback: what is added later is served free. A CORS layer goes around it, since browsers ask
 /// for permission without a credential.
+///
+/// So that no client can use up the look-ups of all, tell it where requests come from: serve the router with
+/// `into_make_service_with_connect_info::<SocketAddr>()`. Behind a proxy all come from there; see [`Self::peer`].
 #[derive(Clone)]
 pub struct AmpLayer {
     service: AmpService,
+    peer: PeerOf,
 }
+
+/// Whose request it is, by its headers and the other end of its connection.
+type PeerOf = Arc<dyn Fn(&HeaderMap, Option<IpAddr>) -> Option<IpAddr> + Send + Sync>;
 
 impl AmpLayer {
     /// A layer that charges for this service.
     pub fn new(service: AmpService) -> Self {
-        Self { service }
+        Self { service, peer: Arc::new(|_, connected| connected) }
+    }
+
+    /// Says from where a request comes: by its headers, and the other end of its connection where that is known;
+    /// the latter, unless set. No header is believed by default, as any client can send any.
+    ///
+    /// ```
+    /// # use std::net::IpAddr;
+    /// # fn layer(layer: amp_sdk::server::AmpLayer, proxy: IpAddr) -> amp_sdk::server::AmpLayer {
+    /// layer.peer(move |headers, connected| {
+    ///     if connected != Some(proxy) {
+    ///         return connected;
+    ///     }
+    ///     // the last one is the proxy's own: those before it are whatever the client sent
+    ///     let forwarded = headers.get_all("x-forwarded-for").iter().last()?.to_str().ok()?;
+    ///     forwarded.rsplit(',').next()?.trim().parse().ok()
+    /// })
+    /// # }
+    /// ```
+    pub fn peer(
+        self,
+        peer: impl Fn(&HeaderMap, Option<IpAddr>) -> Option<IpAddr> + Send + Sync + 'static,
+    ) -> Self {
+        Self { peer: Arc::new(peer), ..self }
+    }
+
+    /// The service for whoever sent a request.
+    pub(super) fn service_for<B>(&self, request: &Request<B>) -> AmpService {
+        let connected = request.extensions().get::<ConnectInfo<SocketAddr>>();
+        let connected = connected.map(|ConnectInfo(address)| address.ip());
+        match (self.peer)(request.headers(), connected) {
+            Some(peer) => self.service.for_peer(peer),
+            None => self.service.clone(),
+        }
     }
 }
 
@@ -22,6 +67,6 @@ impl<S> Layer<S> for AmpLayer {
     type Service = AmpMiddleware<S>;
 
     fn layer(&self, inner: S) -> AmpMiddleware<S> {
-        AmpMiddleware::new(inner, self.service.clone())
+        AmpMiddleware::new(inner, self.clone())
     }
 }

@@ -13,6 +13,7 @@ use http_body_util::BodyExt as _;
 use tokio::time::{Instant, timeout_at};
 use tower::{BoxError, Service};
 
+use super::layer::AmpLayer;
 use super::respond::{charged, denied, plain};
 use super::{charge, credential, endpoints, price, repeat};
 use crate::server::admission::{Admission, Receipt};
@@ -28,12 +29,12 @@ const GATHER: Duration = Duration::from_secs(30);
 #[derive(Clone)]
 pub struct AmpMiddleware<S> {
     inner: S,
-    service: AmpService,
+    layer: AmpLayer,
 }
 
 impl<S> AmpMiddleware<S> {
-    pub(super) fn new(inner: S, service: AmpService) -> Self {
-        Self { inner, service }
+    pub(super) fn new(inner: S, layer: AmpLayer) -> Self {
+        Self { inner, layer }
     }
 }
 
@@ -57,7 +58,7 @@ where
         // the clone has not been asked whether it is ready: call the one that has
         let ready = self.inner.clone();
         let inner = std::mem::replace(&mut self.inner, ready);
-        let service = self.service.clone();
+        let service = self.layer.service_for(&request);
         Box::pin(serve(service, inner, request))
     }
 }

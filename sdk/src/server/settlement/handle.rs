@@ -34,6 +34,7 @@ pub(super) enum Command {
     SettleAll(oneshot::Sender<Vec<(Address, oneshot::Receiver<Outcome>)>>),
     Chain(Key, SubChannel, ChainReply),
     Poke(Key, Why),
+    LookAtAll,
     Shutdown(oneshot::Sender<()>),
 }
 
@@ -54,6 +55,11 @@ impl WorkerHandle {
 
     pub(crate) fn poke(&self, channel: Key, why: Why) {
         let _ = self.commands.try_send(Command::Poke(channel, why));
+    }
+
+    /// For what the chain tells.
+    pub(crate) fn noticing(&self) -> Noticing {
+        Noticing(self.commands.downgrade())
     }
 
     pub(crate) async fn settle(&self, channel: Key) -> Outcome {
@@ -85,6 +91,23 @@ impl WorkerHandle {
         if self.commands.send(Command::Shutdown(reply)).await.is_ok() {
             let _ = ended.await;
         }
+    }
+}
+
+/// Wakes the worker, and does not keep it from ending. What it sends is not lost where the mailbox is full: money
+/// may be waiting for it, and with a rare watch for long. `None` says that the worker has ended.
+#[derive(Clone)]
+pub(crate) struct Noticing(mpsc::WeakSender<Command>);
+
+impl Noticing {
+    /// A channel closes, or is gone.
+    pub(crate) async fn notice(&self, channel: Key) -> Option<()> {
+        self.0.upgrade()?.send(Command::Poke(channel, Why::Closing)).await.ok()
+    }
+
+    /// Nobody knows what happened meanwhile.
+    pub(crate) async fn look_at_all(&self) -> Option<()> {
+        self.0.upgrade()?.send(Command::LookAtAll).await.ok()
     }
 }
 

@@ -24,7 +24,7 @@ mod watch;
 mod worker;
 
 pub use chain::{Chained, ChainingError, SubChannel};
-pub(crate) use handle::{Why, WorkerHandle};
+pub(crate) use handle::{Noticing, Why, WorkerHandle};
 pub(crate) use noted::Noted;
 pub use visit::Settled;
 #[cfg(test)]

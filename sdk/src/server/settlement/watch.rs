@@ -67,6 +67,11 @@ impl Watch {
         self.waiting.extend(batches.map(|books| Batch { books: books.to_vec(), failures: 0 }));
     }
 
+    /// Ends all pauses: what failed while the chain was away may be read at once.
+    pub(super) fn hurry(&mut self) {
+        self.waiting.extend(self.paused.drain(..).map(|(_, batch)| Batch { failures: 0, ..batch }));
+    }
+
     /// The next batch that may be read; it is under way until [`Self::ended`] or [`Self::failed`].
     pub(super) fn take(&mut self) -> Option<Batch> {
         if self.under_way >= PARALLEL {
@@ -210,7 +215,11 @@ mod tests {
         tokio::time::advance(Duration::from_secs(1)).await;
         assert!(watch.take().is_none(), "two seconds now");
         tokio::time::advance(Duration::from_secs(1)).await;
-        assert_eq!(watch.take().map(|batch| batch.failures), Some(2));
+        let batch = watch.take().unwrap();
+        assert_eq!(batch.failures, 2);
+        watch.failed(batch, pause);
+        watch.hurry();
+        assert_eq!(watch.take().map(|batch| batch.failures), Some(0), "the chain is back");
     }
 
     #[tokio::test]

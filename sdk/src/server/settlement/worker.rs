@@ -107,6 +107,12 @@ impl Worker {
                     Some(Command::Chain(upstream, asked, reply)) => self.chain(upstream, asked, reply),
                     Some(Command::SettleAll(reply)) => { let _ = reply.send(self.settle_all()); }
                     Some(Command::Poke(channel, why)) => self.poke(channel, why),
+                    Some(Command::LookAtAll) => {
+                        // what failed while the chain was away need not wait any longer
+                        self.failures.clear();
+                        self.watch.hurry();
+                        self.watch();
+                    }
                     Some(Command::Shutdown(reply)) => {
                         self.finish().await;
                         let _ = reply.send(());

@@ -1,6 +1,6 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use amp_protocol::account::{ChannelAccount, DelegationAccount};
 use amp_protocol::message::{Credential, Key};
@@ -8,6 +8,8 @@ use amp_protocol::money::Amount;
 use amp_protocol::rules::{self, SignerBooks};
 use amp_protocol::{ed25519_instruction, instruction};
 use async_trait::async_trait;
+use futures::StreamExt as _;
+use futures::channel::mpsc::{UnboundedSender, unbounded};
 use solana_address::Address;
 use solana_hash::Hash;
 use solana_transaction::versioned::VersionedTransaction;
@@ -17,8 +19,8 @@ use tokio::sync::Notify;
 use super::sent::Sent;
 use super::{CHANNEL, channel_account};
 use crate::chain::{
-    AccountSnapshot, Chain, ChainClock, ChainError, Confirmation, MAX_ACCOUNTS_AT_ONCE, PROGRAM_ID,
-    TOKEN_PROGRAM, associated_token_address, delegation_address,
+    AccountSnapshot, Chain, ChainClock, ChainError, ChannelChange, ChannelChanges, Confirmation,
+    MAX_ACCOUNTS_AT_ONCE, PROGRAM_ID, TOKEN_PROGRAM, associated_token_address, delegation_address,
 };
 use crate::server::clock::unix_now;
 use crate::server::views::lock;
@@ -44,6 +46,8 @@ pub(crate) struct FakeChain {
     accounts: Mutex<HashMap<Address, AccountSnapshot>>,
     ahead: Mutex<i64>,
     down: AtomicBool,
+    /// Accounts that were asked for, answered or not.
+    asked: AtomicUsize,
     reads: AtomicUsize,
     calls: AtomicUsize,
     searches: AtomicUsize,
@@ -64,6 +68,11 @@ pub(crate) struct FakeChain {
     held: Mutex<HashSet<Address>>,
     held_reads: Mutex<HashSet<Address>>,
     released: Notify,
+    /// Of which reads are; 0: it does not tell.
+    slot: AtomicU64,
+    tells: AtomicBool,
+    listeners: Mutex<Vec<UnboundedSender<ChannelChange>>>,
+    subscriptions: AtomicUsize,
 }
 
 impl FakeChain {
@@ -220,12 +229,43 @@ impl FakeChain {
         self.searches_fail.store(fail, Ordering::SeqCst);
     }
 
+    /// Offers subscriptions, and tells of which slot its answers are.
+    pub(crate) fn offer_subscriptions(&self, slot: u64) {
+        self.slot.store(slot, Ordering::SeqCst);
+        self.tells.store(true, Ordering::SeqCst);
+    }
+
+    /// Tells of a channel as it is, or that it is gone.
+    pub(crate) fn tell(&self, address: Key, slot: u64) {
+        let address = Address::from(address);
+        let account = lock(&self.accounts).get(&address).cloned();
+        for listener in &*lock(&self.listeners) {
+            let change = ChannelChange { address, account: account.clone(), slot };
+            listener.unbounded_send(change).unwrap();
+        }
+    }
+
+    /// Ends all subscriptions.
+    pub(crate) fn cut_subscriptions(&self) {
+        lock(&self.listeners).clear();
+    }
+
+    /// Begun so far, or tried to.
+    pub(crate) fn subscriptions(&self) -> usize {
+        self.subscriptions.load(Ordering::SeqCst)
+    }
+
     pub(crate) fn advance(&self, seconds: i64) {
         *lock(&self.ahead) += seconds;
     }
 
     pub(crate) fn fate(&self, fate: Fate) {
         *lock(&self.fate) = fate;
+    }
+
+    /// Accounts that were asked for, answered or not.
+    pub(crate) fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
     }
 
     pub(crate) fn reads(&self) -> usize {
@@ -369,13 +409,18 @@ impl FakeChain {
 #[async_trait]
 impl Chain for FakeChain {
     async fn account(&self, address: &Address) -> Result<Option<AccountSnapshot>, ChainError> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
         self.up()?;
         self.calls.fetch_add(1, Ordering::SeqCst);
         tokio::task::yield_now().await;
         Ok(self.read(address))
     }
 
-    async fn accounts(&self, addresses: &[Address]) -> Result<Vec<Option<AccountSnapshot>>, ChainError> {
+    async fn accounts(
+        &self,
+        addresses: &[Address],
+    ) -> Result<(Vec<Option<AccountSnapshot>>, Option<u64>), ChainError> {
+        self.asked.fetch_add(addresses.len(), Ordering::SeqCst);
         self.up()?;
         assert!(addresses.len() <= MAX_ACCOUNTS_AT_ONCE);
         self.calls.fetch_add(1, Ordering::SeqCst);
@@ -384,7 +429,31 @@ impl Chain for FakeChain {
         if lock(&self.unreadable).iter().any(|address| addresses.contains(address)) {
             return Err(ChainError::Unreachable("told to".to_owned()));
         }
-        Ok(addresses.iter().map(|address| self.read(address)).collect())
+        let slot = Some(self.slot.load(Ordering::SeqCst)).filter(|slot| *slot != 0);
+        Ok((addresses.iter().map(|address| self.read(address)).collect(), slot))
+    }
+
+    async fn account_at(
+        &self,
+        address: &Address,
+    ) -> Result<(Option<AccountSnapshot>, Option<u64>), ChainError> {
+        let slot = Some(self.slot.load(Ordering::SeqCst)).filter(|slot| *slot != 0);
+        Ok((self.account(address).await?, slot))
+    }
+
+    async fn watch_channels(
+        &self,
+        _program_id: &Address,
+        _recipient: &Address,
+    ) -> Result<Option<ChannelChanges>, ChainError> {
+        if !self.tells.load(Ordering::SeqCst) {
+            return Ok(None);
+        }
+        self.subscriptions.fetch_add(1, Ordering::SeqCst);
+        self.up()?;
+        let (listener, changes) = unbounded();
+        lock(&self.listeners).push(listener);
+        Ok(Some(changes.boxed()))
     }
 
     async fn delegations(

@@ -9,7 +9,9 @@ mod durability;
 mod endpoints;
 mod metrics;
 mod operations;
+mod outage;
 mod packing;
+mod peers;
 mod repeating;
 mod requests;
 mod sending;
@@ -17,6 +19,7 @@ mod settling;
 #[cfg(feature = "postgres")]
 mod shared;
 mod spans;
+mod subscription;
 mod watching;
 mod worker;
 
@@ -165,6 +168,13 @@ impl Stage {
         let (router, gate) = self::router(&service);
         Self { bench, service, router, gate }
     }
+}
+
+/// Lets time pass at once. Not by a clock that stands still otherwise: it runs on while the store writes.
+async fn pass(time: std::time::Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
 }
 
 /// Waits for what another task does.
