@@ -1,8 +1,7 @@
 //! The paid path against one strict signature check, in CPU time of this process: no sockets.
 
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use amp_protocol::json::CredentialBody;
 use amp_protocol::message::Key;
@@ -13,6 +12,7 @@ use anyhow::{Context, Result, ensure};
 use axum::body::Body;
 use futures::future::join_all;
 use http::{HeaderMap, Request, Response};
+use tokio::runtime::{Builder, Runtime};
 use tower::{Layer as _, ServiceExt as _, service_fn};
 
 use crate::backend::{Backend, config};
@@ -50,7 +50,7 @@ impl Costs {
 /// Measures on so many channels: `rounds` of `requests` each, the three kinds in turns; the round with the
 /// middle ratio.
 pub(crate) fn run(folder: &Path, channels: usize, rounds: usize, requests: usize) -> Result<Costs> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let file = folder.join(format!("in-process-{channels}.db"));
     let chain = MemoryChain::with(channels);
     let service = runtime.block_on(Backend::Sqlite(file).start(chain, config(SEQ_WINDOW)))?;
@@ -102,37 +102,31 @@ fn request(payer: &mut Payer) -> Result<Request<Body>> {
     Ok(request)
 }
 
-/// Takes each of `work` in order, [`BATCH`] at a time.
-fn at_once<T, F>(runtime: &tokio::runtime::Runtime, work: Vec<T>, one: impl Fn(T) -> F) -> Result<()>
+/// Takes each of `work` in order, [`BATCH`] at a time, in tasks of the runtime as a server's connections are.
+fn at_once<T, F>(runtime: &Runtime, work: Vec<T>, one: impl Fn(T) -> F + Clone + Send + 'static) -> Result<()>
 where
     T: Send + 'static,
     F: Future<Output = Result<()>> + Send + 'static,
 {
-    let work: Arc<Vec<std::sync::Mutex<Option<T>>>> =
-        Arc::new(work.into_iter().map(|item| std::sync::Mutex::new(Some(item))).collect());
-    let next = Arc::new(AtomicUsize::new(0));
-    let one = &one;
-    runtime.block_on(async {
-        let lanes = (0..BATCH).map(|_| {
-            let (work, next) = (work.clone(), next.clone());
-            async move {
-                while let Some(item) = work.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let item = item.lock().ok().and_then(|mut item| item.take());
-                    one(item.context("taken once")?).await?;
+    let work = Arc::new(Mutex::new(work.into_iter()));
+    let lanes: Vec<_> = (0..BATCH)
+        .map(|_| {
+            let (work, one) = (work.clone(), one.clone());
+            runtime.spawn(async move {
+                let next = || work.lock().unwrap_or_else(PoisonError::into_inner).next();
+                while let Some(item) = next() {
+                    one(item).await?;
                 }
                 anyhow::Ok(())
-            }
-        });
-        join_all(lanes).await.into_iter().collect()
-    })
+            })
+        })
+        .collect();
+    runtime.block_on(async { join_all(lanes).await.into_iter().try_for_each(|lane| lane?) })
 }
 
-fn through_engine(
-    runtime: &tokio::runtime::Runtime,
-    service: &AmpService,
-    requests: Vec<HeaderMap>,
-) -> Result<()> {
-    at_once(runtime, requests, |headers| {
+fn through_engine(runtime: &Runtime, service: &AmpService, requests: Vec<HeaderMap>) -> Result<()> {
+    let service = service.clone();
+    at_once(runtime, requests, move |headers| {
         let service = service.clone();
         async move {
             let credential = credential_from_headers(&headers)?.context("there are headers")?;
@@ -144,14 +138,10 @@ fn through_engine(
     })
 }
 
-fn through_layer(
-    runtime: &tokio::runtime::Runtime,
-    service: &AmpService,
-    requests: Vec<Request<Body>>,
-) -> Result<()> {
+fn through_layer(runtime: &Runtime, service: &AmpService, requests: Vec<Request<Body>>) -> Result<()> {
     let inner = service_fn(|_: Request<Body>| async { anyhow::Ok(Response::new(Body::from("ok"))) });
     let layered = AmpLayer::new(service.clone()).layer(inner);
-    at_once(runtime, requests, |request| {
+    at_once(runtime, requests, move |request| {
         let layered = layered.clone();
         async move {
             let response = layered.oneshot(request).await?;

@@ -76,19 +76,18 @@ impl Run {
         let wanted = |part| self.only.is_none_or(|only| only == part);
         let size = |full: usize, quick: usize| if self.quick { quick } else { full };
         let (machine, sync) = (Machine::this()?, disk_sync(folder, size(500, 100))?);
-        let mut costs = Vec::new();
-        if wanted(Part::Path) {
-            for channels in [1, 100, 10_000] {
-                costs.push(in_process::run(folder, channels, size(9, 3), size(10_000, 5_000))?);
-            }
-        }
-        let (mut cells, mut attacked, mut idle) = (Vec::new(), Vec::new(), None);
+        let (mut costs, mut cells, mut attacked, mut idle) = (Vec::new(), Vec::new(), Vec::new(), None);
         if wanted(Part::Idle) {
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
             idle = Some(runtime.block_on(idle::run(folder, 100_000))?);
         }
         // from here on the other core is the server's
         pin(CORE)?;
+        if wanted(Part::Path) {
+            for channels in [1, 100, 10_000] {
+                costs.push(in_process::run(folder, channels, size(9, 3), size(10_000, 5_000))?);
+            }
+        }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let local = LocalSet::new();
         if wanted(Part::Http) {
