@@ -15,6 +15,7 @@ mod model_tests;
 mod owing;
 mod rate;
 mod replay;
+mod signers;
 
 pub(crate) use account::ChannelLedger;
 pub use account::SignerRecord;

@@ -16,7 +16,7 @@ impl ChannelLedger {
         let owes = |(id, signer): (&SignerId, &SignerAccount)| {
             let claimed = self.known_claims(account, id, signer);
             let owed = signer.committed.as_ref().filter(|committed| committed.spent > claimed);
-            owed.filter(|_| !signer.given_up).cloned()
+            owed.filter(|_| !signer.given_up).map(|owed| SignerRecord::clone(owed))
         };
         self.signers.iter().filter_map(owes).collect()
     }
