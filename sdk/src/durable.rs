@@ -4,15 +4,18 @@
 //! Jobs that arrive while a commit is under way share the next one, so that a hundred parallel
 //! requests wait for one or two syncs of the disk and not for a hundred.
 
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, Savepoint, TransactionBehavior};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 /// Most jobs that share one commit: bounds how long the first of them waits.
 const GROUP: usize = 512;
+/// How often the writer lets others run first, while each time more jobs come of it.
+const YIELDS: usize = 4;
 /// Most jobs that wait for a later commit. Further callers wait for room, so that a slow disk slows
 /// them down and does not fill the memory.
 const QUEUE: usize = 2 * GROUP;
@@ -61,33 +64,59 @@ pub enum Sharing {
     Exclusive,
 }
 
+/// What jobs leave to be written together: one statement for many of them.
+pub trait Gather: Send + 'static {
+    /// Writes what was left since the last call. It is called in the transaction of the jobs that left it, at
+    /// their end and before any job that has statements of its own, so that all are done in their order.
+    fn write(&mut self, connection: &Connection) -> rusqlite::Result<()>;
+
+    /// The transaction is not on disk: neither is what was written or left in it.
+    fn lost(&mut self);
+}
+
+/// Nothing is left.
+impl Gather for () {
+    fn write(&mut self, _connection: &Connection) -> rusqlite::Result<()> {
+        Ok(())
+    }
+
+    fn lost(&mut self) {}
+}
+
 /// A write that waits for its turn, and then for its commit.
-trait Job: Send {
-    /// Runs the statements.
-    fn run(&mut self, savepoint: &mut Savepoint<'_>);
+trait Job<G>: Send {
+    /// Runs its statements, or leaves what it has. Fails where the whole transaction must.
+    fn run(&mut self, gathered: &mut G, transaction: &mut Transaction<'_>) -> rusqlite::Result<()>;
     /// Tells the caller what came of the transaction.
     fn answer(self: Box<Self>, commit: Result<(), String>);
 }
 
+type Caller<T> = oneshot::Sender<Result<T, DurableError>>;
+
+/// A job with statements of its own, which may fail alone.
 struct Write<T, F> {
     statements: Option<F>,
     done: Option<rusqlite::Result<T>>,
-    caller: oneshot::Sender<Result<T, DurableError>>,
+    caller: Caller<T>,
 }
 
-impl<T, F> Job for Write<T, F>
+impl<G, T, F> Job<G> for Write<T, F>
 where
+    G: Gather,
     T: Send,
-    F: FnOnce(&Connection) -> rusqlite::Result<T> + Send,
+    F: FnOnce(&mut G, &Connection) -> rusqlite::Result<T> + Send,
 {
-    fn run(&mut self, savepoint: &mut Savepoint<'_>) {
-        let Some(statements) = self.statements.take() else { return };
-        let done = statements(savepoint);
+    fn run(&mut self, gathered: &mut G, transaction: &mut Transaction<'_>) -> rusqlite::Result<()> {
+        let Some(statements) = self.statements.take() else { return Ok(()) };
+        gathered.write(transaction)?;
+        let mut savepoint = transaction.savepoint()?;
+        let done = statements(gathered, &savepoint);
         if done.is_err() {
             // the job's own statements only: the group's other jobs stay
             let _ = savepoint.rollback();
         }
         self.done = Some(done);
+        savepoint.commit()
     }
 
     fn answer(self: Box<Self>, commit: Result<(), String>) {
@@ -102,16 +131,63 @@ where
     }
 }
 
+/// A job that leaves something to be written.
+struct Leave<F> {
+    leave: Option<F>,
+    caller: Caller<()>,
+}
+
+impl<G, F: FnOnce(&mut G) + Send> Job<G> for Leave<F> {
+    fn run(&mut self, gathered: &mut G, _transaction: &mut Transaction<'_>) -> rusqlite::Result<()> {
+        if let Some(leave) = self.leave.take() {
+            leave(gathered);
+        }
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, commit: Result<(), String>) {
+        let left = self.leave.is_none();
+        let outcome = match commit {
+            Ok(()) if !left => Err(DurableError::Commit("the job was not run".to_owned())),
+            commit => commit.map_err(DurableError::Commit),
+        };
+        let _ = self.caller.send(outcome);
+    }
+}
+
 /// A handle to the writer thread. Clones share it; it ends with the last of them.
-#[derive(Clone, Debug)]
-pub struct Database {
-    jobs: mpsc::Sender<Box<dyn Job>>,
+pub struct Database<G = ()> {
+    jobs: mpsc::Sender<Box<dyn Job<G>>>,
+}
+
+impl<G> fmt::Debug for Database<G> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Database")
+    }
+}
+
+impl<G> Clone for Database<G> {
+    fn clone(&self) -> Self {
+        Self { jobs: self.jobs.clone() }
+    }
 }
 
 impl Database {
     /// Opens or creates the file, and brings its schema up to date: `migrations[n]` leads from
     /// schema `n` to `n + 1`.
     pub fn open(path: &Path, sharing: Sharing, migrations: &[&str]) -> Result<Self, DurableError> {
+        Self::gathering(path, sharing, migrations, ())
+    }
+}
+
+impl<G: Gather> Database<G> {
+    /// The same, with a place for what jobs [leave](Self::leave).
+    pub fn gathering(
+        path: &Path,
+        sharing: Sharing,
+        migrations: &[&str],
+        gathered: G,
+    ) -> Result<Self, DurableError> {
         let open = |reason: String| DurableError::Open { path: path.to_owned(), reason };
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             std::fs::create_dir_all(folder).map_err(|error| open(error.to_string()))?;
@@ -123,7 +199,7 @@ impl Database {
         let (jobs, queue) = mpsc::channel(QUEUE);
         std::thread::Builder::new()
             .name("amp-database".to_owned())
-            .spawn(move || run(connection, queue))
+            .spawn(move || run(connection, queue, gathered))
             .map_err(|error| open(error.to_string()))?;
         Ok(Self { jobs })
     }
@@ -136,8 +212,34 @@ impl Database {
         T: Send + 'static,
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
+        self.write_with(|_, connection| job(connection)).await
+    }
+
+    /// The same for a job that needs what was gathered. That must not take for written what `job` wrote
+    /// before it failed.
+    pub async fn write_with<T, F>(&self, job: F) -> Result<T, DurableError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut G, &Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
         let (caller, outcome) = oneshot::channel();
-        let job = Box::new(Write { statements: Some(job), done: None, caller });
+        self.run(Box::new(Write { statements: Some(job), done: None, caller }), outcome).await
+    }
+
+    /// Runs `leave`, and returns once what it left is on disk.
+    pub async fn leave<F>(&self, leave: F) -> Result<(), DurableError>
+    where
+        F: FnOnce(&mut G) + Send + 'static,
+    {
+        let (caller, outcome) = oneshot::channel();
+        self.run(Box::new(Leave { leave: Some(leave), caller }), outcome).await
+    }
+
+    async fn run<T>(
+        &self,
+        job: Box<dyn Job<G>>,
+        outcome: oneshot::Receiver<Result<T, DurableError>>,
+    ) -> Result<T, DurableError> {
         self.jobs.send(job).await.map_err(|_| DurableError::Closed)?;
         outcome.await.map_err(|_| DurableError::Closed)?
     }
@@ -189,48 +291,67 @@ fn busy_hint(error: &rusqlite::Error) -> String {
     }
 }
 
-fn run(mut connection: Connection, mut queue: mpsc::Receiver<Box<dyn Job>>) {
+fn run<G: Gather>(mut connection: Connection, mut queue: mpsc::Receiver<Box<dyn Job<G>>>, mut gathered: G) {
     while let Some(first) = queue.blocking_recv() {
         let mut jobs = vec![first];
         // a job that panics takes its group with it, and not the thread: the unwinding drops the
         // transaction, which rolls it back
-        let unwinding = AssertUnwindSafe(|| group(&mut connection, &mut queue, &mut jobs));
+        let unwinding = AssertUnwindSafe(|| group(&mut connection, &mut queue, &mut jobs, &mut gathered));
         let committed = match catch_unwind(unwinding) {
             Ok(committed) => committed.map_err(|error| error.to_string()),
             Err(_) => Err("a job of the same commit panicked".to_owned()),
         };
+        if committed.is_err() {
+            gathered.lost();
+        }
         for job in jobs {
             job.answer(committed.clone());
         }
     }
 }
 
+/// Takes from the queue what belongs into the same commit.
+///
+/// Whoever queued the first job woke this thread, which may have taken the core from the others that are
+/// about to: it lets them run first, for as long as that brings more. Where nobody else wants the core that
+/// costs no time; where all do, a commit each would cost them more than the wait.
+fn take<G>(queue: &mut mpsc::Receiver<Box<dyn Job<G>>>, jobs: &mut Vec<Box<dyn Job<G>>>) {
+    for _ in 0..YIELDS {
+        let before = jobs.len();
+        std::thread::yield_now();
+        while jobs.len() < GROUP
+            && let Ok(job) = queue.try_recv()
+        {
+            jobs.push(job);
+        }
+        if jobs.len() == before {
+            return;
+        }
+    }
+}
+
 /// Runs `jobs` and those that queue behind them in one transaction. Whatever the outcome, every job
 /// that was taken from the queue is in `jobs`, to be answered.
-fn group(
+fn group<G: Gather>(
     connection: &mut Connection,
-    queue: &mut mpsc::Receiver<Box<dyn Job>>,
-    jobs: &mut Vec<Box<dyn Job>>,
+    queue: &mut mpsc::Receiver<Box<dyn Job<G>>>,
+    jobs: &mut Vec<Box<dyn Job<G>>>,
+    gathered: &mut G,
 ) -> rusqlite::Result<()> {
     // before the transaction begins: where another process holds the database, those that wait do so
     // once, together
-    while jobs.len() < GROUP
-        && let Ok(job) = queue.try_recv()
-    {
-        jobs.push(job);
-    }
+    take(queue, jobs);
     let mut transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     for next in 0..GROUP {
         let Some(job) = jobs.get_mut(next) else { break };
-        let mut savepoint = transaction.savepoint()?;
-        job.run(&mut savepoint);
-        savepoint.commit()?;
+        job.run(gathered, &mut transaction)?;
         if jobs.len() < GROUP
             && let Ok(job) = queue.try_recv()
         {
             jobs.push(job);
         }
     }
+    gathered.write(&transaction)?;
     transaction.commit()
 }
 
@@ -271,6 +392,77 @@ mod tests {
         assert_eq!(count(&database).await, 0, "rolled back");
         database.write(insert(1)).await.unwrap();
         assert_eq!(count(&database).await, 1);
+    }
+
+    /// Numbers that are written together, unless there is a 13 among them.
+    #[derive(Default)]
+    struct Numbers {
+        left: Vec<i64>,
+        times: i64,
+    }
+
+    impl Gather for Numbers {
+        fn write(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+            self.times += i64::from(!self.left.is_empty());
+            self.left.drain(..).try_for_each(|n| match n {
+                13 => Err(rusqlite::Error::InvalidQuery),
+                n => insert(n)(connection),
+            })
+        }
+
+        fn lost(&mut self) {
+            self.left.clear();
+        }
+    }
+
+    fn gathering(folder: &tempfile::TempDir) -> Database<Numbers> {
+        let path = folder.path().join("a.db");
+        Database::gathering(&path, Sharing::Shared, SCHEMA, Numbers::default()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_jobs_leave_is_written_together_and_before_the_next_job_reads() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = gathering(&folder);
+        let leave = |n| database.leave(move |numbers| numbers.left.push(n));
+        let count = |connection: &Connection| {
+            connection.query_row("SELECT COUNT(*) FROM numbers", [], |row| row.get::<_, i64>(0))
+        };
+        let read = database.write(count);
+        let (one, two, seen, three) = tokio::join!(leave(1), leave(2), read, leave(3));
+        assert!(one.is_ok() && two.is_ok() && three.is_ok());
+        assert_eq!(seen.unwrap(), 2);
+        let (release, released) = std::sync::mpsc::channel::<()>();
+        let hang = database.write_with(move |numbers, _| {
+            let _ = released.recv();
+            Ok(numbers.times)
+        });
+        let many = futures::future::join_all((10..13).chain(14..100).map(leave));
+        let (before, many, ()) = tokio::join!(hang, many, async { release.send(()).unwrap() });
+        assert!(many.iter().all(Result::is_ok));
+        let after = database.write_with(move |numbers, connection| Ok((numbers.times, count(connection)?)));
+        assert_eq!(after.await.unwrap(), (before.unwrap() + 1, 92));
+    }
+
+    #[tokio::test]
+    async fn a_failed_job_takes_nothing_of_what_others_left_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = gathering(&folder);
+        let left = database.leave(|numbers| numbers.left.push(1));
+        let (left, failed) = tokio::join!(left, database.write(insert(1)));
+        assert!(left.is_ok() && matches!(failed, Err(DurableError::Sqlite(_))));
+    }
+
+    #[tokio::test]
+    async fn what_can_not_be_written_fails_for_all_who_left_something_and_is_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = gathering(&folder);
+        let bad = database.leave(|numbers| numbers.left.extend([1, 13]));
+        assert!(matches!(bad.await, Err(DurableError::Commit(_))));
+        database.leave(|numbers| numbers.left.push(2)).await.unwrap();
+        let written =
+            database.write(|c| c.query_row("SELECT SUM(n) FROM numbers", [], |row| row.get::<_, i64>(0)));
+        assert_eq!(written.await.unwrap(), 2);
     }
 
     #[tokio::test]

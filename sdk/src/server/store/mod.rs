@@ -1,5 +1,6 @@
 //! What a service must not forget.
 
+mod journal;
 mod sqlite;
 #[cfg(test)]
 mod tests;
