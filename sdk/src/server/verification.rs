@@ -7,6 +7,7 @@ use amp_protocol::json::CredentialBody;
 use amp_protocol::message::Key;
 use tokio::time::Instant;
 
+use super::channels::Channel;
 use super::config::ServiceConfig;
 use super::delegates::Delegations;
 use super::denial::Denial;
@@ -22,7 +23,7 @@ pub(crate) type Policy = fn(&ServiceConfig, Key, &ChannelAccount) -> Result<(), 
 /// A credential whose signature verifies.
 #[derive(Clone, Debug)]
 pub(crate) struct Verified {
-    pub(crate) account: Arc<ChannelAccount>,
+    pub(crate) account: Arc<Channel>,
     pub(crate) signer: SignerId,
     /// It may have ended.
     pub(crate) authority: Authority,
@@ -39,13 +40,13 @@ enum Whose {
 enum Seen {
     NoChannel,
     /// The policy is against the channel.
-    Unfit(Arc<ChannelAccount>, Denial),
+    Unfit(Arc<Channel>, Denial),
     /// The authorized signer signed.
-    Authorized(Arc<ChannelAccount>),
+    Authorized(Arc<Channel>),
     /// It did not, and there are no delegates.
-    Nobody(Arc<ChannelAccount>),
+    Nobody(Arc<Channel>),
     /// It did not: one of these may have.
-    Other(Arc<ChannelAccount>, Arc<Delegations>),
+    Other(Arc<Channel>, Arc<Delegations>),
 }
 
 impl Seen {
@@ -121,7 +122,7 @@ impl Core {
         if let Err(denial) = policy(&self.config, channel, &account) {
             return Ok(Seen::Unfit(account, denial));
         }
-        if by_authorized_signer(credential, &account) {
+        if account.has_signed(credential) {
             return Ok(Seen::Authorized(account));
         }
         if account.delegated_slot == 0 {
@@ -152,7 +153,7 @@ impl Core {
             Seen::Unfit(account, denial) => {
                 // not served, but what it owes is to be collected
                 let payee = policy::check_payee(&self.config, channel, account).is_ok();
-                if payee && by_authorized_signer(credential, account) {
+                if payee && account.has_signed(credential) {
                     self.take_up(channel, account, None).await.map_err(Refused::for_now)?;
                 }
                 return Err(Refused::by_chain(denial.clone()));
@@ -221,8 +222,4 @@ impl Core {
         }
         Denial::no_channel(channel)
     }
-}
-
-fn by_authorized_signer(credential: &CredentialBody, account: &ChannelAccount) -> bool {
-    signed::verify_credential(credential, account.opened_slot, &account.authorized_signer)
 }

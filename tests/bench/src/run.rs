@@ -30,6 +30,9 @@ pub(crate) struct Run {
     /// One part alone.
     #[arg(long, value_enum)]
     only: Option<Part>,
+    /// How many channels the paid path is measured on.
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 100, 10_000])]
+    channels: Vec<usize>,
     /// Where the stores are: on the disk that is measured.
     #[arg(long, default_value = "target/bench")]
     folder: PathBuf,
@@ -84,7 +87,7 @@ impl Run {
         // from here on the other core is the server's
         pin(CORE)?;
         if wanted(Part::Path) {
-            for channels in [1, 100, 10_000] {
+            for &channels in &self.channels {
                 costs.push(in_process::run(folder, channels, size(9, 3), size(10_000, 5_000))?);
             }
         }

@@ -13,6 +13,7 @@ use super::claim::{self, Claim, Found, GONE_FOR_GOOD};
 use super::plan::{Decision, Urgency, decide};
 use super::settler::{close, settle};
 use crate::server::books::Book;
+use crate::server::channels::Channel;
 use crate::server::clock::unix_now;
 use crate::server::denial::Denial;
 use crate::server::service::{Core, incarnation};
@@ -152,7 +153,7 @@ fn grace_ends(account: &ChannelAccount, claims: &[Claim], now: i64) -> Option<i6
 async fn look_after(
     core: &Core,
     book: &Book,
-    account: &Arc<ChannelAccount>,
+    account: &Arc<Channel>,
     mut found: Found,
     urgency: Urgency,
     reach: Reach,
@@ -210,7 +211,7 @@ struct Collected {
 async fn collect(
     core: &Core,
     book: &Book,
-    account: &Arc<ChannelAccount>,
+    account: &Arc<Channel>,
     claims: Vec<Claim>,
     urgency: Urgency,
     reach: Reach,
