@@ -403,7 +403,7 @@ mod tests {
 
     impl Gather for Numbers {
         fn write(&mut self, connection: &Connection) -> rusqlite::Result<()> {
-            self.times += i64::from(!self.left.is_empty());
+            self.times = self.times.saturating_add(i64::from(!self.left.is_empty()));
             self.left.drain(..).try_for_each(|n| match n {
                 13 => Err(rusqlite::Error::InvalidQuery),
                 n => insert(n)(connection),
@@ -441,7 +441,7 @@ mod tests {
         let (before, many, ()) = tokio::join!(hang, many, async { release.send(()).unwrap() });
         assert!(many.iter().all(Result::is_ok));
         let after = database.write_with(move |numbers, connection| Ok((numbers.times, count(connection)?)));
-        assert_eq!(after.await.unwrap(), (before.unwrap() + 1, 92));
+        assert_eq!(after.await.unwrap(), (before.unwrap().saturating_add(1), 92));
     }
 
     #[tokio::test]

@@ -17,6 +17,7 @@ use tower::{Layer as _, ServiceExt as _, service_fn};
 
 use crate::backend::{Backend, config};
 use crate::chain::MemoryChain;
+use crate::depth::{at_depth, polled_at_depth};
 use crate::measure::{cpu_of_this_process, median};
 use crate::town::{self, OPENED_SLOT, Payer};
 
@@ -58,16 +59,16 @@ pub(crate) fn run(folder: &Path, channels: usize, rounds: usize, requests: usize
     // the first request of each channel looks for it on chain and in the store
     let first: Vec<HeaderMap> =
         (0..channels.max(BATCH)).map(|_| header_map(&mut payer)).collect::<Result<_>>()?;
-    through_engine(&runtime, &service, first)?;
+    through_engine(&runtime, &service, 0, first)?;
     let mut costs = Vec::new();
-    for _ in 0..rounds {
-        let signed: Vec<_> = (0..requests.min(4_096)).map(|_| payer.sign()).collect();
-        let verify = per_request(signed.len(), || check(&signed))?;
+    for round in 0..rounds {
+        let signed: Vec<_> = (0..requests / 2).map(|_| payer.sign()).collect();
+        let verify = per_request(signed.len(), || at_depth(round, &mut || check(&signed)))?;
         // those were for this channel, too, and were not sent: the window is over them
         let maps = (0..requests).map(|_| header_map(&mut payer)).collect::<Result<_>>()?;
-        let engine = per_request(requests, || through_engine(&runtime, &service, maps))?;
+        let engine = per_request(requests, || through_engine(&runtime, &service, round, maps))?;
         let asked = (0..requests).map(|_| request(&mut payer)).collect::<Result<_>>()?;
-        let layer = per_request(requests, || through_layer(&runtime, &service, asked))?;
+        let layer = per_request(requests, || through_layer(&runtime, &service, round, asked))?;
         costs.push(Costs { channels, verify, engine, layer });
     }
     runtime.block_on(service.shutdown());
@@ -103,7 +104,12 @@ fn request(payer: &mut Payer) -> Result<Request<Body>> {
 }
 
 /// Takes each of `work` in order, [`BATCH`] at a time, in tasks of the runtime as a server's connections are.
-fn at_once<T, F>(runtime: &Runtime, work: Vec<T>, one: impl Fn(T) -> F + Clone + Send + 'static) -> Result<()>
+fn at_once<T, F>(
+    runtime: &Runtime,
+    round: usize,
+    work: Vec<T>,
+    one: impl Fn(T) -> F + Clone + Send + 'static,
+) -> Result<()>
 where
     T: Send + 'static,
     F: Future<Output = Result<()>> + Send + 'static,
@@ -115,7 +121,7 @@ where
             runtime.spawn(async move {
                 let next = || work.lock().unwrap_or_else(PoisonError::into_inner).next();
                 while let Some(item) = next() {
-                    one(item).await?;
+                    polled_at_depth(round, one(item)).await?;
                 }
                 anyhow::Ok(())
             })
@@ -124,9 +130,14 @@ where
     runtime.block_on(async { join_all(lanes).await.into_iter().try_for_each(|lane| lane?) })
 }
 
-fn through_engine(runtime: &Runtime, service: &AmpService, requests: Vec<HeaderMap>) -> Result<()> {
+fn through_engine(
+    runtime: &Runtime,
+    service: &AmpService,
+    round: usize,
+    requests: Vec<HeaderMap>,
+) -> Result<()> {
     let service = service.clone();
-    at_once(runtime, requests, move |headers| {
+    at_once(runtime, round, requests, move |headers| {
         let service = service.clone();
         async move {
             let credential = credential_from_headers(&headers)?.context("there are headers")?;
@@ -138,10 +149,15 @@ fn through_engine(runtime: &Runtime, service: &AmpService, requests: Vec<HeaderM
     })
 }
 
-fn through_layer(runtime: &Runtime, service: &AmpService, requests: Vec<Request<Body>>) -> Result<()> {
+fn through_layer(
+    runtime: &Runtime,
+    service: &AmpService,
+    round: usize,
+    requests: Vec<Request<Body>>,
+) -> Result<()> {
     let inner = service_fn(|_: Request<Body>| async { anyhow::Ok(Response::new(Body::from("ok"))) });
     let layered = AmpLayer::new(service.clone()).layer(inner);
-    at_once(runtime, requests, move |request| {
+    at_once(runtime, round, requests, move |request| {
         let layered = layered.clone();
         async move {
             let response = layered.oneshot(request).await?;

@@ -4,6 +4,7 @@
 
 mod backend;
 mod chain;
+mod depth;
 mod http;
 mod idle;
 mod in_process;

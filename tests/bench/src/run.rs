@@ -88,7 +88,7 @@ impl Run {
         pin(CORE)?;
         if wanted(Part::Path) {
             for &channels in &self.channels {
-                costs.push(in_process::run(folder, channels, size(9, 3), size(10_000, 5_000))?);
+                costs.push(in_process::run(folder, channels, size(45, 12), 2_000)?);
             }
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

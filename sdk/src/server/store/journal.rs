@@ -22,7 +22,7 @@ pub(super) const SCHEMA: &str =
 
 /// Records after which those in the journal are brought to their places. More of them are brought in fewer
 /// writes; as many, and as many again, are in memory and read again at a start.
-const FULL: usize = 16_384;
+const FULL: usize = 65_536;
 /// How many are brought for each one that is appended, so that the journal never grows for long.
 const BROUGHT: usize = 2;
 
@@ -50,8 +50,9 @@ struct Sweep {
 }
 
 /// The records that are not in the table yet.
-#[derive(Default)]
 pub(super) struct Journal {
+    /// Records after which a sweep begins.
+    full: usize,
     /// To be appended.
     left: Vec<(Incarnation, SignerRecord)>,
     /// Appended and not brought, of each signer the newest. `None`: nothing is known of the journal's table,
@@ -64,7 +65,17 @@ pub(super) struct Journal {
     sweep: Option<Sweep>,
 }
 
+impl Default for Journal {
+    fn default() -> Self {
+        Self::that_is_full_after(FULL)
+    }
+}
+
 impl Journal {
+    fn that_is_full_after(full: usize) -> Self {
+        Self { full, left: Vec::new(), appended: None, last: 0, since_sweep: 0, sweep: None }
+    }
+
     /// Takes a record, to be appended with the others of its commit.
     pub(super) fn leave(&mut self, incarnation: Incarnation, record: SignerRecord) {
         self.left.push((incarnation, record));
@@ -125,7 +136,7 @@ impl Journal {
 
     /// Brings some records to the table, in the order in which they stand there.
     fn sweep(&mut self, connection: &Connection, most: usize) -> rusqlite::Result<()> {
-        if self.sweep.is_none() && self.since_sweep >= FULL {
+        if self.sweep.is_none() && self.since_sweep >= self.full {
             self.since_sweep = 0;
             self.sweep = Some(Sweep { up_to: self.last, at: None });
         }
@@ -161,7 +172,7 @@ impl Gather for Journal {
     }
 
     fn lost(&mut self) {
-        *self = Self::default();
+        *self = Self::that_is_full_after(self.full);
     }
 }
 

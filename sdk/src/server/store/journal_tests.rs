@@ -77,7 +77,8 @@ fn a_journal_that_is_opened_finds_all_and_empties_it() {
 fn nothing_is_lost_while_a_full_journal_is_emptied_under_load() {
     const SIGNERS: u64 = 3_000;
     const GROUP: u64 = 100;
-    let (mut journal, connection) = (Journal::default(), connection());
+    const FULL: usize = 10_000;
+    let (mut journal, connection) = (Journal::that_is_full_after(FULL), connection());
     let (mut newest, mut most) = (BTreeMap::new(), 0);
     for group in 0..(FULL as u64 * 4 / GROUP) {
         let records: Vec<(u16, u64)> = (0..GROUP)
