@@ -23,8 +23,10 @@ use crate::town::{self, OPENED_SLOT, Payer};
 
 /// Requests at once: what shares a commit.
 pub(crate) const BATCH: usize = 256;
-/// The default replay window.
+/// The default replay window. Where all requests are one channel's, those that wait for a newer look at it are
+/// overtaken by more.
 const SEQ_WINDOW: u32 = 64;
+const WIDE_WINDOW: u32 = 512;
 
 /// What a request costs, in microseconds of CPU time.
 #[derive(Clone, Debug)]
@@ -54,7 +56,8 @@ pub(crate) fn run(folder: &Path, channels: usize, rounds: usize, requests: usize
     let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let file = folder.join(format!("in-process-{channels}.db"));
     let chain = MemoryChain::with(channels);
-    let service = runtime.block_on(Backend::Sqlite(file).start(chain, config(SEQ_WINDOW)))?;
+    let seq_window = if channels == 1 { WIDE_WINDOW } else { SEQ_WINDOW };
+    let service = runtime.block_on(Backend::Sqlite(file).start(chain, config(seq_window)))?;
     let mut payer = Payer::new(channels);
     // the first request of each channel looks for it on chain and in the store
     let first: Vec<HeaderMap> =
