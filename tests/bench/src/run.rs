@@ -88,19 +88,19 @@ impl Run {
         pin(CORE)?;
         if wanted(Part::Path) {
             for &channels in &self.channels {
-                costs.push(in_process::run(folder, channels, size(45, 12), 2_000)?);
+                costs.push(in_process::run(folder, channels, size(32, 8), 2_000)?);
             }
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let local = LocalSet::new();
         if wanted(Part::Http) {
             let time = Duration::from_millis(if self.quick { 300 } else { 800 });
-            let grid = Grid { rounds: size(5, 1), time };
+            let grid = Grid { rounds: size(3, 1), time };
             cells = local.block_on(&runtime, http::cells(folder, grid))?;
         }
         if wanted(Part::Hostile) {
             let seconds = if self.quick { 1.0 } else { 2.0 };
-            attacked = local.block_on(&runtime, http::hostile(folder, size(5, 1), seconds))?;
+            attacked = local.block_on(&runtime, http::hostile(folder, size(3, 1), seconds))?;
         }
         Ok(Found { machine, sync, costs, cells, idle, attacked })
     }
