@@ -1,7 +1,7 @@
 # The recipes are in the scripts that they call.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-chain test postgres soak crash fuzz guards mutants check bless program toolchain-check validator-check clean-program
+.PHONY: help demo demo-chain test postgres soak crash bench fuzz guards mutants check bless program toolchain-check validator-check clean-program
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -26,6 +26,9 @@ soak: program ## random sequences on the program and on a model of it (MINUTES=1
 
 crash: program ## kill a service under load and hold its claims against what was served (ROUNDS=20, SEED=...)
 	@toolchain/run.sh amp-crash --rounds $(or $(ROUNDS),20) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+bench: ## what being paid costs, as ratios: four minutes (ARGS="--quick", "--only path", "--write")
+	@toolchain/bench.sh $(ARGS)
 
 fuzz: program ## fuzz every parser of hostile bytes, and the instructions (SECONDS=300, TARGETS="a b", JOBS=cores)
 	@fuzz/run.sh $(or $(SECONDS),300)

@@ -4,15 +4,18 @@
 //! Jobs that arrive while a commit is under way share the next one, so that a hundred parallel
 //! requests wait for one or two syncs of the disk and not for a hundred.
 
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, Savepoint, TransactionBehavior};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 /// Most jobs that share one commit: bounds how long the first of them waits.
 const GROUP: usize = 512;
+/// How often the writer lets others run first, while each time more jobs come of it.
+const YIELDS: usize = 4;
 /// Most jobs that wait for a later commit. Further callers wait for room, so that a slow disk slows
 /// them down and does not fill the memory.
 const QUEUE: usize = 2 * GROUP;
@@ -61,33 +64,59 @@ pub enum Sharing {
     Exclusive,
 }
 
+/// What jobs leave to be written together: one statement for many of them.
+pub trait Gather: Send + 'static {
+    /// Writes what was left since the last call. It is called in the transaction of the jobs that left it, at
+    /// their end and before any job that has statements of its own, so that all are done in their order.
+    fn write(&mut self, connection: &Connection) -> rusqlite::Result<()>;
+
+    /// The transaction is not on disk: neither is what was written or left in it.
+    fn lost(&mut self);
+}
+
+/// Nothing is left.
+impl Gather for () {
+    fn write(&mut self, _connection: &Connection) -> rusqlite::Result<()> {
+        Ok(())
+    }
+
+    fn lost(&mut self) {}
+}
+
 /// A write that waits for its turn, and then for its commit.
-trait Job: Send {
-    /// Runs the statements.
-    fn run(&mut self, savepoint: &mut Savepoint<'_>);
+trait Job<G>: Send {
+    /// Runs its statements, or leaves what it has. Fails where the whole transaction must.
+    fn run(&mut self, gathered: &mut G, transaction: &mut Transaction<'_>) -> rusqlite::Result<()>;
     /// Tells the caller what came of the transaction.
     fn answer(self: Box<Self>, commit: Result<(), String>);
 }
 
+type Caller<T> = oneshot::Sender<Result<T, DurableError>>;
+
+/// A job with statements of its own, which may fail alone.
 struct Write<T, F> {
     statements: Option<F>,
     done: Option<rusqlite::Result<T>>,
-    caller: oneshot::Sender<Result<T, DurableError>>,
+    caller: Caller<T>,
 }
 
-impl<T, F> Job for Write<T, F>
+impl<G, T, F> Job<G> for Write<T, F>
 where
+    G: Gather,
     T: Send,
-    F: FnOnce(&Connection) -> rusqlite::Result<T> + Send,
+    F: FnOnce(&mut G, &Connection) -> rusqlite::Result<T> + Send,
 {
-    fn run(&mut self, savepoint: &mut Savepoint<'_>) {
-        let Some(statements) = self.statements.take() else { return };
-        let done = statements(savepoint);
+    fn run(&mut self, gathered: &mut G, transaction: &mut Transaction<'_>) -> rusqlite::Result<()> {
+        let Some(statements) = self.statements.take() else { return Ok(()) };
+        gathered.write(transaction)?;
+        let mut savepoint = transaction.savepoint()?;
+        let done = statements(gathered, &savepoint);
         if done.is_err() {
             // the job's own statements only: the group's other jobs stay
             let _ = savepoint.rollback();
         }
         self.done = Some(done);
+        savepoint.commit()
     }
 
     fn answer(self: Box<Self>, commit: Result<(), String>) {
@@ -102,16 +131,63 @@ where
     }
 }
 
+/// A job that leaves something to be written.
+struct Leave<F> {
+    leave: Option<F>,
+    caller: Caller<()>,
+}
+
+impl<G, F: FnOnce(&mut G) + Send> Job<G> for Leave<F> {
+    fn run(&mut self, gathered: &mut G, _transaction: &mut Transaction<'_>) -> rusqlite::Result<()> {
+        if let Some(leave) = self.leave.take() {
+            leave(gathered);
+        }
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, commit: Result<(), String>) {
+        let left = self.leave.is_none();
+        let outcome = match commit {
+            Ok(()) if !left => Err(DurableError::Commit("the job was not run".to_owned())),
+            commit => commit.map_err(DurableError::Commit),
+        };
+        let _ = self.caller.send(outcome);
+    }
+}
+
 /// A handle to the writer thread. Clones share it; it ends with the last of them.
-#[derive(Clone, Debug)]
-pub struct Database {
-    jobs: mpsc::Sender<Box<dyn Job>>,
+pub struct Database<G = ()> {
+    jobs: mpsc::Sender<Box<dyn Job<G>>>,
+}
+
+impl<G> fmt::Debug for Database<G> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Database")
+    }
+}
+
+impl<G> Clone for Database<G> {
+    fn clone(&self) -> Self {
+        Self { jobs: self.jobs.clone() }
+    }
 }
 
 impl Database {
     /// Opens or creates the file, and brings its schema up to date: `migrations[n]` leads from
     /// schema `n` to `n + 1`.
     pub fn open(path: &Path, sharing: Sharing, migrations: &[&str]) -> Result<Self, DurableError> {
+        Self::gathering(path, sharing, migrations, ())
+    }
+}
+
+impl<G: Gather> Database<G> {
+    /// The same, with a place for what jobs [leave](Self::leave).
+    pub fn gathering(
+        path: &Path,
+        sharing: Sharing,
+        migrations: &[&str],
+        gathered: G,
+    ) -> Result<Self, DurableError> {
         let open = |reason: String| DurableError::Open { path: path.to_owned(), reason };
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             std::fs::create_dir_all(folder).map_err(|error| open(error.to_string()))?;
@@ -123,7 +199,7 @@ impl Database {
         let (jobs, queue) = mpsc::channel(QUEUE);
         std::thread::Builder::new()
             .name("amp-database".to_owned())
-            .spawn(move || run(connection, queue))
+            .spawn(move || run(connection, queue, gathered))
             .map_err(|error| open(error.to_string()))?;
         Ok(Self { jobs })
     }
@@ -136,8 +212,34 @@ impl Database {
         T: Send + 'static,
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
+        self.write_with(|_, connection| job(connection)).await
+    }
+
+    /// The same for a job that needs what was gathered. That must not take for written what `job` wrote
+    /// before it failed.
+    pub async fn write_with<T, F>(&self, job: F) -> Result<T, DurableError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut G, &Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
         let (caller, outcome) = oneshot::channel();
-        let job = Box::new(Write { statements: Some(job), done: None, caller });
+        self.run(Box::new(Write { statements: Some(job), done: None, caller }), outcome).await
+    }
+
+    /// Runs `leave`, and returns once what it left is on disk.
+    pub async fn leave<F>(&self, leave: F) -> Result<(), DurableError>
+    where
+        F: FnOnce(&mut G) + Send + 'static,
+    {
+        let (caller, outcome) = oneshot::channel();
+        self.run(Box::new(Leave { leave: Some(leave), caller }), outcome).await
+    }
+
+    async fn run<T>(
+        &self,
+        job: Box<dyn Job<G>>,
+        outcome: oneshot::Receiver<Result<T, DurableError>>,
+    ) -> Result<T, DurableError> {
         self.jobs.send(job).await.map_err(|_| DurableError::Closed)?;
         outcome.await.map_err(|_| DurableError::Closed)?
     }
@@ -189,171 +291,69 @@ fn busy_hint(error: &rusqlite::Error) -> String {
     }
 }
 
-fn run(mut connection: Connection, mut queue: mpsc::Receiver<Box<dyn Job>>) {
+fn run<G: Gather>(mut connection: Connection, mut queue: mpsc::Receiver<Box<dyn Job<G>>>, mut gathered: G) {
     while let Some(first) = queue.blocking_recv() {
         let mut jobs = vec![first];
         // a job that panics takes its group with it, and not the thread: the unwinding drops the
         // transaction, which rolls it back
-        let unwinding = AssertUnwindSafe(|| group(&mut connection, &mut queue, &mut jobs));
+        let unwinding = AssertUnwindSafe(|| group(&mut connection, &mut queue, &mut jobs, &mut gathered));
         let committed = match catch_unwind(unwinding) {
             Ok(committed) => committed.map_err(|error| error.to_string()),
             Err(_) => Err("a job of the same commit panicked".to_owned()),
         };
+        if committed.is_err() {
+            gathered.lost();
+        }
         for job in jobs {
             job.answer(committed.clone());
         }
     }
 }
 
+/// Takes from the queue what belongs into the same commit.
+///
+/// Whoever queued the first job woke this thread, which may have taken the core from the others that are
+/// about to: it lets them run first, for as long as that brings more. Where nobody else wants the core that
+/// costs no time; where all do, a commit each would cost them more than the wait.
+fn take<G>(queue: &mut mpsc::Receiver<Box<dyn Job<G>>>, jobs: &mut Vec<Box<dyn Job<G>>>) {
+    for _ in 0..YIELDS {
+        let before = jobs.len();
+        std::thread::yield_now();
+        while jobs.len() < GROUP
+            && let Ok(job) = queue.try_recv()
+        {
+            jobs.push(job);
+        }
+        if jobs.len() == before {
+            return;
+        }
+    }
+}
+
 /// Runs `jobs` and those that queue behind them in one transaction. Whatever the outcome, every job
 /// that was taken from the queue is in `jobs`, to be answered.
-fn group(
+fn group<G: Gather>(
     connection: &mut Connection,
-    queue: &mut mpsc::Receiver<Box<dyn Job>>,
-    jobs: &mut Vec<Box<dyn Job>>,
+    queue: &mut mpsc::Receiver<Box<dyn Job<G>>>,
+    jobs: &mut Vec<Box<dyn Job<G>>>,
+    gathered: &mut G,
 ) -> rusqlite::Result<()> {
     // before the transaction begins: where another process holds the database, those that wait do so
     // once, together
-    while jobs.len() < GROUP
-        && let Ok(job) = queue.try_recv()
-    {
-        jobs.push(job);
-    }
+    take(queue, jobs);
     let mut transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     for next in 0..GROUP {
         let Some(job) = jobs.get_mut(next) else { break };
-        let mut savepoint = transaction.savepoint()?;
-        job.run(&mut savepoint);
-        savepoint.commit()?;
+        job.run(gathered, &mut transaction)?;
         if jobs.len() < GROUP
             && let Ok(job) = queue.try_recv()
         {
             jobs.push(job);
         }
     }
+    gathered.write(&transaction)?;
     transaction.commit()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SCHEMA: &[&str] = &["CREATE TABLE numbers (n INTEGER PRIMARY KEY)"];
-
-    fn insert(n: i64) -> impl FnOnce(&Connection) -> rusqlite::Result<()> + Send + 'static {
-        move |connection| connection.execute("INSERT INTO numbers VALUES (?1)", [n]).map(drop)
-    }
-
-    async fn count(database: &Database) -> i64 {
-        database.write(|c| c.query_row("SELECT COUNT(*) FROM numbers", [], |row| row.get(0))).await.unwrap()
-    }
-
-    #[tokio::test]
-    async fn a_failed_job_leaves_the_others_of_its_group_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let database = Database::open(&folder.path().join("a.db"), Sharing::Shared, SCHEMA).unwrap();
-        let jobs = [1, 2, 1, 3].map(|n| database.write(insert(n)));
-        let outcomes = futures::future::join_all(jobs).await;
-        assert_eq!(outcomes.iter().filter(|outcome| outcome.is_err()).count(), 1);
-        assert!(matches!(outcomes[2], Err(DurableError::Sqlite(_))));
-        assert_eq!(count(&database).await, 3);
-    }
-
-    #[tokio::test]
-    async fn a_job_that_panics_fails_and_the_database_goes_on() {
-        let folder = tempfile::tempdir().unwrap();
-        let database = Database::open(&folder.path().join("a.db"), Sharing::Shared, SCHEMA).unwrap();
-        let panicked = database.write::<(), _>(|connection| {
-            insert(1)(connection)?;
-            panic!("told to");
-        });
-        assert!(matches!(panicked.await, Err(DurableError::Commit(reason)) if reason.contains("panicked")));
-        assert_eq!(count(&database).await, 0, "rolled back");
-        database.write(insert(1)).await.unwrap();
-        assert_eq!(count(&database).await, 1);
-    }
-
-    #[tokio::test]
-    async fn whoever_waits_for_a_busy_database_is_told_so_and_waits_once() {
-        const PATIENCE: Duration = Duration::from_millis(200);
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.db");
-        let database = Database::open(&path, Sharing::Shared, SCHEMA).unwrap();
-        database.write(|connection| connection.busy_timeout(PATIENCE)).await.unwrap();
-        let other = Connection::open(&path).unwrap();
-        other.execute_batch("BEGIN IMMEDIATE").unwrap();
-        let begun = std::time::Instant::now();
-        for outcome in futures::future::join_all((0..20).map(|n| database.write(insert(n)))).await {
-            let error = outcome.unwrap_err();
-            assert!(matches!(&error, DurableError::Commit(reason) if reason.contains("locked")), "{error}");
-        }
-        assert!(begun.elapsed() < PATIENCE * 10, "not one after the other");
-        other.execute_batch("ROLLBACK").unwrap();
-        database.write(insert(1)).await.unwrap();
-        assert_eq!(count(&database).await, 1);
-    }
-
-    #[tokio::test]
-    async fn what_a_slow_disk_does_not_take_waits_with_its_callers() {
-        let folder = tempfile::tempdir().unwrap();
-        let database = Database::open(&folder.path().join("a.db"), Sharing::Shared, SCHEMA).unwrap();
-        let (release, released) = std::sync::mpsc::channel::<()>();
-        let (begin, begun) = oneshot::channel();
-        let slow = database.clone();
-        let slow = tokio::spawn(async move {
-            let hang = move |_: &Connection| {
-                let _ = begin.send(());
-                let _ = released.recv();
-                Ok(())
-            };
-            slow.write(hang).await
-        });
-        begun.await.unwrap();
-        let jobs: Vec<_> = (0..QUEUE + 50)
-            .map(|n| {
-                let database = database.clone();
-                tokio::spawn(async move { database.write(insert(n.try_into().unwrap())).await })
-            })
-            .collect();
-        for _ in 0..QUEUE {
-            tokio::task::yield_now().await;
-        }
-        assert_eq!((database.jobs.max_capacity(), database.jobs.capacity()), (QUEUE, 0));
-        assert!(jobs.iter().all(|job| !job.is_finished()));
-        release.send(()).unwrap();
-        slow.await.unwrap().unwrap();
-        for job in jobs {
-            job.await.unwrap().unwrap();
-        }
-        assert_eq!(count(&database).await, i64::try_from(QUEUE).unwrap() + 50);
-    }
-
-    #[tokio::test]
-    async fn an_exclusive_database_has_one_process_and_says_so() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.db");
-        let held = Database::open(&path, Sharing::Exclusive, SCHEMA).unwrap();
-        let error = Database::open(&path, Sharing::Exclusive, SCHEMA).unwrap_err().to_string();
-        assert!(error.contains("another process has it open"), "{error}");
-        assert_eq!(count(&held).await, 0);
-    }
-
-    #[test]
-    fn a_database_of_a_newer_release_is_left_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.db");
-        drop(Database::open(&path, Sharing::Shared, &[SCHEMA[0], "SELECT 1"]).unwrap());
-        let error = Database::open(&path, Sharing::Shared, SCHEMA).unwrap_err();
-        assert!(matches!(error, DurableError::Newer { found: 2, known: 1, .. }));
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn no_other_user_reads_the_database() {
-        use std::os::unix::fs::PermissionsExt;
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.db");
-        drop(Database::open(&path, Sharing::Shared, SCHEMA).unwrap());
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-    }
-}
+mod tests;

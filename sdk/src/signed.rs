@@ -14,9 +14,30 @@ use crate::signer::{Signer, SignerError};
 /// Whether `signature` is `key`'s over `message`, by the strict rule of the precompile: canonical
 /// encodings, no small-order keys.
 pub fn verify_strict(key: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> bool {
-    let signature = ed25519_dalek::Signature::from_bytes(signature);
-    ed25519_dalek::VerifyingKey::from_bytes(key)
-        .is_ok_and(|key| key.verify_strict(message, &signature).is_ok())
+    UnpackedKey::new(key).verify_strict(message, signature)
+}
+
+/// A public key to check many signatures with: one that is on the curve, unpacked once.
+#[derive(Clone, Debug)]
+pub struct UnpackedKey(Option<ed25519_dalek::VerifyingKey>);
+
+impl UnpackedKey {
+    /// A key of bytes that are none verifies nothing.
+    pub fn new(key: &[u8; 32]) -> Self {
+        Self(ed25519_dalek::VerifyingKey::from_bytes(key).ok())
+    }
+
+    /// Like [`verify_strict`].
+    pub fn verify_strict(&self, message: &[u8], signature: &[u8; 64]) -> bool {
+        let signature = ed25519_dalek::Signature::from_bytes(signature);
+        self.0.as_ref().is_some_and(|key| key.verify_strict(message, &signature).is_ok())
+    }
+
+    /// Like [`verify_credential`].
+    pub fn verify_credential(&self, credential: &CredentialBody, epoch: u64) -> bool {
+        let message = Credential { channel: credential.channel.0, epoch, seq: credential.seq };
+        self.verify_strict(&message.to_bytes(), &credential.sig.0)
+    }
 }
 
 /// Signs a credential: the three fields that travel with a request.
@@ -33,8 +54,7 @@ pub async fn sign_credential(
 
 /// Whether a credential is `signer`'s for this epoch.
 pub fn verify_credential(credential: &CredentialBody, epoch: u64, signer: &[u8; 32]) -> bool {
-    let message = Credential { channel: credential.channel.0, epoch, seq: credential.seq };
-    verify_strict(signer, &message.to_bytes(), &credential.sig.0)
+    UnpackedKey::new(signer).verify_credential(credential, epoch)
 }
 
 /// Signs a close statement with the recipient's key.

@@ -4,12 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use amp_protocol::account::ChannelAccount;
 use amp_protocol::json::SignedCloseStatement;
 use amp_protocol::money::Amount;
 use tokio::time::{Instant, sleep};
 
 use super::books::Book;
+use super::channels::Channel;
 use super::clock::unix_now;
 use super::denial::Denial;
 use super::ledger::{ChannelLedger, NotCharged, Refusal, Request, Reservation, SignerRecord};
@@ -78,7 +78,7 @@ impl Core {
     pub(crate) async fn reserve(
         &self,
         book: &Arc<Book>,
-        account: &Arc<ChannelAccount>,
+        account: &Arc<Channel>,
         request: Request,
     ) -> Result<Result<Reservation, Refusal>, StoreError> {
         let (limits, now) = (self.config.limits(), self.time.now());
@@ -214,7 +214,7 @@ impl Core {
     pub(crate) async fn seal(
         &self,
         book: &Arc<Book>,
-        account: &Arc<ChannelAccount>,
+        account: &Arc<Channel>,
     ) -> Result<Option<Amount>, StoreError> {
         let account = account.clone();
         if self.is_shared() {

@@ -1,5 +1,4 @@
-use std::collections::BTreeMap;
-use std::ops::Bound;
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -122,70 +121,92 @@ impl Book {
     }
 }
 
-/// All ledgers.
+/// All ledgers: by address those of its incarnations, the newest last. Hardly any address has two.
 #[derive(Default)]
-pub(crate) struct Books(Mutex<BTreeMap<Incarnation, Arc<Book>>>);
+pub(crate) struct Books(Mutex<HashMap<Key, Vec<Arc<Book>>>>);
 
 impl Books {
     /// All that was stored. A channel that is stopped counts as if its close had been sent now.
     pub(crate) fn restore(stored: Vec<StoredChannel>) -> Self {
-        let books = stored.into_iter().map(|found| {
+        let mut books = HashMap::with_capacity(stored.len());
+        for found in stored {
             // the process before this one may have sent a close just before it ended
             let may_be_closed = found.stopped_at.is_some();
-            let (incarnation, book) = (found.incarnation, Book::restore(found));
+            let book = find_or_insert(&mut books, found.incarnation, || Book::restore(found));
             if may_be_closed {
                 book.close_is_sent();
             }
-            (incarnation, book)
-        });
-        Self(Mutex::new(books.collect()))
+        }
+        Self(Mutex::new(books))
     }
 
     /// Takes up a book that was stored, unless it is there.
     pub(crate) fn recall(&self, stored: StoredChannel) {
-        lock(&self.0).entry(stored.incarnation).or_insert_with(|| Book::restore(stored));
+        find_or_insert(&mut lock(&self.0), stored.incarnation, || Book::restore(stored));
     }
 
     /// The book of an incarnation that is on chain, new if it was never served.
     pub(crate) fn open(&self, incarnation: Incarnation) -> Arc<Book> {
         let new = || Arc::new(Book::new(incarnation, ChannelLedger::default()));
         let mut books = lock(&self.0);
-        let book = books.entry(incarnation).or_insert_with(new);
+        let book = find_or_insert(&mut books, incarnation, new);
         book.is_there();
         book.clone()
     }
 
     /// The book of an incarnation, if there is one.
     pub(crate) fn find(&self, incarnation: &Incarnation) -> Option<Arc<Book>> {
-        lock(&self.0).get(incarnation).cloned()
+        let books = lock(&self.0);
+        books.get(&incarnation.channel)?.iter().find(|book| book.incarnation == *incarnation).cloned()
     }
 
     /// The books of all incarnations of an address.
     pub(crate) fn of(&self, channel: Key) -> Vec<Arc<Book>> {
-        let at = |opened_slot| Incarnation { channel, opened_slot };
-        lock(&self.0).range(at(0)..=at(u64::MAX)).map(|(_, book)| book.clone()).collect()
+        lock(&self.0).get(&channel).cloned().unwrap_or_default()
     }
 
     /// Whether a close that this service sent for another incarnation of the address may still land. It names
     /// the address alone: landing late, it would close this incarnation, unpaid.
     pub(crate) fn is_closed_by_accident(&self, incarnation: &Incarnation) -> bool {
-        let others = self.of(incarnation.channel);
-        others.iter().any(|book| book.incarnation != *incarnation && book.may_still_be_closed())
+        let books = lock(&self.0);
+        let mut all = books.get(&incarnation.channel).into_iter().flatten();
+        all.any(|book| book.incarnation != *incarnation && book.may_still_be_closed())
     }
 
-    /// At most `most` books, those after `last`.
-    pub(crate) fn after(&self, last: Option<Incarnation>, most: usize) -> Vec<Arc<Book>> {
-        let from = last.map_or(Bound::Unbounded, Bound::Excluded);
-        let books = lock(&self.0);
-        books.range((from, Bound::Unbounded)).take(most).map(|(_, book)| book.clone()).collect()
+    /// Every book, ended or not, in no order.
+    pub(crate) fn all(&self) -> Vec<Arc<Book>> {
+        lock(&self.0).values().flatten().cloned().collect()
     }
 
     /// Every book that has not ended; forgets those that ended long ago.
     pub(crate) fn active(&self) -> Vec<Arc<Book>> {
-        let mut books = lock(&self.0);
-        books.retain(|_, book| lock(&book.ended).is_none_or(|ended| ended.elapsed() < MEMORY_OF_ENDED));
-        books.values().filter(|book| !book.has_ended()).cloned().collect()
+        let is_remembered =
+            |book: &Book| lock(&book.ended).is_none_or(|ended| ended.elapsed() < MEMORY_OF_ENDED);
+        let mut active: Vec<Arc<Book>> = {
+            let mut books = lock(&self.0);
+            books.retain(|_, all| {
+                all.retain(|book| is_remembered(book));
+                !all.is_empty()
+            });
+            books.values().flatten().filter(|book| !book.has_ended()).cloned().collect()
+        };
+        active.sort_unstable_by_key(|book| book.incarnation);
+        active
     }
+}
+
+fn find_or_insert(
+    books: &mut HashMap<Key, Vec<Arc<Book>>>,
+    incarnation: Incarnation,
+    new: impl FnOnce() -> Arc<Book>,
+) -> &Arc<Book> {
+    let all = books.entry(incarnation.channel).or_default();
+    let at = all.partition_point(|book| book.incarnation < incarnation);
+    if all.get(at).is_none_or(|book| book.incarnation != incarnation) {
+        all.reserve_exact(1);
+        all.insert(at, new());
+    }
+    &all[at]
 }
 
 #[cfg(test)]
@@ -250,10 +271,11 @@ mod tests {
     fn incarnations_of_an_address_have_their_own_books() {
         let books = Books::default();
         let at = |channel, opened_slot| Incarnation { channel: [channel; 32], opened_slot };
-        for incarnation in [at(1, 2), at(1, u64::MAX), at(2, 0)] {
+        for incarnation in [at(1, u64::MAX), at(1, 2), at(2, 0), at(1, 2)] {
             books.open(incarnation);
         }
-        assert_eq!(books.of([1; 32]).len(), 2);
+        let of = books.of([1; 32]).iter().map(|book| book.incarnation).collect::<Vec<_>>();
+        assert_eq!(of, [at(1, 2), at(1, u64::MAX)], "the newest last");
         assert!(books.find(&at(1, 3)).is_none());
     }
 }

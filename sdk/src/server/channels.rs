@@ -1,7 +1,9 @@
-use std::sync::Arc;
+use std::ops::Deref;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use amp_protocol::account::{AccountError, ChannelAccount};
+use amp_protocol::json::CredentialBody;
 use amp_protocol::message::Key;
 use solana_address::Address;
 use tokio::time::{Instant, timeout};
@@ -9,6 +11,7 @@ use tokio::time::{Instant, timeout};
 use super::outage::Outage;
 use super::views::{READ_WAIT, Source, Views};
 use crate::chain::{self, Chain, ChainError};
+use crate::signed::UnpackedKey;
 
 /// Reads of channels under way at once, of each kind.
 const READS: usize = 32;
@@ -17,7 +20,41 @@ const READS: usize = 32;
 pub(crate) type Channels = Views<ChannelSource>;
 
 /// A channel account, or that there is none.
-pub(crate) type View = Option<Arc<ChannelAccount>>;
+pub(crate) type View = Option<Arc<Channel>>;
+
+/// A channel account, and its authorized signer's key for the requests to come.
+#[derive(Debug)]
+pub(crate) struct Channel {
+    account: ChannelAccount,
+    /// Unpacked when it is first needed: the settlement worker looks at channels that nobody uses.
+    key: OnceLock<Box<UnpackedKey>>,
+}
+
+impl Channel {
+    pub(crate) fn new(account: ChannelAccount) -> Self {
+        Self { account, key: OnceLock::new() }
+    }
+
+    /// Whether the authorized signer signed.
+    pub(crate) fn has_signed(&self, credential: &CredentialBody) -> bool {
+        let key = self.key.get_or_init(|| Box::new(UnpackedKey::new(&self.account.authorized_signer)));
+        key.verify_credential(credential, self.account.opened_slot)
+    }
+}
+
+impl Deref for Channel {
+    type Target = ChannelAccount;
+
+    fn deref(&self) -> &ChannelAccount {
+        &self.account
+    }
+}
+
+impl PartialEq for Channel {
+    fn eq(&self, other: &Self) -> bool {
+        self.account == other.account
+    }
+}
 
 /// Channel accounts on chain.
 pub(crate) struct ChannelSource {
@@ -45,7 +82,7 @@ impl Source for ChannelSource {
     /// The channel at an address: an account of the program that decodes, or `None`.
     async fn read(&self, channel: Key, _before: Option<View>) -> Result<(View, Option<u64>), ChainError> {
         match chain::channel_at(&*self.chain, &self.program_id, &Address::from(channel)).await {
-            Ok((account, slot)) => Ok((account.map(Arc::new), slot)),
+            Ok((account, slot)) => Ok((account.map(Channel::new).map(Arc::new), slot)),
             Err(error) => Ok((view_of(Err(error))?, None)),
         }
     }
@@ -68,7 +105,7 @@ impl Source for ChannelSource {
 
 fn view_of(read: Result<Option<ChannelAccount>, ChainError>) -> Result<View, ChainError> {
     match read {
-        Ok(account) => Ok(account.map(Arc::new)),
+        Ok(account) => Ok(account.map(Channel::new).map(Arc::new)),
         // the program's, but another kind of account. One of a newer version is an error instead:
         // taken for gone, what it owes would be given up
         Err(ChainError::Account { error: AccountError::Length | AccountError::Discriminator, .. }) => {

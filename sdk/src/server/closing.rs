@@ -1,12 +1,12 @@
 use std::sync::Arc;
 
-use amp_protocol::account::ChannelAccount;
 use amp_protocol::code::Code;
 use amp_protocol::json::{CloseResponse, CredentialBody, ErrorBody, SignedCloseStatement};
 use amp_protocol::message::CloseStatement;
 use amp_protocol::money::Seq;
 
 use super::books::Book;
+use super::channels::Channel;
 use super::denial::Denial;
 use super::service::{AmpService, Core, signer_failed};
 use super::verification::Verified;
@@ -46,11 +46,7 @@ impl AmpService {
 }
 
 impl Core {
-    async fn close(
-        &self,
-        book: &Arc<Book>,
-        account: &Arc<ChannelAccount>,
-    ) -> Result<SignedCloseStatement, Denial> {
+    async fn close(&self, book: &Arc<Book>, account: &Arc<Channel>) -> Result<SignedCloseStatement, Denial> {
         let incarnation = book.incarnation;
         let _one_at_a_time = book.closing.lock().await;
         let failed = |error| Denial::store(&error);

@@ -15,6 +15,7 @@ use futures::StreamExt as _;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::channels::Channel;
 use super::service::Core;
 use super::settlement::Noticing;
 use super::views::READ_WAIT;
@@ -112,7 +113,7 @@ async fn take(core: &Core, worker: &Noticing, change: ChannelChange) -> Option<(
     let channel = address.to_bytes();
     let ends = account.as_ref().is_none_or(|account| account.books.closing);
     let served = core.books.of(channel).iter().any(|book| !book.has_ended());
-    core.channels.told(channel, account.map(Arc::new), slot, served);
+    core.channels.told(channel, account.map(Channel::new).map(Arc::new), slot, served);
     if served && ends { worker.notice(channel).await } else { Some(()) }
 }
 

@@ -8,7 +8,7 @@ use amp_protocol::json::CredentialBody;
 use amp_protocol::message::Key;
 use tokio::time::Instant;
 
-use super::channels::View;
+use super::channels::{Channel, View};
 use super::config::ServiceConfig;
 use super::delegates::Delegations;
 use super::denial::Denial;
@@ -37,7 +37,7 @@ pub(crate) type Policy = fn(&ServiceConfig, Key, &ChannelAccount) -> Result<(), 
 /// A credential whose signature verifies.
 #[derive(Clone, Debug)]
 pub(crate) struct Verified {
-    pub(crate) account: Arc<ChannelAccount>,
+    pub(crate) account: Arc<Channel>,
     pub(crate) signer: SignerId,
     /// It may have ended.
     pub(crate) authority: Authority,
@@ -65,13 +65,13 @@ enum Whose {
 enum Seen {
     NoChannel,
     /// The policy is against the channel.
-    Unfit(Arc<ChannelAccount>, Denial),
+    Unfit(Arc<Channel>, Denial),
     /// The authorized signer signed.
-    Authorized(Arc<ChannelAccount>, Age),
+    Authorized(Arc<Channel>, Age),
     /// It did not, and there are no delegates.
-    Nobody(Arc<ChannelAccount>),
+    Nobody(Arc<Channel>),
     /// It did not: one of these may have.
-    Other(Arc<ChannelAccount>, Arc<Delegations>),
+    Other(Arc<Channel>, Arc<Delegations>),
 }
 
 /// Who shows a credential.
@@ -88,7 +88,7 @@ impl Seen {
     fn shower(&self, credential: &CredentialBody, refused: &Refused) -> Shower {
         let signed = match self {
             Self::NoChannel | Self::Nobody(_) => false,
-            Self::Unfit(account, _) => by_authorized_signer(credential, account),
+            Self::Unfit(account, _) => account.has_signed(credential),
             Self::Authorized(..) => true,
             Self::Other(..) => refused.remedy != Remedy::LookForSigner,
         };
@@ -239,7 +239,7 @@ impl Core {
         if let Err(denial) = policy(&self.config, channel, &account) {
             return Ok(Seen::Unfit(account, denial));
         }
-        if self.metrics.requests.verify(|| by_authorized_signer(credential, &account)) {
+        if self.metrics.requests.verify(|| account.has_signed(credential)) {
             return Ok(Seen::Authorized(account, age));
         }
         if age == Age::Old {
@@ -278,7 +278,7 @@ impl Core {
             Seen::Unfit(account, denial) => {
                 // not served, but what it owes is to be collected
                 let payee = policy::check_payee(&self.config, channel, account).is_ok();
-                if payee && by_authorized_signer(credential, account) {
+                if payee && account.has_signed(credential) {
                     self.take_up(channel, account, None).await.map_err(Refused::for_now)?;
                 }
                 return Err(Refused::by_chain(denial.clone()));
@@ -370,8 +370,4 @@ impl Core {
         }
         Denial::no_channel(channel)
     }
-}
-
-fn by_authorized_signer(credential: &CredentialBody, account: &ChannelAccount) -> bool {
-    signed::verify_credential(credential, account.opened_slot, &account.authorized_signer)
 }

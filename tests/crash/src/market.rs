@@ -4,11 +4,12 @@ use amp_embedded::{ClockMode, EmbeddedChain, TestMint};
 use amp_protocol::instruction::OpenChannel;
 use amp_protocol::json::SignedCloseStatement;
 use amp_protocol::money::Amount;
+use amp_protocol::rejection::Rejection;
 use amp_protocol::rules::Terms;
 use amp_sdk::chain::instructions::{self, ChannelKeys, CloseParties, DelegationParties, OpenParties};
 use amp_sdk::chain::{self, ChannelAddress, ComputeBudget, PROGRAM_ID, Plan, PriorityFee, TOKEN_PROGRAM};
 use amp_sdk::signer::{KeypairSigner, Signer as _};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use solana_address::Address;
 
 const SOL: u64 = 1_000_000_000;
@@ -103,8 +104,16 @@ impl Market {
             instructions::close_channel(&keys, &parties),
         ];
         let plan = Plan::new(funder, ComputeBudget::close(), PriorityFee::default(), all);
-        plan.send(&self.chain, &[&channel.signer]).await?;
-        Ok(())
+        // the wall's clock moves the chain's slots beside this
+        for _ in 0..3 {
+            match plan.send(&self.chain, &[&channel.signer]).await {
+                Err(error) if error.rejection() == Some(Rejection::ClosedInOpeningSlot) => {
+                    self.chain.advance_slots(1);
+                }
+                sent => return Ok(sent.map(drop)?),
+            }
+        }
+        bail!("the channel's opening slot does not end")
     }
 
     /// Base units that the chain has paid out of a channel that is open.

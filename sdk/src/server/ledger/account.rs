@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use amp_protocol::account::ChannelAccount;
 use amp_protocol::ed25519_instruction::SignatureBytes;
@@ -9,6 +9,7 @@ use amp_protocol::money::{Amount, Seq, UnitPrice};
 use super::admit::Reservation;
 use super::authority::{Authority, SignerId};
 use super::replay::ReplayWindow;
+use super::signers::Signers;
 
 /// What is stored of one signer: enough to claim what it owes and to refuse what it used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,9 +78,9 @@ impl SignerRecord {
 #[derive(Clone, Debug)]
 pub(crate) struct SignerAccount {
     /// As of now.
-    pub(crate) live: SignerRecord,
-    /// As of the last commit: what may be claimed.
-    pub(crate) committed: Option<SignerRecord>,
+    pub(crate) live: Arc<SignerRecord>,
+    /// As of the last commit: what may be claimed. The same as `live` until there is a request.
+    pub(crate) committed: Option<Arc<SignerRecord>>,
     /// Prices of admitted requests that are not charged yet.
     pub(crate) reserved: Amount,
     /// What the chain is known to have paid on its credentials: it may have paid more.
@@ -96,10 +97,10 @@ impl SignerAccount {
     /// A signer without a request so far, of whose credentials the chain has paid `claimed`.
     pub(super) fn new(id: SignerId, claimed: Amount, unit_price: UnitPrice, seq_window: u32) -> Self {
         let live = SignerRecord::new(id, claimed, unit_price, seq_window);
-        Self::of(live, None, claimed)
+        Self::of(Arc::new(live), None, claimed)
     }
 
-    pub(super) fn of(live: SignerRecord, committed: Option<SignerRecord>, claimed: Amount) -> Self {
+    pub(super) fn of(live: Arc<SignerRecord>, committed: Option<Arc<SignerRecord>>, claimed: Amount) -> Self {
         let (reserved, missing_since, failures, given_up) = (Amount::ZERO, None, 0, false);
         Self { live, committed, reserved, claimed, missing_since, failures, given_up }
     }
@@ -110,14 +111,16 @@ impl SignerAccount {
             self.failures = 0;
         }
         self.claimed = self.claimed.max(claimed);
-        self.live.spent = self.live.spent.max(claimed);
+        if claimed > self.live.spent {
+            Arc::make_mut(&mut self.live).spent = claimed;
+        }
     }
 }
 
 /// One incarnation of a channel: all its signers, and whether it is still served.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ChannelLedger {
-    pub(super) signers: BTreeMap<SignerId, SignerAccount>,
+    pub(super) signers: Signers,
     /// Requests admitted by this process and not yet charged, committed or released.
     pub(super) holds: Vec<Reservation>,
     /// Those of other processes on the same store.
@@ -144,6 +147,7 @@ impl ChannelLedger {
     ) -> Self {
         let signers = records.into_iter().map(|live| {
             let id = SignerId { key: live.signer, epoch: live.epoch };
+            let live = Arc::new(live);
             let committed = Some(live.clone());
             (id, SignerAccount::of(live, committed, Amount::ZERO))
         });

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use amp_protocol::account::ChannelAccount;
 use amp_protocol::ed25519_instruction::SignatureBytes;
 use amp_protocol::money::{Amount, Seq};
@@ -145,12 +147,13 @@ impl ChannelLedger {
         signer.reserved = reserved;
         // its authority is live: what was taken for lost is not
         signer.given_up = false;
-        signer.live.replay.accept(request.seq);
-        if signer.live.seq_start.is_zero() {
-            signer.live.seq_start = request.seq;
+        let live = Arc::make_mut(&mut signer.live);
+        live.replay.accept(request.seq);
+        if live.seq_start.is_zero() {
+            live.seq_start = request.seq;
         }
-        if request.seq > signer.live.seq {
-            (signer.live.seq, signer.live.sig) = (request.seq, request.sig);
+        if request.seq > live.seq {
+            (live.seq, live.sig) = (request.seq, request.sig);
         }
         self.signers.insert(request.signer, signer);
         let Request { signer, seq, price, key, .. } = *request;

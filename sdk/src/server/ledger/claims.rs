@@ -36,8 +36,10 @@ impl ChannelLedger {
     ) {
         let Ok(unit_price) = account.terms.unit_price() else { return };
         for (id, claimed) in claimed.iter().filter(|(_, claimed)| !claimed.is_zero()) {
-            let new = || SignerAccount::new(*id, *claimed, unit_price, seq_window);
-            self.signers.entry(*id).or_insert_with(new).note_claimed(*claimed);
+            if !self.signers.contains_key(id) {
+                self.signers.insert(*id, SignerAccount::new(*id, *claimed, unit_price, seq_window));
+            }
+            self.note_claimed_by(id, *claimed);
         }
         let authorized = SignerId::authorized(account);
         let is_listed = |id: &SignerId| claimed.iter().any(|(listed, _)| listed == id);
@@ -58,6 +60,12 @@ impl ChannelLedger {
         }
         self.claimed_by_forgotten = forgotten.unwrap_or(Amount::ZERO);
         self.noted_claims = self.noted_claims.max(Some(account.books.claimed));
+    }
+
+    fn note_claimed_by(&mut self, id: &SignerId, claimed: Amount) {
+        if let Some(signer) = self.signers.get_mut(id) {
+            signer.note_claimed(claimed);
+        }
     }
 
     /// Takes note of what the chain has paid on one signer's credentials.

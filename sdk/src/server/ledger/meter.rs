@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use amp_protocol::money::Amount;
 
 use super::account::{ChannelLedger, SignerRecord};
@@ -36,16 +38,17 @@ impl ChannelLedger {
         let used = used.min(reservation.price);
         // admission holds spent + reserved within the deposit, so neither of these can fail
         signer.reserved = signer.reserved.checked_sub(reservation.price).unwrap_or(Amount::ZERO);
-        signer.live.spent = signer.live.spent.checked_add(used).unwrap_or(Amount::MAX);
+        let live = Arc::make_mut(&mut signer.live);
+        live.spent = live.spent.checked_add(used).unwrap_or(Amount::MAX);
         if !used.is_zero() {
-            if signer.live.calls == 0 {
-                signer.live.period_start = now;
+            if live.calls == 0 {
+                live.period_start = now;
             }
-            signer.live.calls = signer.live.calls.saturating_add(1);
-            signer.live.period_end = now.max(signer.live.period_start);
+            live.calls = live.calls.saturating_add(1);
+            live.period_end = now.max(live.period_start);
         }
-        signer.live.revision = signer.live.revision.saturating_add(1);
-        Ok(signer.live.clone())
+        live.revision = live.revision.saturating_add(1);
+        Ok(live.clone())
     }
 
     /// Gives a reservation back: its request was not served. Its seq stays used.
@@ -64,7 +67,7 @@ impl ChannelLedger {
             // commits of parallel requests may be noticed out of order
             let newer = signer.committed.as_ref().is_none_or(|known| known.revision < record.revision);
             if newer {
-                signer.committed = Some(record);
+                signer.committed = Some(Arc::new(record));
             }
         }
         self.done(reservation);
@@ -80,11 +83,12 @@ impl ChannelLedger {
     pub(super) fn refund(&mut self, reservation: &Reservation, used: Amount) {
         if let Some(signer) = self.signers.get_mut(&reservation.signer) {
             let used = used.min(reservation.price);
-            signer.live.spent = signer.live.spent.checked_sub(used).unwrap_or(Amount::ZERO);
+            let live = Arc::make_mut(&mut signer.live);
+            live.spent = live.spent.checked_sub(used).unwrap_or(Amount::ZERO);
             if !used.is_zero() {
-                signer.live.calls = signer.live.calls.saturating_sub(1);
+                live.calls = live.calls.saturating_sub(1);
             }
-            signer.live.revision = signer.live.revision.saturating_add(1);
+            live.revision = live.revision.saturating_add(1);
         }
     }
 

@@ -16,6 +16,7 @@ mod owing;
 mod rate;
 mod replay;
 mod shared;
+mod signers;
 mod stake;
 
 pub(crate) use account::ChannelLedger;

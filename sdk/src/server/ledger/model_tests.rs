@@ -260,8 +260,9 @@ impl Run {
             }
             Step::Look => self.seen = self.chain.clone(),
             Step::Restart => {
-                let signers = self.ledger.signers.values();
-                let records = signers.filter_map(|signer| signer.committed.clone()).collect();
+                let signers = self.ledger.signers.iter();
+                let records =
+                    signers.filter_map(|(_, signer)| signer.committed.as_deref().cloned()).collect();
                 self.ledger = ChannelLedger::restore(records, None, None);
                 self.model.accepted.clone_from(&self.model.stored);
                 (self.model.open, self.open) = Default::default();

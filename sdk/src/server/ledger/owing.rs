@@ -16,7 +16,7 @@ impl ChannelLedger {
         let owes = |(id, signer): (&SignerId, &SignerAccount)| {
             let claimed = self.known_claims(account, id, signer);
             let owed = signer.committed.as_ref().filter(|committed| committed.spent > claimed);
-            owed.filter(|_| !signer.given_up).cloned()
+            owed.filter(|_| !signer.given_up).map(|owed| SignerRecord::clone(owed))
         };
         self.signers.iter().filter_map(owes).collect()
     }
@@ -27,7 +27,7 @@ impl ChannelLedger {
             let committed = signer.committed.as_ref();
             !signer.given_up && committed.is_some_and(|committed| committed.spent > signer.claimed)
         };
-        self.signers.values().any(owes)
+        self.signers.iter().map(|(_, signer)| signer).any(owes)
     }
 
     /// Keeps a delegate from beginning to owe while too many others do.
@@ -81,7 +81,7 @@ impl ChannelLedger {
 
     /// Whether the last settlement of a signer failed that still owes.
     pub(crate) fn has_failed(&self) -> bool {
-        self.signers.values().any(|signer| signer.failures > 0 && !signer.given_up)
+        self.signers.iter().any(|(_, signer)| signer.failures > 0 && !signer.given_up)
     }
 
     /// What the signer owes can't be collected any more: it is not looked for again by this process,

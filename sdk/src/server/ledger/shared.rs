@@ -1,8 +1,9 @@
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use amp_protocol::money::Amount;
 
-use super::account::{ChannelLedger, SignerAccount};
+use super::account::{ChannelLedger, SignerAccount, SignerRecord};
 use super::admit::Reservation;
 use super::authority::SignerId;
 use super::meter::NotCharged;
@@ -17,8 +18,9 @@ impl ChannelLedger {
     pub(crate) fn adopt(&mut self, stored: &SharedChannel) {
         for record in &stored.stored.signers {
             let id = SignerId { key: record.signer, epoch: record.epoch };
+            let record = Arc::new(record.clone());
             let new = || SignerAccount::of(record.clone(), None, Amount::ZERO);
-            let signer = self.signers.entry(id).or_insert_with(new);
+            let signer = self.signers.get_or_insert_with(id, new);
             (signer.live, signer.committed) = (record.clone(), Some(record.clone()));
             signer.note_claimed(signer.claimed);
         }
@@ -33,8 +35,8 @@ impl ChannelLedger {
 
     /// Takes over what was made from this ledger and is stored now; what the chain told meanwhile stays.
     pub(crate) fn follow(&mut self, made: &Self) {
-        for (id, made) in &made.signers {
-            let signer = self.signers.entry(*id).or_insert_with(|| made.clone());
+        for (id, made) in made.signers.iter() {
+            let signer = self.signers.get_or_insert_with(*id, || made.clone());
             let record = made.live.clone();
             // of whom only the chain has told there is no record
             if made.committed.is_some() || made.live.revision > 0 || !made.live.seq.is_zero() {
@@ -60,7 +62,7 @@ impl ChannelLedger {
         let changed = self.signers.iter().filter(|(id, signer)| is_new(id, signer));
         let own = || self.holds.iter().copied().map(Hold::from).collect();
         Change {
-            signers: changed.map(|(_, signer)| signer.live.clone()).collect(),
+            signers: changed.map(|(_, signer)| SignerRecord::clone(&signer.live)).collect(),
             own: (self.holds != before.holds).then(own),
             stopped_at: self.stopped_at.filter(|_| before.stopped_at.is_none()),
             sealed: self.sealed && !before.sealed,
@@ -76,7 +78,7 @@ impl ChannelLedger {
         reservation: &Reservation,
         used: Amount,
         now: i64,
-    ) -> Result<super::SignerRecord, NotCharged> {
+    ) -> Result<SignerRecord, NotCharged> {
         let record = self.charge(reservation, used, now)?;
         self.done(reservation);
         Ok(record)
@@ -90,7 +92,7 @@ impl ChannelLedger {
     }
 
     fn set_aside_again(&mut self) {
-        for signer in self.signers.values_mut() {
+        for (_, signer) in self.signers.iter_mut() {
             signer.reserved = Amount::ZERO;
         }
         for held in self.holds.iter().chain(&self.elsewhere) {

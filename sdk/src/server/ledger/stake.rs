@@ -20,7 +20,7 @@ impl ChannelLedger {
     /// the authorized signer's claims with its next request.
     pub(crate) fn stake(&self, known: Option<(SignerId, Amount)>) -> Stake {
         let mut stake = Stake::default();
-        for (id, signer) in &self.signers {
+        for (id, signer) in self.signers.iter() {
             let seen = known.filter(|(known, _)| known == id).map_or(Amount::ZERO, |(_, claimed)| claimed);
             stake.add(signer, signer.claimed.max(seen));
         }

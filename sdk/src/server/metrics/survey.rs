@@ -74,14 +74,11 @@ impl Core {
     /// Goes over all books that have not ended, each locked by itself and for a moment.
     pub(crate) async fn survey(&self) -> Survey {
         let mut survey = Survey::default();
-        let mut last = None;
-        loop {
-            let books = self.books.after(last, AT_ONCE);
-            let Some(book) = books.last() else { return survey };
-            last = Some(book.incarnation);
+        for books in self.books.all().chunks(AT_ONCE) {
             books.iter().filter(|book| !book.has_ended()).for_each(|book| survey.add(book));
             tokio::task::yield_now().await;
         }
+        survey
     }
 
     /// Seconds until the first grace is over in which something is to lose; infinite: none runs.

@@ -2,29 +2,35 @@ use amp_protocol::code::Code;
 use amp_protocol::json::{Base58, CredentialBody};
 use amp_protocol::money::Seq;
 use amp_protocol::text::header;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 
 use crate::server::denial::Denial;
+
+static CHANNEL: HeaderName = HeaderName::from_static(header::CHANNEL);
+static SEQ: HeaderName = HeaderName::from_static(header::SEQ);
+static SIG: HeaderName = HeaderName::from_static(header::SIG);
 
 /// Reads the three AMP headers, for a service with a middleware of its own; `None` where there is none of
 /// them. What is missing or malformed is refused with the code of that field and what it should be.
 pub fn from_headers(headers: &HeaderMap) -> Result<Option<CredentialBody>, Denial> {
-    if [header::CHANNEL, header::SEQ, header::SIG].iter().all(|name| !headers.contains_key(*name)) {
+    if [&CHANNEL, &SEQ, &SIG].iter().all(|name| !headers.contains_key(*name)) {
         return Ok(None);
     }
-    let channel = field(headers, header::CHANNEL, Code::NoChannel, "the channel's address in base58")?;
-    let channel: Base58<32> = channel.parse().map_err(|_| {
-        refuse(Code::NoChannel, header::CHANNEL, "is not an address: send the channel's 32 bytes in base58")
+    let channel = field(headers, &CHANNEL, Code::NoChannel, "the channel's address in base58")?;
+    let mut bytes = [0; 32];
+    five8::decode_32(channel, &mut bytes).map_err(|_| {
+        refuse(Code::NoChannel, &CHANNEL, "is not an address: send the channel's 32 bytes in base58")
     })?;
-    let seq = field(headers, header::SEQ, Code::InvalidSeq, "the seq in decimal")?;
+    let channel = Base58(bytes);
+    let seq = field(headers, &SEQ, Code::InvalidSeq, "the seq in decimal")?;
     let seq = number(seq).ok_or_else(|| {
-        refuse(Code::InvalidSeq, header::SEQ, "is not a seq: send a decimal number of at most 64 bits")
+        refuse(Code::InvalidSeq, &SEQ, "is not a seq: send a decimal number of at most 64 bits")
     })?;
-    let sig = field(headers, header::SIG, Code::InvalidSig, "the signature in base58")?;
-    let sig = sig.parse().map_err(|_| {
-        refuse(Code::InvalidSig, header::SIG, "is not a signature: send its 64 bytes in base58")
-    })?;
-    Ok(Some(CredentialBody { channel, seq, sig }))
+    let sig = field(headers, &SIG, Code::InvalidSig, "the signature in base58")?;
+    let mut bytes = [0; 64];
+    five8::decode_64(sig, &mut bytes)
+        .map_err(|_| refuse(Code::InvalidSig, &SIG, "is not a signature: send its 64 bytes in base58"))?;
+    Ok(Some(CredentialBody { channel, seq, sig: Base58(bytes) }))
 }
 
 /// Digits and nothing else: no sign, no spaces.
@@ -35,7 +41,7 @@ fn number(text: &str) -> Option<Seq> {
 
 /// The one value of a header. Of two values, the one that is checked might not be the one that the
 /// service behind the layer reads.
-fn field<'a>(headers: &'a HeaderMap, name: &str, code: Code, what: &str) -> Result<&'a str, Denial> {
+fn field<'a>(headers: &'a HeaderMap, name: &HeaderName, code: Code, what: &str) -> Result<&'a str, Denial> {
     let mut values = headers.get_all(name).iter();
     let value = values.next().ok_or_else(|| refuse(code, name, &format!("is missing: send {what}")))?;
     if values.next().is_some() {
@@ -44,7 +50,7 @@ fn field<'a>(headers: &'a HeaderMap, name: &str, code: Code, what: &str) -> Resu
     value.to_str().map_err(|_| refuse(code, name, &format!("is not plain ASCII: send {what}")))
 }
 
-fn refuse(code: Code, name: &str, what: &str) -> Denial {
+fn refuse(code: Code, name: &HeaderName, what: &str) -> Denial {
     Denial::new(code, None, format!("the header {name} {what}"))
 }
 
@@ -120,6 +126,27 @@ mod tests {
             let mut headers = good();
             headers.insert(name, HeaderValue::from_bytes(b"\xff\xfe").unwrap());
             assert_eq!(code(&headers), expected, "{name}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn addresses_and_signatures_are_read_as_everywhere_else(
+            key: [u8; 32], zeros in 0..32usize, text in "[1-9A-HJ-NP-Za-km-z]{0,90}"
+        ) {
+            let mut key = key;
+            key[..zeros].fill(0);
+            let sig = [key, key].concat().try_into().unwrap();
+            for text in [Base58(key).to_string(), Base58::<64>(sig).to_string(), text] {
+                let mut headers = good();
+                headers.insert(header::CHANNEL, text.parse().unwrap());
+                let channel = from_headers(&headers).ok().flatten().map(|read| read.channel);
+                proptest::prop_assert_eq!(channel, text.parse().ok());
+                let mut headers = good();
+                headers.insert(header::SIG, text.parse().unwrap());
+                let sig = from_headers(&headers).ok().flatten().map(|read| read.sig);
+                proptest::prop_assert_eq!(sig, text.parse().ok());
+            }
         }
     }
 }

@@ -8,9 +8,18 @@ use crate::server::service::AmpService;
 /// The price of a path: the highest of the readings that a service behind the layer may give it.
 /// Priced by its raw bytes alone, `/v1/%63hat` or `/free/../v1` would reach a priced route unpaid.
 pub(super) fn of_path(service: &AmpService, path: &str) -> Pricing {
+    if has_one_reading(path) {
+        return service.pricing(path);
+    }
     let [raw, decoded, plain] = readings(path).map(|reading| service.pricing(&reading));
     let highest = if decoded.rate > raw.rate { decoded } else { raw };
     if plain.rate > highest.rate { plain } else { highest }
+}
+
+/// Whether there is nothing to decode and nothing to resolve.
+fn has_one_reading(path: &str) -> bool {
+    let ambiguous = |pair: &[u8]| matches!(pair, [b'/', b'/' | b'.']);
+    path.starts_with('/') && !path.contains('%') && !path.as_bytes().windows(2).any(ambiguous)
 }
 
 /// What a service behind the layer may take a path for: as it is, decoded, and resolved.
@@ -46,6 +55,16 @@ mod tests {
     fn dots_and_doubled_slashes_are_resolved() {
         for (path, plain) in [("/a/./b", "/a/b"), ("//a//b/", "/a/b/"), ("/a/../../b", "/b"), ("", "/")] {
             assert_eq!(without_dots(path), plain);
+        }
+    }
+
+    #[test]
+    fn a_path_with_one_reading_is_read_so_by_both() {
+        for path in ["/", "/a", "/a/", "/a.b/c..d", "/v1/x"] {
+            assert!(has_one_reading(path) && without_dots(path) == path, "{path}");
+        }
+        for path in ["", "a", "//", "/a//b", "/.", "/..", "/a/./b", "/.well-known", "/%61", "/a%2f"] {
+            assert!(!has_one_reading(path), "{path}");
         }
     }
 

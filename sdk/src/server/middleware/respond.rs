@@ -55,7 +55,7 @@ pub(crate) fn denied(service: &AmpService, pricing: &Pricing, denial: &Denial) -
         Denial::Unavailable { message, retry_after } => {
             let body = Unavailable { error: "UNAVAILABLE", message, retry_after: *retry_after };
             let mut response = json(StatusCode::SERVICE_UNAVAILABLE, &body);
-            set(response.headers_mut(), RETRY_AFTER.as_str(), retry_after);
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(*retry_after));
             response
         }
         Denial::Name(refused) => name_refused(*refused),
@@ -71,7 +71,7 @@ fn refused(body: &ErrorBody) -> Response<Body> {
     let status = StatusCode::from_u16(body.error.http_status()).unwrap_or(StatusCode::BAD_REQUEST);
     let mut response = json(status, body);
     if let Some(seconds) = body.retry_after {
-        set(response.headers_mut(), RETRY_AFTER.as_str(), seconds);
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     response
 }
@@ -101,15 +101,16 @@ fn offer(service: &AmpService, pricing: &Pricing, headers: &mut HeaderMap) {
 
 /// Adds what was charged to an answer. An inner service that names the same headers is overruled.
 pub(super) fn charged(headers: &mut HeaderMap, receipt: &Receipt) {
-    set(headers, header::BALANCE, receipt.balance);
-    set(headers, header::SPENT, receipt.spent);
-    set(headers, header::COST, receipt.cost);
+    let amounts =
+        [(header::BALANCE, receipt.balance), (header::SPENT, receipt.spent), (header::COST, receipt.cost)];
+    for (name, amount) in amounts {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from(amount.get()));
+    }
 }
 
-fn set(headers: &mut HeaderMap, name: &str, value: impl Display) {
-    let name = HeaderName::from_bytes(name.as_bytes());
+fn set(headers: &mut HeaderMap, name: &'static str, value: impl Display) {
     // only a network name that is no header text can fail here
-    if let (Ok(name), Ok(value)) = (name, HeaderValue::from_str(&value.to_string())) {
-        headers.insert(name, value);
+    if let Ok(value) = HeaderValue::from_str(&value.to_string()) {
+        headers.insert(HeaderName::from_static(name), value);
     }
 }

@@ -16,7 +16,7 @@ use super::settler::close;
 use super::visit::{Report, Settled, Visit, too_slow};
 use crate::chain::ChainError;
 use crate::server::books::Book;
-use crate::server::channels::View;
+use crate::server::channels::{Channel, View};
 use crate::server::clock::unix_now;
 use crate::server::denial::Denial;
 use crate::server::service::{Core, incarnation};
@@ -29,7 +29,7 @@ pub(super) const MOST_SETTLEMENTS: usize = 8;
 pub(super) struct Part {
     pub(super) book: Arc<Book>,
     /// As it was on chain after the last settlement.
-    pub(super) account: Arc<ChannelAccount>,
+    pub(super) account: Arc<Channel>,
     /// What is not decided yet, the most urgent first.
     pub(super) claims: VecDeque<Claim>,
     pub(super) urgency: Urgency,

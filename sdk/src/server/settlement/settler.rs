@@ -16,7 +16,7 @@ use super::transaction::Sender;
 use super::visit::Visit;
 use crate::chain::{self, ChainError, Confirmation, Plan};
 use crate::server::books::Book;
-use crate::server::channels::View;
+use crate::server::channels::{Channel, View};
 use crate::server::denial::Denial;
 use crate::server::service::{Core, incarnation};
 use crate::server::store::Incarnation;
@@ -190,7 +190,7 @@ pub(super) async fn claimed_of(
     core: &Core,
     book: &Book,
     claim: &Claim,
-    after: Option<&ChannelAccount>,
+    after: Option<&Channel>,
 ) -> Result<Option<Amount>, ChainError> {
     if claim.delegation.is_none() {
         return Ok(after.map(|after| after.signer.claimed));
@@ -205,7 +205,7 @@ pub(super) async fn note_claimed(
     book: &Book,
     claim: &Claim,
     owed: Amount,
-    after: Option<&ChannelAccount>,
+    after: Option<&Channel>,
 ) {
     book.ledger().note_claimed(&claim.signer(), owed);
     if let Some(after) = after

@@ -2,7 +2,6 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use amp_protocol::account::ChannelAccount;
 use amp_protocol::rules::closable_from;
 use tokio::time::Instant;
 
@@ -11,6 +10,7 @@ use super::lane::Rank;
 use super::noted::Noted;
 use crate::chain::{ChainError, MAX_ACCOUNTS_AT_ONCE};
 use crate::server::books::Book;
+use crate::server::channels::Channel;
 use crate::server::service::{Core, incarnation};
 use crate::server::store::Incarnation;
 
@@ -22,13 +22,13 @@ const STILL_NEW: Duration = Duration::from_secs(2);
 /// A channel's account, and when it was read.
 #[derive(Clone)]
 pub(super) struct Sighting {
-    account: Arc<ChannelAccount>,
+    account: Arc<Channel>,
     at: Instant,
 }
 
 impl Sighting {
     /// The account, while it is new enough.
-    pub(super) fn still_new(self) -> Option<Arc<ChannelAccount>> {
+    pub(super) fn still_new(self) -> Option<Arc<Channel>> {
         (self.at.elapsed() < STILL_NEW).then_some(self.account)
     }
 }
@@ -128,7 +128,7 @@ pub(super) async fn glance(core: &Core, batch: &Batch) -> Result<Vec<Glance>, Ch
     Ok(both.map(|(book, view)| judge(core, book, view.ok().flatten(), at)).collect())
 }
 
-fn judge(core: &Core, book: &Arc<Book>, view: Option<Arc<ChannelAccount>>, at: Instant) -> Glance {
+fn judge(core: &Core, book: &Arc<Book>, view: Option<Arc<Channel>>, at: Instant) -> Glance {
     let look = |rank, seen| Glance::Look { book: book.clone(), rank, seen };
     let channel = book.incarnation.channel;
     let Some(account) = view.filter(|account| incarnation(channel, account) == book.incarnation) else {

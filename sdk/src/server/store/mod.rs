@@ -1,6 +1,7 @@
 //! What a service must not forget.
 
 mod answer;
+mod journal;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod shared;

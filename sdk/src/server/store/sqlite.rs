@@ -1,4 +1,3 @@
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use amp_protocol::json::SignedCloseStatement;
@@ -7,12 +6,13 @@ use async_trait::async_trait;
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::journal::{self, Journal};
 use super::{AnswerId, Incarnation, KeptAnswer, Store, StoreError, StoreIdentity, StoredChannel};
 use crate::durable::{Database, DurableError, Sharing};
 use crate::server::ledger::{ReplayWindow, SignerRecord};
 
 // 64-bit numbers are 8 bytes big-endian: SQLite's integers have a sign, and these compare as bytes
-const SCHEMA: &[&str] = &[
+pub(super) const SCHEMA: &[&str] = &[
     "
 CREATE TABLE service (
     only_one INTEGER PRIMARY KEY CHECK (only_one = 1),
@@ -35,6 +35,7 @@ CREATE TABLE signers (
     FOREIGN KEY (channel, opened_slot) REFERENCES channels
 ) STRICT, WITHOUT ROWID;
 ",
+    journal::SCHEMA,
     "
 CREATE TABLE answers (
     channel BLOB NOT NULL, opened_slot BLOB NOT NULL, signer BLOB NOT NULL, epoch BLOB NOT NULL,
@@ -47,34 +48,26 @@ CREATE INDEX answers_by_age ON answers (kept_at);
 ];
 
 const KNOW: &str = "INSERT INTO channels (channel, opened_slot) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
-/// What is served is on chain, whatever was taken for gone before.
-const SERVE: &str = "INSERT INTO channels (channel, opened_slot) VALUES (?1, ?2)
-ON CONFLICT DO UPDATE SET ended = 0 WHERE ended <> 0";
-const COMMIT: &str = "
-INSERT INTO signers VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
-ON CONFLICT DO UPDATE SET revision = excluded.revision, seq = excluded.seq, sig = excluded.sig,
-    seq_start = excluded.seq_start, spent = excluded.spent, calls = excluded.calls,
-    period_start = excluded.period_start, period_end = excluded.period_end, replay = excluded.replay
-WHERE excluded.revision > signers.revision";
-
 /// A service's store in one SQLite file, which this process alone may open.
 #[derive(Clone, Debug)]
 pub struct SqliteStore {
-    database: Database,
+    database: Database<Journal>,
 }
 
 impl SqliteStore {
     /// Opens or creates the file.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, DurableError> {
-        Ok(Self { database: Database::open(path.as_ref(), Sharing::Exclusive, SCHEMA)? })
+        let journal = Journal::default();
+        let database = Database::gathering(path.as_ref(), Sharing::Exclusive, SCHEMA, journal)?;
+        Ok(Self { database })
     }
 
     async fn write<T, F>(&self, job: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        F: FnOnce(&mut Journal, &Connection) -> rusqlite::Result<T> + Send + 'static,
     {
-        self.database.write(job).await.map_err(|error| StoreError(Box::new(error)))
+        self.database.write_with(job).await.map_err(|error| StoreError(Box::new(error)))
     }
 
     /// Runs `sql` on a channel that is known from then on; `?1` and `?2` are its key.
@@ -83,7 +76,7 @@ impl SqliteStore {
         P: rusqlite::ToSql + Send + 'static,
     {
         let slot = incarnation.opened_slot.to_be_bytes();
-        self.write(move |connection| {
+        self.write(move |_, connection| {
             connection.prepare_cached(KNOW)?.execute(params![incarnation.channel, slot])?;
             connection.prepare_cached(sql)?.execute(params![incarnation.channel, slot, third]).map(drop)
         })
@@ -99,11 +92,27 @@ impl Store for SqliteStore {
         seq_window: u32,
     ) -> Result<Vec<StoredChannel>, StoreError> {
         let wanted = identity.clone();
-        let bound = self.write(move |connection| bind(connection, &wanted)).await?;
+        let bound = self.write(move |_, connection| bind(connection, &wanted)).await?;
         if bound != *identity {
             return Err(bound.is_not(identity));
         }
-        self.write(move |connection| load(connection, seq_window)).await
+        let (mut channels, records) = self
+            .write(move |journal, connection| {
+                let newer = journal.records().map(|(incarnation, newer)| (incarnation, newer.clone()));
+                let mut records = records(connection)?;
+                records.extend(newer);
+                Ok((channels(connection)?, records))
+            })
+            .await?;
+        // here, and not in the writer's thread: what a thread allocates and frees is of use to itself alone
+        for (incarnation, mut record) in records {
+            record.replay = record.replay.with_capacity(seq_window);
+            let found = channels.binary_search_by_key(&incarnation, |found| found.incarnation).ok();
+            if let Some(found) = found.and_then(|at| channels.get_mut(at)) {
+                take_over(&mut found.signers, record);
+            }
+        }
+        Ok(channels)
     }
 
     async fn recall(
@@ -111,7 +120,17 @@ impl Store for SqliteStore {
         incarnation: Incarnation,
         seq_window: u32,
     ) -> Result<Option<StoredChannel>, StoreError> {
-        self.write(move |connection| recall(connection, incarnation, seq_window)).await
+        self.write(move |journal, connection| {
+            let Some(mut found) = recall(connection, incarnation)? else { return Ok(None) };
+            for newer in journal.records_of(incarnation) {
+                take_over(&mut found.signers, newer.clone());
+            }
+            for signer in &mut found.signers {
+                signer.replay = signer.replay.clone().with_capacity(seq_window);
+            }
+            Ok(Some(found))
+        })
+        .await
     }
 
     async fn commit(
@@ -120,28 +139,21 @@ impl Store for SqliteStore {
         record: SignerRecord,
         answer: Option<KeptAnswer>,
     ) -> Result<(), StoreError> {
-        let slot = incarnation.opened_slot.to_be_bytes();
-        self.write(move |connection| {
-            connection.prepare_cached(SERVE)?.execute(params![incarnation.channel, slot])?;
-            let row = params![
-                incarnation.channel,
-                slot,
-                record.signer,
-                record.epoch.to_be_bytes(),
-                record.revision.to_be_bytes(),
-                record.seq.get().to_be_bytes(),
-                record.sig,
-                record.seq_start.get().to_be_bytes(),
-                record.spent.get().to_be_bytes(),
-                record.calls.to_be_bytes(),
-                record.period_start,
-                record.period_end,
-                record.replay.to_bytes(),
-            ];
-            connection.prepare_cached(COMMIT)?.execute(row)?;
-            answer.map_or(Ok(()), |answer| keep(connection, incarnation, &answer))
-        })
-        .await
+        if let Some(answer) = answer {
+            return self
+                .write(move |journal, connection| {
+                    // a record is left for good: first what can fail
+                    keep(connection, incarnation, &answer)?;
+                    journal.leave(incarnation, record);
+                    Ok(())
+                })
+                .await;
+        }
+        // the writer wakes with the first record, and on a busy core takes the place of those who are about to
+        // have one: so the requests that are ready go first, and then their records come at once
+        tokio::task::yield_now().await;
+        let left = self.database.leave(move |journal| journal.leave(incarnation, record)).await;
+        left.map_err(|error| StoreError(Box::new(error)))
     }
 
     async fn answer(
@@ -150,11 +162,11 @@ impl Store for SqliteStore {
         id: &AnswerId,
     ) -> Result<Option<KeptAnswer>, StoreError> {
         let id = *id;
-        self.write(move |connection| answer(connection, incarnation, id)).await
+        self.write(move |_, connection| answer(connection, incarnation, id)).await
     }
 
     async fn forget_answers(&self, before: i64) -> Result<(), StoreError> {
-        self.write(move |connection| {
+        self.write(move |_, connection| {
             connection.execute("DELETE FROM answers WHERE kept_at < ?1", [before]).map(drop)
         })
         .await
@@ -169,7 +181,7 @@ impl Store for SqliteStore {
         let (channel, slot) = (statement.channel.0, statement.opened_slot.to_be_bytes());
         let sql =
             "UPDATE channels SET owed_total = ?3, statement_sig = ?4 WHERE channel = ?1 AND opened_slot = ?2";
-        self.write(move |connection| {
+        self.write(move |_, connection| {
             let total = statement.owed_total.get().to_be_bytes();
             let changed = connection.execute(sql, params![channel, slot, total, statement.sig.0])?;
             // stop() came first, so the row is there
@@ -184,8 +196,17 @@ impl Store for SqliteStore {
     }
 
     async fn end(&self, incarnation: Incarnation) -> Result<(), StoreError> {
-        let sql = "UPDATE channels SET ended = ?3 WHERE channel = ?1 AND opened_slot = ?2";
-        self.update(incarnation, sql, 1).await
+        let key = (incarnation.channel, incarnation.opened_slot.to_be_bytes());
+        self.write(move |journal, connection| {
+            // a commit that comes later finds nothing of it in the journal, and begins it again
+            journal.bring(connection, incarnation)?;
+            connection.prepare_cached(KNOW)?.execute(key)?;
+            let sql = "UPDATE channels SET ended = 1 WHERE channel = ?1 AND opened_slot = ?2";
+            connection.prepare_cached(sql)?.execute(key)?;
+            journal.forget(incarnation);
+            Ok(())
+        })
+        .await
     }
 }
 
@@ -231,28 +252,26 @@ fn bind(connection: &Connection, wanted: &StoreIdentity) -> rusqlite::Result<Sto
     Ok(wanted.clone())
 }
 
-fn load(connection: &Connection, seq_window: u32) -> rusqlite::Result<Vec<StoredChannel>> {
+/// All channels that have not ended, in order.
+fn channels(connection: &Connection) -> rusqlite::Result<Vec<StoredChannel>> {
     let mut statement = connection.prepare(
-        "SELECT channel, opened_slot, claimed, stopped_at, owed_total, statement_sig FROM channels WHERE ended = 0",
+        "SELECT channel, opened_slot, claimed, stopped_at, owed_total, statement_sig FROM channels
+         WHERE ended = 0 ORDER BY channel, opened_slot",
     )?;
-    let channels = statement.query_map([], channel)?.map(|row| row.map(|found| (found.incarnation, found)));
-    let mut channels: BTreeMap<Incarnation, StoredChannel> = channels.collect::<rusqlite::Result<_>>()?;
-    let mut statement = connection.prepare("SELECT * FROM signers")?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        let incarnation = Incarnation { channel: row.get(0)?, opened_slot: number(row, 1)? };
-        if let Some(found) = channels.get_mut(&incarnation) {
-            found.signers.push(signer(row, seq_window)?);
-        }
-    }
-    Ok(channels.into_values().collect())
+    statement.query_map([], channel)?.collect()
 }
 
-fn recall(
-    connection: &Connection,
-    incarnation: Incarnation,
-    seq_window: u32,
-) -> rusqlite::Result<Option<StoredChannel>> {
+/// The records of all channels.
+fn records(connection: &Connection) -> rusqlite::Result<Vec<(Incarnation, SignerRecord)>> {
+    let mut statement = connection.prepare("SELECT * FROM signers")?;
+    let records = statement.query_map([], |row| {
+        let incarnation = Incarnation { channel: row.get(0)?, opened_slot: number(row, 1)? };
+        Ok((incarnation, signer(row)?))
+    })?;
+    records.collect()
+}
+
+fn recall(connection: &Connection, incarnation: Incarnation) -> rusqlite::Result<Option<StoredChannel>> {
     let key = params![incarnation.channel, incarnation.opened_slot.to_be_bytes()];
     let mut statement = connection.prepare_cached(
         "SELECT channel, opened_slot, claimed, stopped_at, owed_total, statement_sig FROM channels
@@ -261,9 +280,21 @@ fn recall(
     let Some(mut found) = statement.query_row(key, channel).optional()? else { return Ok(None) };
     let mut statement =
         connection.prepare_cached("SELECT * FROM signers WHERE channel = ?1 AND opened_slot = ?2")?;
-    let signers = statement.query_map(key, |row| signer(row, seq_window))?;
+    let signers = statement.query_map(key, signer)?;
     found.signers = signers.collect::<rusqlite::Result<_>>()?;
     Ok(Some(found))
+}
+
+/// Takes a record over, unless a newer one is there.
+fn take_over(signers: &mut Vec<SignerRecord>, record: SignerRecord) {
+    match signers.iter_mut().find(|known| (known.signer, known.epoch) == (record.signer, record.epoch)) {
+        Some(known) if known.revision < record.revision => *known = record,
+        Some(_) => {}
+        None => {
+            signers.reserve_exact(1);
+            signers.push(record);
+        }
+    }
 }
 
 fn channel(row: &Row<'_>) -> rusqlite::Result<StoredChannel> {
@@ -286,10 +317,11 @@ fn channel(row: &Row<'_>) -> rusqlite::Result<StoredChannel> {
     })
 }
 
-fn signer(row: &Row<'_>, seq_window: u32) -> rusqlite::Result<SignerRecord> {
+/// A record with the window that it was stored with.
+fn signer(row: &Row<'_>) -> rusqlite::Result<SignerRecord> {
     let replay: Vec<u8> = row.get(12)?;
     // a history that can't be read must not become an empty one: seqs would be accepted twice
-    let replay = ReplayWindow::from_bytes(&replay, seq_window).ok_or_else(|| {
+    let replay = ReplayWindow::from_bytes(&replay, u32::MAX).ok_or_else(|| {
         rusqlite::Error::FromSqlConversionFailure(12, Type::Blob, "not a replay window".into())
     })?;
     Ok(SignerRecord {

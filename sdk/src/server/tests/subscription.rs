@@ -3,6 +3,7 @@
 #![allow(clippy::arithmetic_side_effects, reason = "an overflow fails the test, as it should")]
 
 use super::*;
+use crate::server::channels::Channel;
 use std::time::Duration;
 
 use amp_protocol::account::ChannelAccount;
@@ -32,7 +33,7 @@ async fn told(config: impl FnOnce(ServiceConfig) -> ServiceConfig) -> Stage {
 }
 
 /// What was told is taken in.
-async fn heard(stage: &Stage, check: impl Fn(Option<Arc<ChannelAccount>>) -> bool) {
+async fn heard(stage: &Stage, check: impl Fn(Option<Arc<Channel>>) -> bool) {
     let core = stage.service.core.clone();
     let view = || core.channels.younger_than(CHANNEL, HOUR).flatten();
     eventually("it is taken in", || check(view())).await;

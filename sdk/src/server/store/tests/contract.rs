@@ -79,6 +79,38 @@ async fn an_ended_channel_that_is_served_again_is_loaded_with_all_it_had() {
 }
 
 #[tokio::test]
+async fn an_ended_channel_stays_ended_after_a_restart_and_begins_again_with_a_commit() {
+    for place in Place::all() {
+        {
+            let store = place.open().await;
+            store.commit(AT, record(1, 1), None).await.unwrap();
+            store.end(AT).await.unwrap();
+        }
+        {
+            let store = place.open().await;
+            assert_eq!(loaded(&*store).await, []);
+            assert_eq!(store.recall(AT, 64).await.unwrap().unwrap().signers, [record(1, 1)]);
+            store.commit(AT, record(2, 2), None).await.unwrap();
+        }
+        assert_eq!(loaded(&*place.open().await).await[0].signers, [record(2, 2)]);
+    }
+}
+
+#[tokio::test]
+async fn what_is_stored_is_read_with_the_window_that_is_asked_for() {
+    for place in Place::all() {
+        let store = place.open().await;
+        let mut replay = ReplayWindow::new(64, Seq::ZERO);
+        (1..=9).for_each(|seq| replay.accept(Seq::new(seq)));
+        store.commit(AT, SignerRecord { replay: replay.clone(), ..record(1, 1) }, None).await.unwrap();
+        let expected = replay.with_capacity(3);
+        let stored = store.load(&identity(), 3).await.unwrap();
+        assert_eq!(stored[0].signers[0].replay, expected);
+        assert_eq!(store.recall(AT, 3).await.unwrap().unwrap().signers[0].replay, expected);
+    }
+}
+
+#[tokio::test]
 async fn a_statement_for_a_channel_that_was_not_stopped_is_refused() {
     for place in Place::all() {
         let store = place.open().await;

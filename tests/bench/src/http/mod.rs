@@ -1,0 +1,12 @@
+//! An axum route over loopback sockets, unpaid and paid. The server is a process of its own on the first
+//! core; this one, on the second, is its load.
+
+mod cells;
+mod connection;
+mod hostile;
+mod load;
+mod server;
+
+pub(crate) use cells::{Cell, Grid, run as cells};
+pub(crate) use hostile::{Attacked, run as hostile};
+pub(crate) use server::Serve;
