@@ -8,6 +8,7 @@ use amp_protocol::json::CredentialBody;
 use amp_protocol::message::Key;
 use tokio::time::Instant;
 
+use super::books::Book;
 use super::channels::{Channel, View};
 use super::config::ServiceConfig;
 use super::delegates::Delegations;
@@ -30,6 +31,9 @@ pub(crate) struct Shown<'a> {
     /// Whether a view will do that is older than it should be, while the chain does not answer.
     pub(crate) old_view_will_do: bool,
 }
+
+/// Tries to see a channel and its delegations as of one moment: settlements of one channel are seconds apart.
+const NOTING: usize = 3;
 
 /// Whether a channel may be used for what is asked.
 pub(crate) type Policy = fn(&ServiceConfig, Key, &ChannelAccount) -> Result<(), Denial>;
@@ -279,12 +283,12 @@ impl Core {
                 // not served, but what it owes is to be collected
                 let payee = policy::check_payee(&self.config, channel, account).is_ok();
                 if payee && account.has_signed(credential) {
-                    self.take_up(channel, account, None).await.map_err(Refused::for_now)?;
+                    self.take_up(channel, account).await.map_err(Refused::for_now)?;
                 }
                 return Err(Refused::by_chain(denial.clone()));
             }
             Seen::Authorized(account, age) => {
-                self.take_up(channel, account, None).await.map_err(Refused::for_now)?;
+                self.take_up(channel, account).await.map_err(Refused::for_now)?;
                 let (signer, authority) = (SignerId::authorized(account), Authority::channel(account));
                 Verified { account: account.clone(), signer, authority, age: *age }
             }
@@ -292,7 +296,7 @@ impl Core {
             Seen::Other(account, delegations) => {
                 let delegate = self.metrics.requests.verify(|| delegations.signer_of(credential));
                 let delegate = delegate.ok_or_else(|| Refused::nobodys(channel))?;
-                self.take_up(channel, account, Some(delegations)).await.map_err(Refused::for_now)?;
+                self.take_up(channel, account).await.map_err(Refused::for_now)?;
                 let authority = Authority::Delegation(delegate.delegation);
                 let signer = SignerId::delegate(delegate);
                 Verified { account: account.clone(), signer, authority, age: Age::Fresh }
@@ -303,12 +307,7 @@ impl Core {
 
     /// Makes the books of a channel whole before they are used, at the word of one of its signers: who
     /// does not hold a key makes no work for the store or the node.
-    async fn take_up(
-        &self,
-        channel: Key,
-        account: &ChannelAccount,
-        delegations: Option<&Arc<Delegations>>,
-    ) -> Result<(), Denial> {
+    async fn take_up(&self, channel: Key, account: &ChannelAccount) -> Result<(), Denial> {
         let incarnation = incarnation(channel, account);
         if self.store.shared().is_some() {
             return self.take_up_shared(incarnation, account).await;
@@ -327,18 +326,10 @@ impl Core {
             // delegates were claimed from, which is the recipient's doing: there are books, or were
             Some(self.books.open(incarnation))
         };
-        let Some(book) = book.filter(|book| !book.ledger().claims_are_noted(account)) else {
-            return Ok(());
-        };
-        let delegations = match delegations {
-            Some(delegations) => delegations.clone(),
-            None => {
-                let found = self.delegates.get(incarnation, Freshness::Cached).await;
-                found.map_err(|error| Denial::chain(&error))?
-            }
-        };
-        book.ledger().note_claims(account, delegations.claimed(), self.config.seq_window);
-        Ok(())
+        match book.filter(|book| !book.ledger().claims_are_noted(account)) {
+            Some(book) => self.note_claims(channel, &book, account).await,
+            None => Ok(()),
+        }
     }
 
     /// The same where other processes serve the channel, too: the first turn brings what is stored, and whatever
@@ -351,13 +342,34 @@ impl Core {
         if book.ledger().noted_claims() >= Some(account.books.claimed) {
             return Ok(());
         }
-        // in this order: what the account says was claimed was spent in books that are read after it, and
-        // stands in delegations that are read after both. The other way round it would count twice
-        self.refresh(&book).await.map_err(|error| Denial::store(&error))?;
-        let found = self.delegates.get(incarnation, Freshness::Now).await;
-        let delegations = found.map_err(|error| Denial::chain(&error))?;
-        book.ledger().note_claims(account, delegations.claimed(), self.config.seq_window);
-        Ok(())
+        self.note_claims(incarnation.channel, &book, account).await
+    }
+
+    /// Holds the chain's claims against the books: as they are of one moment, which a second look at the channel
+    /// tells, since every settlement changes what it has paid in all. What was claimed was spent before in
+    /// books that are read after it.
+    async fn note_claims(
+        &self,
+        channel: Key,
+        book: &Arc<Book>,
+        account: &ChannelAccount,
+    ) -> Result<(), Denial> {
+        let unreachable = |error| Denial::chain(&error);
+        let mut account = account.clone();
+        for _ in 0..NOTING {
+            self.refresh(book).await.map_err(|error| Denial::store(&error))?;
+            let found = self.delegates.get(book.incarnation, Freshness::Now).await;
+            let delegations = found.map_err(unreachable)?;
+            let again = self.channels.get(channel, Freshness::Now).await.map_err(unreachable)?;
+            let again = again.filter(|again| incarnation(channel, again) == book.incarnation);
+            let Some(again) = again else { return Err(Denial::closed(channel)) };
+            if again.books.claimed == account.books.claimed {
+                book.ledger().note_claims(&account, delegations.claimed(), self.config.seq_window);
+                return Ok(());
+            }
+            account = ChannelAccount::clone(&again);
+        }
+        Err(Denial::unavailable("the channel is being settled; try again"))
     }
 
     /// There is no channel at the address; its last signers are told that it was closed.

@@ -97,7 +97,7 @@ async fn fill(file: &Path, channels: usize) -> Result<()> {
         let some = from..channels.min(from + AT_ONCE);
         try_join_all(some.map(|number| {
             let incarnation = Incarnation { channel: town::address(number), opened_slot: town::OPENED_SLOT };
-            store.commit(incarnation, record(number))
+            store.commit(incarnation, record(number), None)
         }))
         .await?;
     }

@@ -26,8 +26,9 @@ impl ChannelLedger {
     /// Otherwise the deposit would be served a second time, and the claims of forgotten delegates
     /// would make room in the rate window for what can't be claimed.
     ///
-    /// `claimed` holds every delegate of this incarnation that is on chain. What those do not explain was
-    /// claimed from delegations that are closed.
+    /// `claimed` holds every delegate of this incarnation that is on chain, **as of the same moment as the
+    /// account**: a settlement between the two would be taken for a forgotten claim, or hide one. What those do
+    /// not explain was claimed from delegations that are closed.
     pub(crate) fn note_claims(
         &mut self,
         account: &ChannelAccount,
@@ -42,10 +43,12 @@ impl ChannelLedger {
             self.note_claimed_by(id, *claimed);
         }
         let authorized = SignerId::authorized(account);
-        let is_listed = |id: &SignerId| claimed.iter().any(|(listed, _)| listed == id);
+        let listed =
+            |id: &SignerId| claimed.iter().find(|(listed, _)| listed == id).map(|(_, claimed)| *claimed);
         let explained = self.signers.iter().filter(|(id, _)| **id != authorized).map(|(id, signer)| {
-            // of a delegation that is closed, all that was spent may have been claimed
-            if is_listed(id) { signer.claimed } else { signer.live.spent }
+            // as the chain was when it had paid what the account says, whatever was claimed since. Of a
+            // delegation that is closed, all that was spent may have been claimed
+            listed(id).unwrap_or(signer.live.spent)
         });
         let explained = explained.chain([account.signer.claimed]).try_fold(Amount::ZERO, Amount::checked_add);
         let forgotten = explained.and_then(|explained| account.books.claimed.checked_sub(explained));
@@ -123,6 +126,17 @@ mod tests {
                 "{refused:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_settlement_that_the_account_does_not_show_yet_hides_no_forgotten_claim() {
+        let account = account();
+        let Ok(unit_price) = account.terms.unit_price() else { panic!() };
+        let record = SignerRecord::new(id(), Amount::new(50), unit_price, 64);
+        let mut ledger = ChannelLedger::restore(vec![record], None, None);
+        ledger.note_claimed(&id(), Amount::new(50));
+        ledger.note_claims(&account, &[(id(), Amount::ZERO)], 64);
+        assert_eq!(ledger.spent_total(&account), Some(Amount::new(650)));
     }
 
     #[test]
