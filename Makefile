@@ -27,7 +27,7 @@ soak: program ## random sequences on the program and on a model of it (MINUTES=1
 crash: program ## kill a service under load and hold its claims against what was served (ROUNDS=20, SEED=...)
 	@toolchain/run.sh amp-crash --rounds $(or $(ROUNDS),20) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
-bench: ## what being paid costs, as ratios: four minutes (ARGS="--quick", "--only path", "--write")
+bench: postgres ## what being paid costs, as ratios: four minutes (ARGS="--quick", "--only path", "--write")
 	@toolchain/bench.sh $(ARGS)
 
 fuzz: program ## fuzz every parser of hostile bytes, and the instructions (SECONDS=300, TARGETS="a b", JOBS=cores)

@@ -58,7 +58,7 @@ impl Core {
         }
         // who closes notes it, and only then looks whether it is still the same incarnation. So an
         // incarnation that was served before the note is seen by that look
-        let is_new = || self.books.find(&incarnation).is_none_or(|book| book.turns.seen() == Stamp::NONE);
+        let is_new = || self.books.find(&incarnation).is_none_or(|book| book.turns().seen() == Stamp::NONE);
         match self.store.shared().filter(|_| is_new()) {
             Some(shared) => shared.may_be_closed(incarnation, TRANSACTION_LIFE.as_secs()).await,
             None => Ok(false),
@@ -240,11 +240,11 @@ impl Core {
         if self.is_shared() {
             let keep = move |ledger: &mut ChannelLedger, wishes: &mut Wishes| {
                 wishes.durable = true;
-                *ledger.statement.get_or_insert(signed)
+                **ledger.statement.get_or_insert_with(|| Box::new(signed))
             };
             return self.turn(book, keep, None).await;
         }
         self.store.keep_statement(signed).await?;
-        Ok(*book.ledger().statement.insert(signed))
+        Ok(**book.ledger().statement.insert(Box::new(signed)))
     }
 }

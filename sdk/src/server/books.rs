@@ -1,5 +1,5 @@
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use amp_protocol::message::Key;
@@ -22,7 +22,7 @@ pub(crate) struct Book {
     ledger: Mutex<ChannelLedger>,
     drained: Notify,
     /// Where the store is shared: how the ledger changes.
-    pub(crate) turns: Turns,
+    turns: OnceLock<Box<Turns>>,
     /// One close at a time: the second takes the first's statement.
     pub(crate) closing: tokio::sync::Mutex<()>,
     /// Since when every look found the channel gone.
@@ -30,7 +30,8 @@ pub(crate) struct Book {
     ended: Mutex<Option<Instant>>,
     /// When this service last sent, or was about to send, a close of its own.
     close_sent: Mutex<Option<Instant>>,
-    noted: Mutex<Option<Noted>>,
+    /// Boxed, as nearly all channels are idle and have none.
+    noted: Mutex<Option<Box<Noted>>>,
 }
 
 impl Book {
@@ -39,7 +40,7 @@ impl Book {
             incarnation,
             ledger: Mutex::new(ledger),
             drained: Notify::new(),
-            turns: Turns::default(),
+            turns: OnceLock::new(),
             closing: tokio::sync::Mutex::default(),
             gone: Mutex::default(),
             ended: Mutex::default(),
@@ -51,6 +52,10 @@ impl Book {
     fn restore(stored: StoredChannel) -> Arc<Self> {
         let ledger = ChannelLedger::restore(stored.signers, stored.stopped_at, stored.statement);
         Arc::new(Self::new(stored.incarnation, ledger))
+    }
+
+    pub(crate) fn turns(&self) -> &Turns {
+        self.turns.get_or_init(Box::default)
     }
 
     pub(crate) fn ledger(&self) -> MutexGuard<'_, ChannelLedger> {
@@ -103,7 +108,7 @@ impl Book {
     }
 
     /// What the last look found.
-    pub(crate) fn noted(&self) -> MutexGuard<'_, Option<Noted>> {
+    pub(crate) fn noted(&self) -> MutexGuard<'_, Option<Box<Noted>>> {
         lock(&self.noted)
     }
 

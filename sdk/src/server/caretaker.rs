@@ -56,7 +56,7 @@ impl Core {
     ) -> Result<HashMap<Incarnation, Stamp>, StoreError> {
         // those that are stored by now: one that is opened while the store is asked is not ended by that
         let mut known = self.books.active();
-        known.retain(|book| book.turns.seen() != Stamp::NONE);
+        known.retain(|book| book.turns().seen() != Stamp::NONE);
         let stamps: HashMap<Incarnation, Stamp> = shared.stamps().await?.into_iter().collect();
         for book in known {
             if !stamps.contains_key(&book.incarnation) {
@@ -74,7 +74,7 @@ impl Core {
             .into_iter()
             .filter(|(incarnation, stamp)| {
                 let book = self.books.find(incarnation);
-                book.is_none_or(|book| book.turns.seen() != *stamp || book.has_ended())
+                book.is_none_or(|book| book.turns().seen() != *stamp || book.has_ended())
             })
             .map(|(incarnation, _)| incarnation)
             .collect();

@@ -50,8 +50,8 @@ impl Core {
         let incarnation = book.incarnation;
         let _one_at_a_time = book.closing.lock().await;
         let failed = |error| Denial::store(&error);
-        if let Some(statement) = book.ledger().statement {
-            return Ok(statement);
+        if let Some(statement) = book.ledger().statement.as_deref() {
+            return Ok(*statement);
         }
         // from here on nothing is admitted, so the requests in flight only get fewer
         self.stop(book).await.map_err(failed)?;

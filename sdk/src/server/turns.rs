@@ -169,7 +169,7 @@ pub(crate) fn later(place: &Place, change: impl FnMut(&mut ChannelLedger, &mut W
 
 /// Whether another turn may wait. Those whose callers have given up meanwhile make room.
 fn has_room(book: &Book) -> bool {
-    let queue = &mut lock(&book.turns.waiting).queue;
+    let queue = &mut lock(&book.turns().waiting).queue;
     if queue.len() >= WAITING {
         queue.retain(|turn| turn.is_wanted());
     }
@@ -177,7 +177,7 @@ fn has_room(book: &Book) -> bool {
 }
 
 fn queue(place: &Place, turn: Box<dyn Turn>) {
-    let mut waiting = lock(&place.book.turns.waiting);
+    let mut waiting = lock(&place.book.turns().waiting);
     waiting.queue.push(turn);
     if !std::mem::replace(&mut waiting.under_way, true) {
         // a task of its own: a client that goes away must not leave the others' turns undone
@@ -187,7 +187,7 @@ fn queue(place: &Place, turn: Box<dyn Turn>) {
 
 /// The turns that are taken together next; none: the queue is empty, and nothing is under way any more.
 fn next(book: &Book) -> Option<Vec<Box<dyn Turn>>> {
-    let mut waiting = lock(&book.turns.waiting);
+    let mut waiting = lock(&book.turns().waiting);
     let (mut together, mut weight) = (0_usize, 0_usize);
     for turn in waiting.queue.iter().take(TOGETHER) {
         weight = weight.saturating_add(turn.weight());
@@ -213,7 +213,7 @@ async fn run(Place { store, book, seq_window }: Place) {
             }
         }
         let undoing: Vec<_> = turns.into_iter().filter_map(Turn::over).collect();
-        lock(&book.turns.waiting).queue.extend(undoing);
+        lock(&book.turns().waiting).queue.extend(undoing);
     }
 }
 
@@ -231,7 +231,7 @@ async fn take_all(
         for turn in &mut *turns {
             turn.take(&mut made, &mut wishes);
         }
-        let mut change = made.change_since(&before, book.incarnation, book.turns.seen());
+        let mut change = made.change_since(&before, book.incarnation, book.turns().seen());
         (change.answers, change.durable) = (wishes.answers, wishes.durable);
         if change.is_none() && is_new {
             // it was decided on what was stored a moment ago: while others write, there is no newer truth
@@ -243,12 +243,12 @@ async fn take_all(
         match until_known(shared, book, change, seq_window).await {
             Exchanged::Done { stamp, others_wait } => {
                 book.ledger().follow(&made);
-                *lock(&book.turns.seen) = stamp;
+                *lock(&book.turns().seen) = stamp;
                 return others_wait;
             }
             Exchanged::Stale(stored) => {
                 book.ledger().adopt(&stored);
-                *lock(&book.turns.seen) = stored.stamp;
+                *lock(&book.turns().seen) = stored.stamp;
                 is_new = true;
             }
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use amp_protocol::money::Amount;
-use amp_sdk::server::{AmpService, ServiceConfig, SqliteStore};
+use amp_sdk::server::{AmpService, PostgresStore, ServiceConfig, SqliteStore};
 use amp_sdk::signer::KeypairSigner;
 use anyhow::{Result, bail};
 use solana_address::Address;
@@ -15,11 +15,13 @@ use solana_address::Address;
 use crate::chain::MemoryChain;
 use crate::town;
 
-/// Where a service keeps what it must not forget: `sqlite:<file>`.
+/// Where a service keeps what it must not forget: `sqlite:<file>` or `postgres:<schema>:<database>`.
 #[derive(Clone, Debug)]
 pub(crate) enum Backend {
     /// The embedded one.
     Sqlite(PathBuf),
+    /// One that several processes may share.
+    Postgres { schema: String, database: String },
 }
 
 impl FromStr for Backend {
@@ -28,7 +30,11 @@ impl FromStr for Backend {
     fn from_str(text: &str) -> Result<Self> {
         match text.split_once(':') {
             Some(("sqlite", file)) => Ok(Self::Sqlite(file.into())),
-            _ => bail!("{text} is no store; say sqlite:<file>"),
+            Some(("postgres", rest)) if rest.contains(':') => {
+                let (schema, database) = rest.split_once(':').unwrap_or_default();
+                Ok(Self::Postgres { schema: schema.to_owned(), database: database.to_owned() })
+            }
+            _ => bail!("{text} is no store; say sqlite:<file> or postgres:<schema>:<database>"),
         }
     }
 }
@@ -37,6 +43,7 @@ impl fmt::Display for Backend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sqlite(file) => write!(f, "sqlite:{}", file.display()),
+            Self::Postgres { schema, database } => write!(f, "postgres:{schema}:{database}"),
         }
     }
 }
@@ -46,6 +53,10 @@ impl Backend {
     pub(crate) async fn start(&self, chain: Arc<MemoryChain>, config: ServiceConfig) -> Result<AmpService> {
         match self {
             Self::Sqlite(file) => Ok(AmpService::start(config, chain, SqliteStore::open(file)?).await?),
+            Self::Postgres { schema, database } => {
+                let store = PostgresStore::connect(database, schema).await?;
+                Ok(AmpService::start(config, chain, store).await?)
+            }
         }
     }
 }

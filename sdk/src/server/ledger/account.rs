@@ -134,8 +134,8 @@ pub(crate) struct ChannelLedger {
     pub(crate) stopped_at: Option<i64>,
     /// Nothing is charged any more: the close statement's total is fixed.
     pub(crate) sealed: bool,
-    /// The close statement that was given out.
-    pub(crate) statement: Option<SignedCloseStatement>,
+    /// The close statement that was given out. Boxed, as nearly all channels are open.
+    pub(crate) statement: Option<Box<SignedCloseStatement>>,
 }
 
 impl ChannelLedger {
@@ -153,6 +153,7 @@ impl ChannelLedger {
         });
         let (signers, sealed) = (signers.collect(), stopped_at.is_some());
         // whatever was in flight ended with the process
+        let statement = statement.map(Box::new);
         Self { signers, stopped_at, sealed, statement, ..Self::default() }
     }
 

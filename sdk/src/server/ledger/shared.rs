@@ -26,7 +26,7 @@ impl ChannelLedger {
         }
         self.stopped_at = stored.stored.stopped_at;
         self.sealed = stored.sealed;
-        self.statement = stored.stored.statement;
+        self.statement = stored.stored.statement.map(Box::new);
         let own: HashSet<&Hold> = stored.own.iter().collect();
         self.holds.retain(|held| own.contains(&Hold::from(*held)));
         self.elsewhere = stored.elsewhere.iter().copied().map(Reservation::from).collect();
@@ -48,7 +48,7 @@ impl ChannelLedger {
         }
         self.stopped_at = made.stopped_at;
         self.sealed = made.sealed;
-        self.statement = made.statement;
+        self.statement.clone_from(&made.statement);
         (self.holds, self.elsewhere) = (made.holds.clone(), made.elsewhere.clone());
         self.noted_claims = self.noted_claims.max(made.noted_claims);
         self.set_aside_again();
@@ -66,7 +66,7 @@ impl ChannelLedger {
             own: (self.holds != before.holds).then(own),
             stopped_at: self.stopped_at.filter(|_| before.stopped_at.is_none()),
             sealed: self.sealed && !before.sealed,
-            statement: self.statement.filter(|_| before.statement.is_none()),
+            statement: self.statement.as_deref().copied().filter(|_| before.statement.is_none()),
             ..Change::nothing(incarnation, seen)
         }
     }

@@ -38,7 +38,7 @@ pub(crate) struct Survey {
 
 impl Survey {
     fn add(&mut self, book: &Book) {
-        let noted = *book.noted();
+        let noted = book.noted().as_deref().copied();
         let (stake, in_flight, stopped) = {
             let ledger = book.ledger();
             let known = noted.map(|noted| (noted.authorized, noted.claimed));

@@ -3,6 +3,7 @@ use amp_protocol::code::Code;
 use amp_protocol::money::{Amount, Seq};
 use amp_protocol::rules::{SignerBooks, settleable_from};
 
+use crate::server::config::ServiceConfig;
 use crate::server::ledger::Authority;
 
 /// How soon a settlement is wanted.
@@ -15,6 +16,11 @@ pub(crate) enum Urgency {
 }
 
 impl Urgency {
+    /// As often as it is configured, where nobody asks for it.
+    pub(crate) fn routine(config: &ServiceConfig) -> Self {
+        Self::Routine { every: config.routine_interval(), least: config.min_settlement }
+    }
+
     /// The one that waits for less.
     pub(crate) fn sooner(self, other: Self) -> Self {
         match (self, other) {

@@ -8,9 +8,11 @@ use tokio::time::Instant;
 use super::claim::patience;
 use super::lane::Rank;
 use super::noted::Noted;
+use super::plan::{Decision, Urgency, decide};
 use crate::chain::{ChainError, MAX_ACCOUNTS_AT_ONCE};
 use crate::server::books::Book;
 use crate::server::channels::Channel;
+use crate::server::ledger::Authority;
 use crate::server::service::{Core, incarnation};
 use crate::server::store::Incarnation;
 
@@ -44,6 +46,8 @@ pub(super) struct Batch {
 pub(super) enum Glance {
     /// It is there, and there is nothing to do.
     Idle(Incarnation),
+    /// What it owes is to be settled at some time (Unix seconds, the chain's).
+    Wait(Incarnation, i64),
     /// There may be, or it can't be told from here.
     Look { book: Arc<Book>, rank: Rank, seen: Option<Sighting> },
 }
@@ -137,21 +141,36 @@ fn judge(core: &Core, book: &Arc<Book>, view: Option<Arc<Channel>>, at: Instant)
     };
     book.seen(false, patience(core));
     book.is_there();
-    let (owes, is_stopped) = {
+    let (owing, is_stopped) = {
         let mut ledger = book.ledger();
         ledger.claims_are_noted(&account);
-        (!ledger.uncollected(&account).is_empty(), ledger.stopped_at.is_some())
+        (ledger.uncollected(&account), ledger.stopped_at.is_some())
     };
     let (closing, grace) = (account.books.closing, account.terms.close_grace);
-    let ends = closable_from(account.closing_at, grace).unwrap_or(i64::MAX);
-    match (owes, closing) {
-        (true, true) => look(Rank::GraceEnds(ends), Some(Sighting { account, at })),
-        (false, false) if !is_stopped => {
-            *book.noted() = Some(Noted::of(&account, &[], None, core.time.now()));
-            Glance::Idle(book.incarnation)
-        }
-        _ => look(Rank::Routine, Some(Sighting { account, at })),
+    if is_stopped || closing {
+        let ends = closable_from(account.closing_at, grace).unwrap_or(i64::MAX);
+        let is_urgent = closing && !owing.is_empty();
+        let rank = if is_urgent { Rank::GraceEnds(ends) } else { Rank::Routine };
+        return look(rank, Some(Sighting { account, at }));
     }
+    let now = core.time.now();
+    let decision = match &owing[..] {
+        [] => Decision::Nothing,
+        [one] if (one.signer, one.epoch) == (account.authorized_signer, account.opened_slot) => {
+            let routine = Urgency::routine(&core.config);
+            decide(&account, &Authority::channel(&account), one.seq, one.spent, routine, now)
+        }
+        // delegations are reads of their own
+        _ => return look(Rank::Routine, Some(Sighting { account, at })),
+    };
+    let noted = Noted::of(&account, &[], None, now);
+    let glance = match decision {
+        Decision::Nothing => Glance::Idle(book.incarnation),
+        Decision::Wait { until, .. } => Glance::Wait(book.incarnation, until),
+        Decision::Settle { .. } => return look(Rank::Routine, Some(Sighting { account, at })),
+    };
+    *book.noted() = Some(Box::new(noted));
+    glance
 }
 
 #[cfg(test)]
@@ -223,20 +242,26 @@ mod tests {
     }
 
     #[tokio::test]
+    #[allow(clippy::arithmetic_side_effects, reason = "an overflow fails the test, as it should")]
     async fn what_closes_and_owes_is_looked_at_before_all_else_and_what_is_idle_not_at_all() {
         let bench = Bench::new();
         let service = bench.service_with(bench.config()).await;
         service.shutdown().await;
         let admission = service.authorize(&bench.credential(10).await, Amount::new(10)).await.unwrap();
-        let rank = async || {
+        let glance = async || {
             let batch = Batch { books: service.core.books.active(), failures: 0 };
-            match glance(&service.core, &batch).await.unwrap().pop() {
-                Some(Glance::Look { rank, seen, .. }) => Some((rank, seen.is_some())),
-                _ => None,
-            }
+            glance(&service.core, &batch).await.unwrap().pop().unwrap()
         };
-        assert_eq!(rank().await, None, "nothing is owed yet");
+        let rank = async || match glance().await {
+            Glance::Look { rank, seen, .. } => Some((rank, seen.is_some())),
+            _ => None,
+        };
+        assert!(matches!(glance().await, Glance::Idle(_)), "nothing is owed yet");
         admission.charge(Amount::new(10)).await.unwrap();
+        let Glance::Wait(_, until) = glance().await else { panic!() };
+        assert_eq!(until, bench.account().signer.last_settled_at + 3_600, "what is owed is not due");
+        bench.chain.advance(3_600);
+        service.core.time.sync(&*bench.chain).await.unwrap();
         assert_eq!(rank().await, Some((Rank::Routine, true)));
         let now = bench.chain.now();
         bench.chain.change_channel(|account| (account.books.closing, account.closing_at) = (true, now));

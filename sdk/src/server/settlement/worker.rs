@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use amp_protocol::code::Code;
 use amp_protocol::message::Key;
 use solana_address::Address;
 use tokio::sync::{mpsc, oneshot};
@@ -27,6 +28,8 @@ const PARALLEL: usize = 8;
 /// How long a routine settlement waits for others to share its transaction with: until the looks are over
 /// that are under way, or so long.
 const HOLD: Duration = Duration::from_secs(2);
+/// Looks that may wait with what was seen of their channels.
+const FEW: usize = 1_000;
 /// Longest pause after failures, in seconds.
 const LONGEST_BACKOFF: u64 = 60;
 /// Requests that are refused poke the worker; it looks at most this often at their channel.
@@ -139,7 +142,7 @@ impl Worker {
     }
 
     fn routine(&self) -> Urgency {
-        self.settling_every(self.core.config.routine_interval())
+        Urgency::routine(&self.core.config)
     }
 
     fn settling_every(&self, every: u32) -> Urgency {
@@ -181,9 +184,15 @@ impl Worker {
         for glance in glances {
             match glance {
                 Glance::Idle(incarnation) => drop(self.failures.remove(&incarnation)),
+                Glance::Wait(incarnation, until) => {
+                    let wait = Visit::wait(until, self.core.time.now(), Code::SettleEarly);
+                    self.note(incarnation, self.routine(), &wait);
+                }
                 Glance::Look { book, rank, seen } => {
                     let planned = self.wakes.get(&book.incarnation);
                     let urgency = planned.map_or(self.routine(), |wake| wake.urgency);
+                    // where many wait, what was seen of the last would be old by their turn
+                    let seen = seen.filter(|_| self.looks.waiting() < FEW);
                     self.look(book, urgency, rank, seen);
                 }
             }

@@ -199,23 +199,19 @@ fn bring(connection: &Connection, incarnation: Incarnation, record: &SignerRecor
     connection.prepare_cached(BRING)?.execute(row).map(drop)
 }
 
-/// Brings all that the journal's table holds, and empties it.
+/// Brings all that the journal's table holds, and empties it: a row at a time, so that a start needs no memory
+/// for all of them. What is newer stays, in whichever order they come.
 fn bring_all(connection: &Connection) -> rusqlite::Result<()> {
-    let mut newest = Records::new();
-    let mut statement = connection.prepare("SELECT records FROM journal ORDER BY id")?;
+    let mut statement = connection.prepare("SELECT records FROM journal ORDER BY id DESC")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         // a history that can't be read must not become an empty one: seqs would be accepted twice
         let unreadable =
             || rusqlite::Error::FromSqlConversionFailure(0, Type::Blob, "not a journal's records".into());
         for (incarnation, record) in decode(row.get_ref(0)?.as_blob()?).ok_or_else(unreadable)? {
-            let place = (incarnation, record.signer, record.epoch);
-            if newest.get(&place).is_none_or(|known| known.revision < record.revision) {
-                newest.insert(place, record);
-            }
+            bring(connection, incarnation, &record)?;
         }
     }
-    newest.iter().try_for_each(|((incarnation, ..), record)| bring(connection, *incarnation, record))?;
     connection.execute("DELETE FROM journal", []).map(drop)
 }
 

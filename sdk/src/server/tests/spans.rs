@@ -148,6 +148,9 @@ async fn a_settlement_is_a_span_with_what_it_brought_and_a_look_one_below() {
     let (recorder, _guard) = Recorder::at(LevelFilter::TRACE);
     let stage = Stage::with(|config| config.watch_interval(std::time::Duration::from_millis(20))).await;
     stage.quote(10).await.paid();
+    // of whom only the authorized signer owes what is not due, the watch sees enough
+    let (key, _) = stage.bench.delegate(1_000);
+    stage.quote_by(&key, 10).await.paid();
     eventually("it is looked at", || !recorder.of("amp.look").is_empty()).await;
     assert_eq!(recorder.of("amp.look")[0].0, Level::DEBUG);
     let look = recorder.fields("amp.look");
@@ -156,7 +159,7 @@ async fn a_settlement_is_a_span_with_what_it_brought_and_a_look_one_below() {
     let fields = recorder.fields("amp.settle");
     let [channels, settled, failed, paid] =
         ["channels", "settled", "failed", "paid"].map(|field| fields[field].clone());
-    assert_eq!([channels, settled, failed, paid], ["1", "1", "0", "10"]);
+    assert_eq!([channels, settled, failed, paid], ["1", "1", "0", "20"]);
     assert_eq!(recorder.of("amp.settle")[0].0, Level::INFO);
 }
 
@@ -183,6 +186,9 @@ async fn the_operators_page_lists_every_span_with_its_level_and_fields() {
     let (recorder, _guard) = Recorder::at(LevelFilter::TRACE);
     let stage = Stage::with(|config| config.watch_interval(std::time::Duration::from_millis(20))).await;
     stage.quote(10).await.paid();
+    // of whom only the authorized signer owes what is not due, the watch sees enough
+    let (key, _) = stage.bench.delegate(1_000);
+    stage.quote_by(&key, 10).await.paid();
     eventually("it is looked at", || !recorder.of("amp.look").is_empty()).await;
     stage.service.settle(CHANNEL.into()).await.unwrap();
     let page = include_str!("../../../../docs/operating.md");

@@ -3,10 +3,12 @@
 use std::path::Path;
 use std::time::Duration;
 
+use amp_test_postgres::TestPostgres;
 use anyhow::Result;
 
 use super::load::saturate;
 use super::server::{BUSY, EMPTY, Server, spins_in};
+use crate::backend::Backend;
 use crate::measure::{cpu_of, median, resident};
 use crate::town::{self, Payer};
 
@@ -25,6 +27,8 @@ pub(crate) struct Cell {
     pub(crate) connections: usize,
     /// 0: unpaid.
     pub(crate) channels: usize,
+    /// Where it is stored.
+    pub(crate) store: &'static str,
     pub(crate) per_second: f64,
     /// Milliseconds.
     pub(crate) p50: f64,
@@ -48,23 +52,38 @@ pub(crate) struct Grid {
 
 struct Subject {
     channels: usize,
+    store: &'static str,
     server: Server,
     payer: Payer,
 }
+
+/// The store whose figures have a target.
+pub(crate) const EMBEDDED: &str = "SQLite";
+const SHARED: &str = "PostgreSQL";
 
 /// Measures every cell, in rounds.
 pub(crate) async fn run(folder: &Path, grid: Grid) -> Result<Vec<Cell>> {
     let spins = spins_in(HANDLER);
     let mut subjects =
-        vec![Subject { channels: 0, server: Server::free(spins).await?, payer: Payer::new(1) }];
-    for channels in CHANNELS {
+        vec![Subject { channels: 0, store: "", server: Server::free(spins).await?, payer: Payer::new(1) }];
+    // it says so where there is none
+    let database = TestPostgres::start();
+    let stores = [Some(EMBEDDED), database.as_ref().map(|_| SHARED)];
+    for (store, channels) in stores.into_iter().flatten().flat_map(|store| CHANNELS.map(|of| (store, of))) {
         let seq_window = if channels == 1 { WIDE_WINDOW } else { 64 };
-        let server = Server::paid(spins, channels, seq_window, folder).await?;
+        let server = match database.as_ref().filter(|_| store == SHARED) {
+            None => Server::paid(spins, channels, seq_window, folder).await?,
+            Some(database) => {
+                let (schema, database) = (TestPostgres::schema(), database.address());
+                let backend = Backend::Postgres { schema, database };
+                Server::paid_on(&backend, spins, channels, seq_window).await?
+            }
+        };
         let mut payer = Payer::new(channels);
         // the first request of a channel looks for it on chain and in the store
         let first: Vec<_> = (0..channels).map(|_| payer.request(EMPTY)).collect();
         saturate(server.address, 64, &first, Duration::from_secs(60)).await?;
-        subjects.push(Subject { channels, server, payer });
+        subjects.push(Subject { channels, store, server, payer });
     }
     let mut rounds = Vec::new();
     for _ in 0..grid.rounds {
@@ -103,6 +122,7 @@ async fn measure(subject: &mut Subject, busy: bool, connections: usize, time: Du
         busy,
         connections,
         channels,
+        store: subject.store,
         per_second: seen.per_second(),
         p50: seen.p50,
         p99: seen.p99,

@@ -7,6 +7,6 @@ mod hostile;
 mod load;
 mod server;
 
-pub(crate) use cells::{Cell, Grid, run as cells};
+pub(crate) use cells::{Cell, EMBEDDED, Grid, run as cells};
 pub(crate) use hostile::{Attacked, run as hostile};
 pub(crate) use server::Serve;

@@ -123,6 +123,16 @@ impl Server {
     /// One that is paid by so many channels.
     pub(crate) async fn paid(spins: u64, channels: usize, seq_window: u32, folder: &Path) -> Result<Self> {
         let store = Backend::Sqlite(folder.join(format!("http-{channels}.db")));
+        Self::paid_on(&store, spins, channels, seq_window).await
+    }
+
+    /// The same on any store.
+    pub(crate) async fn paid_on(
+        store: &Backend,
+        spins: u64,
+        channels: usize,
+        seq_window: u32,
+    ) -> Result<Self> {
         let arguments = [
             ("--spins", spins.to_string()),
             ("--channels", channels.to_string()),
