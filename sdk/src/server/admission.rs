@@ -1,4 +1,5 @@
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
 
 use amp_protocol::money::{Amount, Seq};
@@ -127,7 +128,8 @@ impl Admission {
 
     async fn charge_for(mut self, amount: Amount, answer: Option<Vec<u8>>) -> Result<Receipt, Denial> {
         let (observed, price) = (self.observed.take(), self.payment.price);
-        observed.charge(price, self.book_charge(amount, answer)).await
+        let charged = pin!(self.book_charge(amount, answer));
+        observed.charge(price, charged).await
     }
 
     async fn book_charge(mut self, amount: Amount, answer: Option<Vec<u8>>) -> Result<Receipt, Denial> {
@@ -143,7 +145,7 @@ impl Admission {
         // its own task: a client that goes away now must not leave a charge half booked
         let charge = async move {
             let charged = core.book_charge(&book, &verified, reservation, cost, answer);
-            let charged = core.metrics.requests.commit(cost, charged).await;
+            let charged = core.metrics.requests.commit(cost, pin!(charged)).await;
             if let Some(exposed) = exposed.filter(|_| charged.is_ok()) {
                 exposed.charged(cost);
             }

@@ -12,7 +12,7 @@ use super::books::Book;
 use super::channels::Channel;
 use super::clock::unix_now;
 use super::denial::Denial;
-use super::ledger::{ChannelLedger, NotCharged, Refusal, Request, Reservation, SignerRecord};
+use super::ledger::{ChannelLedger, NotCharged, Refusal, Request, Reservation, SignerId, SignerRecord};
 use super::service::Core;
 use super::store::{Incarnation, KeptAnswer, Stamp, StoreError};
 use super::turns::{self, Place, Undo, Wishes};
@@ -21,6 +21,9 @@ use crate::chain::TRANSACTION_LIFE;
 
 /// How often a close looks whether other processes are done.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// Seconds before what holds is stored, after a charge was taken back.
+const CORRECTING: [u64; 6] = [0, 1, 5, 30, 120, 600];
 
 /// A charge that is on disk.
 #[derive(Debug)]
@@ -147,6 +150,9 @@ impl Core {
                         Ok(()) => ledger.committed_record(&reservation, record),
                         Err(_) => ledger.undo(&reservation, cost),
                     });
+                    if stored.is_err() {
+                        self.correct_later(book, signer);
+                    }
                     stored.map_err(|error| Denial::store(&error))?;
                     Ok(charged)
                 }
@@ -158,6 +164,22 @@ impl Core {
                 Denial::store(&"a request that was admitted is not in the books any more")
             }
         })
+    }
+
+    /// After a charge was taken back: a later one of the same signer may have reached the disk with that in it,
+    /// and what is on disk is claimed. So what holds now is stored, as soon as the store works again.
+    fn correct_later(&self, book: &Arc<Book>, signer: SignerId) {
+        let (store, book) = (self.store.clone(), book.clone());
+        tokio::spawn(async move {
+            for pause in CORRECTING {
+                sleep(Duration::from_secs(pause)).await;
+                let Some(live) = book.ledger().live(&signer) else { return };
+                match store.commit(book.incarnation, live.clone(), None).await {
+                    Ok(()) => return book.ledger().note_stored(&signer, live),
+                    Err(error) => tracing::error!(%error, "a charge that was taken back may be on disk"),
+                }
+            }
+        });
     }
 
     /// Gives back what was set aside for a request that was not served.

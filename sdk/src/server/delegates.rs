@@ -114,11 +114,6 @@ impl Delegations {
         self.recent.store(at, Ordering::Relaxed);
         Some(one)
     }
-
-    /// What the chain has paid on each delegate's credentials.
-    pub(crate) fn claimed(&self) -> &[(SignerId, Amount)] {
-        &self.claimed
-    }
 }
 
 /// Delegations on chain.

@@ -58,6 +58,7 @@ mod health;
 mod ledger;
 mod metrics;
 mod middleware;
+mod moment;
 mod once;
 mod operations;
 mod outage;

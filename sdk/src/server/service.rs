@@ -1,5 +1,6 @@
 use std::fmt;
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -177,7 +178,8 @@ impl AmpService {
     /// not answer.
     pub async fn authorize(&self, credential: &CredentialBody, price: Amount) -> Result<Admission, Denial> {
         let admit = |verified: Verified| self.core.admit(credential, price, None, verified);
-        let admitted = self.core.look(self.shown(credential), admit);
+        // pinned here: a future this large is not handed around
+        let admitted = pin!(self.core.look(self.shown(credential), admit));
         let observed = Observed::begin(&self.core.metrics, credential, price);
         let admitted = observed.admit(admitted).await;
         self.wake_worker(credential, &admitted);

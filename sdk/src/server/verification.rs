@@ -32,9 +32,6 @@ pub(crate) struct Shown<'a> {
     pub(crate) old_view_will_do: bool,
 }
 
-/// Tries to see a channel and its delegations as of one moment: settlements of one channel are seconds apart.
-const NOTING: usize = 3;
-
 /// Whether a channel may be used for what is asked.
 pub(crate) type Policy = fn(&ServiceConfig, Key, &ChannelAccount) -> Result<(), Denial>;
 
@@ -346,7 +343,7 @@ impl Core {
             Some(self.books.open(incarnation))
         };
         match book.filter(|book| !book.ledger().claims_are_noted(account)) {
-            Some(book) => self.note_claims(channel, &book, account).await,
+            Some(book) => self.note_claims(&book).await,
             None => Ok(()),
         }
     }
@@ -361,34 +358,16 @@ impl Core {
         if book.ledger().noted_claims() >= Some(account.books.claimed) {
             return Ok(());
         }
-        self.note_claims(incarnation.channel, &book, account).await
+        self.note_claims(&book).await
     }
 
-    /// Holds the chain's claims against the books: as they are of one moment, which a second look at the channel
-    /// tells, since every settlement changes what it has paid in all. What was claimed was spent before in
-    /// books that are read after it.
-    async fn note_claims(
-        &self,
-        channel: Key,
-        book: &Arc<Book>,
-        account: &ChannelAccount,
-    ) -> Result<(), Denial> {
-        let unreachable = |error| Denial::chain(&error);
-        let mut account = account.clone();
-        for _ in 0..NOTING {
-            self.refresh(book).await.map_err(|error| Denial::store(&error))?;
-            let found = self.delegates.get(book.incarnation, Freshness::Now).await;
-            let delegations = found.map_err(unreachable)?;
-            let again = self.channels.get(channel, Freshness::Now).await.map_err(unreachable)?;
-            let again = again.filter(|again| incarnation(channel, again) == book.incarnation);
-            let Some(again) = again else { return Err(Denial::closed(channel)) };
-            if again.books.claimed == account.books.claimed {
-                book.ledger().note_claims(&account, delegations.claimed(), self.config.seq_window);
-                return Ok(());
-            }
-            account = ChannelAccount::clone(&again);
-        }
-        Err(Denial::unavailable("the channel is being settled; try again"))
+    /// Holds the chain's claims against the books. What was claimed by then was spent in books that are read
+    /// after it.
+    async fn note_claims(&self, book: &Arc<Book>) -> Result<(), Denial> {
+        let moment = self.moment(book).await?;
+        self.refresh(book).await.map_err(|error| Denial::store(&error))?;
+        book.ledger().note_claims(&moment.account, &moment.claimed, self.config.seq_window);
+        Ok(())
     }
 
     /// There is no channel at the address; its last signers are told that it was closed.

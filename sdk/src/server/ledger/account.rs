@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use amp_protocol::account::ChannelAccount;
@@ -171,6 +172,11 @@ impl ChannelLedger {
                 sig: record.sig.into(),
             })
             .collect()
+    }
+
+    /// The keys of all signers.
+    pub(crate) fn signer_keys(&self) -> BTreeSet<Key> {
+        self.signers.keys().map(|id| id.key).collect()
     }
 
     /// One signer's books, if it was ever admitted.

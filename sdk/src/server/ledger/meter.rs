@@ -4,6 +4,7 @@ use amp_protocol::money::Amount;
 
 use super::account::{ChannelLedger, SignerRecord};
 use super::admit::Reservation;
+use super::authority::SignerId;
 
 /// Why a request that was served can't be charged: its answer must not leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,14 +64,23 @@ impl ChannelLedger {
 
     /// The charge is on disk.
     pub(crate) fn committed_record(&mut self, reservation: &Reservation, record: SignerRecord) {
-        if let Some(signer) = self.signers.get_mut(&reservation.signer) {
-            // commits of parallel requests may be noticed out of order
-            let newer = signer.committed.as_ref().is_none_or(|known| known.revision < record.revision);
-            if newer {
-                signer.committed = Some(Arc::new(record));
-            }
-        }
+        // commits of parallel requests may be noticed out of order
+        self.note_stored(&reservation.signer, record);
         self.done(reservation);
+    }
+
+    /// A signer's record as it is now, whatever of it is on disk.
+    pub(crate) fn live(&self, id: &SignerId) -> Option<SignerRecord> {
+        self.signer(id).map(|signer| SignerRecord::clone(&signer.live))
+    }
+
+    /// This record of the signer is on disk.
+    pub(crate) fn note_stored(&mut self, id: &SignerId, record: SignerRecord) {
+        if let Some(signer) = self.signers.get_mut(id)
+            && signer.committed.as_ref().is_none_or(|known| known.revision < record.revision)
+        {
+            signer.committed = Some(Arc::new(record));
+        }
     }
 
     /// The charge did not reach the disk, so its answer does not leave: it is taken back.

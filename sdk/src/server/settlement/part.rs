@@ -139,9 +139,11 @@ impl Part {
         let now = core.time.now();
         let channel = Address::from(book.incarnation.channel);
         let paid = Settled { channel, paid: collected.paid, transactions: collected.transactions };
-        // what failed beside a payment is tried again at the next watch
+        // what failed beside a payment, or has to wait, is told by the next visit, which comes at once: a watch
+        // may be far, and a grace may run
+        let more = collected.more || failed.is_some() || collected.wait.is_some();
         let visit = match (failed, collected.wait) {
-            _ if !paid.paid.is_zero() && collected.more => Visit::More(paid),
+            _ if !paid.paid.is_zero() && more => Visit::More(paid),
             _ if !paid.paid.is_zero() => Visit::Settled(paid),
             (Some(failed), _) => failed,
             (None, Some((until, code))) => Visit::wait(until, now, code),

@@ -100,7 +100,7 @@ impl Task {
             }
             Self::Chain(book, asked, reply) => {
                 let channel = book.incarnation.channel;
-                let chained = AssertUnwindSafe(chain::chain(&core, &book, &asked)).catch_unwind().await;
+                let chained = attempt(DEAD_AFTER, chain::chain(&core, &book, &asked)).await;
                 let _ = reply.send(chained.unwrap_or_else(|_| Err(interrupted(channel))));
                 Done::Chain(channel)
             }

@@ -128,7 +128,8 @@ pub trait Store: Send + Sync + 'static {
     /// Forgets the answers that were kept before a time (Unix seconds).
     async fn forget_answers(&self, before: i64) -> Result<(), StoreError>;
 
-    /// The incarnation is not served any more, from `at` (Unix seconds) on. The first call counts.
+    /// The incarnation is not served any more, from `at` (Unix seconds) on. The first call counts. One that had
+    /// [ended](Self::end) has not: it is there to be closed.
     async fn stop(&self, incarnation: Incarnation, at: i64) -> Result<(), StoreError>;
 
     /// Keeps the close statement that is about to be given out.

@@ -173,7 +173,7 @@ impl Store for SqliteStore {
     }
 
     async fn stop(&self, incarnation: Incarnation, at: i64) -> Result<(), StoreError> {
-        let sql = "UPDATE channels SET stopped_at = coalesce(stopped_at, ?3) WHERE channel = ?1 AND opened_slot = ?2";
+        let sql = "UPDATE channels SET stopped_at = coalesce(stopped_at, ?3), ended = 0 WHERE channel = ?1 AND opened_slot = ?2";
         self.update(incarnation, sql, at).await
     }
 

@@ -52,6 +52,8 @@ pub(crate) struct FakeChain {
     calls: AtomicUsize,
     searches: AtomicUsize,
     searches_fail: AtomicBool,
+    /// Searches find nothing: their node lags.
+    searches_lag: AtomicBool,
     fate: Mutex<Fate>,
     /// All transactions so far, landed or not.
     sent: Mutex<Vec<Sent>>,
@@ -222,6 +224,11 @@ impl FakeChain {
 
     pub(crate) fn go_down(&self, down: bool) {
         self.down.store(down, Ordering::SeqCst);
+    }
+
+    /// Searches for delegations are answered by a node that has seen none of them yet.
+    pub(crate) fn lag_searches(&self) {
+        self.searches_lag.store(true, Ordering::SeqCst);
     }
 
     /// A node without an index of program accounts.
@@ -466,6 +473,9 @@ impl Chain for FakeChain {
         tokio::task::yield_now().await;
         if self.searches_fail.load(Ordering::SeqCst) {
             return Err(ChainError::Unreachable("accounts are not indexed here".to_owned()));
+        }
+        if self.searches_lag.load(Ordering::SeqCst) {
+            return Ok(Vec::new());
         }
         // as a careless node might: by the bytes alone, whoever owns the account
         let accounts = lock(&self.accounts);

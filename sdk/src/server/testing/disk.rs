@@ -15,6 +15,8 @@ pub(crate) enum Disk {
     Works,
     /// This many writes more, then it is full.
     FullAfter(usize),
+    /// So many writes fail, then it works again.
+    FailsFirst(usize),
     /// Writes wait.
     Hangs,
     /// It can be written, and not read.
@@ -38,7 +40,11 @@ impl BreakableStore {
                 *left -= 1;
                 Ok(())
             }
-            Disk::Works | Disk::Hangs | Disk::Unreadable => Ok(()),
+            Disk::FailsFirst(left @ 1..) => {
+                *left -= 1;
+                Err(StoreError("disk busy".into()))
+            }
+            Disk::FailsFirst(0) | Disk::Works | Disk::Hangs | Disk::Unreadable => Ok(()),
         }
     }
 }

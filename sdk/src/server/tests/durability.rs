@@ -29,6 +29,23 @@ async fn what_can_not_be_stored_is_not_served_and_not_charged() {
 }
 
 #[tokio::test]
+async fn a_charge_that_was_taken_back_is_not_claimed_though_a_later_one_reached_the_disk_with_it() {
+    let stage = Stage::new().await;
+    let price = amp_protocol::money::Amount::new(10);
+    let admit = async |seq| stage.service.authorize(&stage.bench.credential(seq).await, price).await.unwrap();
+    let (first, second) = (admit(10).await, admit(20).await);
+    stage.bench.disk(Disk::FailsFirst(1));
+    let (failed, stored) = tokio::join!(first.charge(price), second.charge(price));
+    assert!(failed.is_err() && stored.is_ok());
+    let book = stage.service.core.books.of(CHANNEL).pop().unwrap();
+    let owed = || book.ledger().owed_total(&stage.bench.account());
+    eventually("what is owed is what was served", || owed() == Some(price)).await;
+    let stage = stage.restart().await;
+    let status = stage.service.channel_status(&stage.bench.credential(0).await).await.unwrap();
+    assert_eq!(status.spent, price);
+}
+
+#[tokio::test]
 async fn a_failed_answer_waits_for_the_store_too() {
     let stage = Stage::new().await;
     stage.bench.disk(Disk::FullAfter(0));

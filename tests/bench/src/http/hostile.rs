@@ -186,6 +186,8 @@ async fn slow(server: SocketAddr, number: usize, taken: &Cell<u32>) -> Result<()
     let headers: Vec<_> = payer.headers().into_iter().chain([head]).collect();
     // a credential that is refused would end it at once: the slow ones of the head never get so far
     let whole = town::request("POST", READ, &headers, "");
+    // not all in the same instant, which would measure how long their own core is busy with sending
+    sleep(Duration::from_secs_f64(number as f64 / SLOW_CONNECTIONS as f64)).await;
     loop {
         let mut stream: TcpStream = Connection::open(server).await?.into_stream();
         let sent = if number.is_multiple_of(2) { 40 } else { whole.len() };

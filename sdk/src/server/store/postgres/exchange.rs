@@ -160,7 +160,7 @@ fn channels(made: &[&Change]) -> Statement {
         column(made, |change| number(change.incarnation.opened_slot)),
         column(made, |change| change.next.0.to_vec()),
         // what is served is on chain, whatever was taken for gone before
-        column(made, |change| !change.signers.is_empty()),
+        column(made, |change| !change.signers.is_empty() || change.stopped_at.is_some()),
         column(made, |change| change.stopped_at),
         column(made, |change| change.sealed),
         column(made, |change| change.statement.map(|statement| number(statement.owed_total.get()))),

@@ -97,6 +97,19 @@ async fn an_ended_channel_stays_ended_after_a_restart_and_begins_again_with_a_co
 }
 
 #[tokio::test]
+async fn an_ended_channel_whose_service_is_stopped_is_there_to_be_closed() {
+    for place in Place::all() {
+        {
+            let store = place.open().await;
+            store.commit(AT, record(1, 1), None).await.unwrap();
+            store.end(AT).await.unwrap();
+            store.stop(AT, 7).await.unwrap();
+        }
+        assert_eq!(loaded(&*place.open().await).await[0].stopped_at, Some(7));
+    }
+}
+
+#[tokio::test]
 async fn what_is_stored_is_read_with_the_window_that_is_asked_for() {
     for place in Place::all() {
         let store = place.open().await;
