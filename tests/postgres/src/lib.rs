@@ -21,8 +21,8 @@ finish() { pg_ctl -D data -m immediate stop >/dev/null 2>&1 || true; cd /; rm -r
 trap finish EXIT
 # a test that is interrupted must not take the cluster down before its tests are
 trap '' INT
-initdb -D data -U amp -A trust -E UTF8 -N >/dev/null
-begin() { pg_ctl -D data -w -l log -o "-k $home -c listen_addresses='' -c max_connections=200" start >/dev/null; echo "$home"; }
+timeout 120 initdb -D data -U amp -A trust -E UTF8 -N >/dev/null
+begin() { timeout 120 pg_ctl -D data -w -l log -o "-k $home -c listen_addresses='' -c max_connections=200" start >/dev/null; echo "$home"; }
 begin
 while read -r order; do
     [ "$order" = crash ] || break

@@ -76,7 +76,7 @@ async fn while_the_first_is_under_way_the_second_is_told_to_wait() {
     let stage = Stage::new().await;
     let slow = named(&stage, "/slow", 10, "a");
     let second = async {
-        tokio::task::yield_now().await;
+        eventually("the first is admitted", || in_flight(&stage) == 1).await;
         let waiting = named(&stage, "/slow", 20, "a").await;
         stage.gate.notify_one();
         waiting
