@@ -1,0 +1,74 @@
+use super::*;
+use crate::signer::KeypairSigner;
+
+fn config() -> ServiceConfig {
+    ServiceConfig::new(Arc::new(KeypairSigner::generate()), Address::from([4; 32]), Amount::new(5))
+}
+
+#[test]
+fn the_defaults_can_be_served() {
+    assert_eq!(config().check(), Ok(()));
+    assert_eq!(config().min_close_grace(0).check(), Ok(()));
+}
+
+#[test]
+fn as_many_signers_may_owe_as_are_served_at_a_time() {
+    assert_eq!(config().limits(), crate::server::testing::LIMITS);
+    assert_eq!(config().max_delegates(0).limits().max_owing, 1);
+}
+
+#[test]
+fn a_grace_in_which_a_close_goes_unnoticed_is_refused() {
+    let refused = ConfigError::CloseGraceTooShort { grace: 45, blind: 45 };
+    assert_eq!(config().min_close_grace(45).check(), Err(refused));
+    assert_eq!(config().min_close_grace(46).check(), Ok(()));
+}
+
+#[test]
+fn an_exposure_that_leaves_no_time_to_serve_is_refused() {
+    let exposed = config().outage_exposure(Amount::new(1));
+    assert_eq!(exposed.clone().check(), Ok(()));
+    let refused = ConfigError::OutageGraceTooShort { grace: 60, longest: 15 };
+    assert_eq!(exposed.clone().min_close_grace(60).check(), Err(refused));
+    assert_eq!(exposed.min_close_grace(62).check(), Ok(()));
+    assert_eq!(config().min_close_grace(60).check(), Ok(()));
+}
+
+#[test]
+fn the_shortest_interval_is_a_minute_or_less_and_never_above_the_longest() {
+    assert_eq!(config().least_settle_interval(), 60);
+    assert_eq!(config().settle_interval(5).least_settle_interval(), 5);
+    assert_eq!(config().settle_interval(5).check(), Ok(()));
+    assert_eq!(config().settle_interval(5).min_settle_interval(5).check(), Ok(()));
+    let refused = ConfigError::MinSettleInterval { least: 6, most: 5 };
+    assert_eq!(config().settle_interval(5).min_settle_interval(6).check(), Err(refused));
+}
+
+#[test]
+fn the_lowest_rate_leaves_room_for_the_dearest_call_above_what_is_settled() {
+    let config = config().route("/v1", Amount::new(30)).tool("draw", Amount::new(20));
+    assert_eq!(config.least_rate_limit(), Amount::ZERO);
+    assert_eq!(config.min_settlement(Amount::new(100)).least_rate_limit(), Amount::new(130));
+}
+
+#[test]
+fn what_this_release_does_not_meter_is_refused_by_name() {
+    let mut metered = config().route("/v1", Amount::new(1));
+    metered.pricing.routes.get_mut("/v1").unwrap().mode = PricingMode::PerSecond;
+    let error = metered.check().unwrap_err().to_string();
+    assert!(error.contains("/v1") && error.contains("per-call prices only"), "{error}");
+}
+
+#[test]
+fn numbers_that_no_channel_could_have_are_refused() {
+    assert_eq!(config().settle_interval(0).check(), Err(ConfigError::SettleInterval(0)));
+    assert_eq!(config().min_close_grace(2_592_001).check(), Err(ConfigError::CloseGraceTooLong(2_592_001)));
+    assert_eq!(config().seq_window(4_097).check(), Err(ConfigError::SeqWindow(4_097)));
+    assert_eq!(config().max_delegates(257).check(), Err(ConfigError::MaxDelegates(257)));
+    assert_eq!(config().watch_interval(Duration::ZERO).check(), Err(ConfigError::Zero("watch_interval")));
+    assert_eq!(config().peer_lookups(0, 1).check(), Err(ConfigError::Zero("peer_lookups")));
+    assert_eq!(config().peer_lookups(1, 0).check(), Err(ConfigError::Zero("peer_lookups")));
+    assert_eq!(config().route("v1", Amount::ZERO).check(), Err(ConfigError::Route("v1".into())));
+    let charged = config().route_charges_on("v1", ChargeOn::Always);
+    assert_eq!(charged.check(), Err(ConfigError::Route("v1".into())));
+}
