@@ -6,10 +6,10 @@ use amp_protocol::account::{AccountError, ChannelAccount};
 use amp_protocol::json::CredentialBody;
 use amp_protocol::message::Key;
 use solana_address::Address;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::outage::Outage;
-use super::views::{READ_WAIT, Source, Views};
+use super::views::{Source, Views, in_time};
 use crate::chain::{self, Chain, ChainError};
 use crate::signed::UnpackedKey;
 
@@ -125,8 +125,7 @@ impl Channels {
         let at = Instant::now();
         let addresses: Vec<Address> = channels.iter().copied().map(Address::from).collect();
         let read = chain::channels(&*self.source.chain, &self.source.program_id, &addresses);
-        let slow = |_| Err(ChainError::Unreachable("no answer in time".to_owned()));
-        let read = timeout(READ_WAIT, read).await.unwrap_or_else(slow);
+        let read = in_time(read).await;
         for channel in channels {
             self.source.note(*channel, read.as_ref().map(drop));
         }

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use amp_protocol::json::longest_prefix;
+
 use super::config::{ChargeOn, ServiceConfig};
 use super::service::AmpService;
 
@@ -11,27 +13,15 @@ use super::service::AmpService;
 pub(crate) struct ChargedRoutes(BTreeMap<String, ChargeOn>);
 
 impl ChargedRoutes {
-    /// The treatment of the longest prefix that covers `path`. A prefix ends at a segment boundary, as
-    /// one of a price does.
+    /// The treatment of a path, found as its price is.
     fn of(&self, path: &str) -> Option<ChargeOn> {
-        let matches = self.0.iter().filter(|(prefix, _)| covers(prefix, path));
-        matches.max_by_key(|(prefix, _)| prefix.len()).map(|(_, charge_on)| *charge_on)
-    }
-
-    /// Whether all paths are treated alike.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        longest_prefix(&self.0, path).copied()
     }
 
     /// The configured prefixes.
     pub(crate) fn prefixes(&self) -> impl Iterator<Item = &String> {
         self.0.keys()
     }
-}
-
-fn covers(prefix: &str, path: &str) -> bool {
-    let rest = path.strip_prefix(prefix);
-    rest.is_some_and(|rest| prefix.ends_with('/') || rest.is_empty() || rest.starts_with('/'))
 }
 
 impl ChargeOn {

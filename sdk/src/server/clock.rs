@@ -11,6 +11,14 @@ use crate::chain::{Chain, ChainError};
 /// How often at most requests make the service ask for the time.
 const SOON: Duration = Duration::from_secs(1);
 
+/// Longest pause after failures, in seconds.
+const LONGEST_PAUSE: u64 = 60;
+
+/// How long to wait after so many failures in a row.
+pub(crate) fn pause(failures: u32) -> Duration {
+    Duration::from_secs(2_u64.saturating_pow(failures).min(LONGEST_PAUSE))
+}
+
 /// The chain's time between looks at the chain: rate windows and settle intervals are counted in it,
 /// and a validator's clock is seconds off this machine's.
 #[derive(Debug, Default)]

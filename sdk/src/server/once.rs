@@ -63,7 +63,7 @@ impl AmpService {
     ) -> Result<Authorized, Denial> {
         let act = |verified: Verified| self.core.once(credential, price, once, verified);
         let observed = Observed::begin(&self.core.metrics, credential, price);
-        let authorized = observed.authorize(self.core.look(self.shown(credential), act)).await;
+        let authorized = observed.admit(self.core.look(self.shown(credential), act)).await;
         self.wake_worker(credential, &authorized);
         authorized
     }

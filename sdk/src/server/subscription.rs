@@ -13,16 +13,15 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 use super::channels::Channel;
+use super::clock::pause;
 use super::service::Core;
 use super::settlement::Noticing;
-use super::views::READ_WAIT;
+use super::views::in_time;
 use crate::chain::{ChannelChange, as_channel};
 
-/// Longest pause before a subscription is begun again, in seconds.
-const LONGEST_BACKOFF: u64 = 60;
 /// A subscription that lasted for so long has not failed at once.
 const LASTED: Duration = Duration::from_secs(60);
 /// How often a chain that does not answer is asked whether it does.
@@ -81,7 +80,7 @@ async fn listen(core: Arc<Core>, worker: Noticing) {
             Err(error) => tracing::warn!(%error, "no subscription to channels; they are polled"),
         }
         failures = if began.elapsed() >= LASTED { 0 } else { failures.saturating_add(1) };
-        sleep(Duration::from_secs(2_u64.saturating_pow(failures).min(LONGEST_BACKOFF))).await;
+        sleep(pause(failures)).await;
     }
 }
 
@@ -126,7 +125,7 @@ async fn wait_for_outages(core: Arc<Core>, worker: Noticing) {
         while core.outage.is_away() {
             sleep(PROBE_EVERY).await;
             // its answer is noted where it is asked for
-            let _ = timeout(READ_WAIT, core.time.sync(&*core.chain)).await;
+            let _ = in_time(core.time.sync(&*core.chain)).await;
         }
         let away_for = since.map(|since| since.elapsed()).unwrap_or_default();
         tracing::info!(seconds = away_for.as_secs(), "the chain answers again");

@@ -21,6 +21,12 @@ pub(crate) const READ_WAIT: Duration = Duration::from_secs(10);
 /// a chain that began anew must be believed in the end.
 const LAG: Duration = Duration::from_secs(30);
 
+/// What a read brings that may take [`READ_WAIT`], and no longer.
+pub(crate) async fn in_time<T>(read: impl Future<Output = Result<T, ChainError>>) -> Result<T, ChainError> {
+    let slow = |_| Err(ChainError::Unreachable("no answer in time".to_owned()));
+    timeout(READ_WAIT, read).await.unwrap_or_else(slow)
+}
+
 /// How new a view must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Freshness {
@@ -183,9 +189,8 @@ impl<S: Source> Views<S> {
 
     async fn read(&self, entry: &Entry<S::View>, key: S::Key) -> Result<S::View, ChainError> {
         let at = Instant::now();
-        let slow = |_| Err(ChainError::Unreachable("no answer in time".to_owned()));
         let before = lock(&entry.seen).as_ref().map(|seen| seen.view.clone());
-        let read = timeout(READ_WAIT, self.source.read(key, before)).await.unwrap_or_else(slow);
+        let read = in_time(self.source.read(key, before)).await;
         self.source.note(key, read.as_ref().map(drop));
         let (new, slot) = read?;
         Ok(Self::keep(entry, new, slot, at))

@@ -9,6 +9,7 @@ use amp_sdk::chain::{Chain, ChainError, ComputeBudget, PROGRAM_ID, Plan, Priorit
 use amp_sdk::signer::{KeypairSigner, Signer as _};
 use amp_test_node::Node;
 use futures::StreamExt as _;
+use solana_address::Address;
 use solana_signer::Signer as _;
 
 #[tokio::test]
@@ -38,23 +39,28 @@ async fn accounts_searches_and_the_clock_are_the_chains() {
     assert_eq!(rpc.clock().await.unwrap(), world.chain.clock_now());
 }
 
+/// A transaction that the funder, who has lamports for it, can send.
+fn close_request(world: &World, channel: &Address) -> (KeypairSigner, Plan) {
+    world.chain.airdrop(&world.funder.pubkey(), 1_000_000_000).unwrap();
+    let funder = KeypairSigner::from(world.funder.insecure_clone());
+    let request = instructions::request_close(&PROGRAM_ID, channel, &funder.public_key());
+    let budget = ComputeBudget::request_close();
+    let plan = Plan::new(funder.public_key(), budget, PriorityFee::default(), vec![request]);
+    (funder, plan)
+}
+
 #[tokio::test]
 async fn what_is_sent_is_confirmed_or_refused_by_its_rule() {
     let world = World::default();
     let channel = world.open();
     let node = Node::start(world.chain.clone()).await;
     let rpc = RpcChain::new(node.url());
-    world.chain.airdrop(&world.funder.pubkey(), 1_000_000_000).unwrap();
-    let funder = KeypairSigner::from(world.funder.insecure_clone());
-    let request = || {
-        let request = instructions::request_close(&PROGRAM_ID, &channel.at.channel, &funder.public_key());
-        Plan::new(funder.public_key(), ComputeBudget::request_close(), PriorityFee::default(), vec![request])
-    };
-    let confirmed = request().send(&rpc, &[&funder]).await.unwrap();
+    let (funder, request) = close_request(&world, &channel.at.channel);
+    let confirmed = request.send(&rpc, &[&funder]).await.unwrap();
     let executed = world.chain.executed().last().unwrap().confirmation;
     assert_eq!((confirmed.signature, confirmed.slot), (executed.signature, executed.slot));
     assert_eq!(confirmed.fee, None, "the node keeps no history");
-    let refused = request().send(&rpc, &[&funder]).await.unwrap_err();
+    let refused = request.send(&rpc, &[&funder]).await.unwrap_err();
     assert!(matches!(refused, ChainError::Rejected(Rejection::AlreadyClosing)), "{refused}");
 }
 
@@ -64,11 +70,7 @@ async fn what_is_lost_until_its_blockhash_expires_is_told_so_and_lands_when_it_i
     let channel = world.open();
     let node = Node::start(world.chain.clone()).await;
     let rpc = RpcChain::new(node.url());
-    world.chain.airdrop(&world.funder.pubkey(), 1_000_000_000).unwrap();
-    let funder = KeypairSigner::from(world.funder.insecure_clone());
-    let request = instructions::request_close(&PROGRAM_ID, &channel.at.channel, &funder.public_key());
-    let budget = ComputeBudget::request_close();
-    let plan = Plan::new(funder.public_key(), budget, PriorityFee::default(), vec![request]);
+    let (funder, plan) = close_request(&world, &channel.at.channel);
     let landed = || world.chain.executed().len();
     let before = landed();
 

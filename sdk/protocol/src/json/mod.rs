@@ -15,4 +15,4 @@ pub use bodies::{
 };
 pub use discovery::{DiscoveryDocument, DiscoveryError};
 pub use error_body::{ErrorBody, Shortage};
-pub use pricing::{Pricing, PricingMode, PricingTable, RouteRate};
+pub use pricing::{Pricing, PricingMode, PricingTable, RouteRate, longest_prefix};

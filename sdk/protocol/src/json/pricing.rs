@@ -64,11 +64,9 @@ pub struct PricingTable {
 }
 
 impl PricingTable {
-    /// The price of a path. A prefix ends at a segment boundary: `/v1/chat` covers `/v1/chat` and
-    /// `/v1/chat/x`, not `/v1/chatter`; with a slash at its end it covers what is below it.
+    /// The price of a path: that of its [longest prefix](longest_prefix).
     pub fn for_route(&self, path: &str) -> Pricing {
-        let matches = self.routes.iter().filter(|(prefix, _)| covers(prefix, path));
-        self.with(matches.max_by_key(|(prefix, _)| prefix.len()).map(|(_, rate)| rate))
+        self.with(longest_prefix(&self.routes, path))
     }
 
     /// The price of a tool.
@@ -80,6 +78,13 @@ impl PricingTable {
         let default = self.default.clone();
         rate.map_or(default.clone(), |own| Pricing { mode: own.mode, rate: own.rate, ..default })
     }
+}
+
+/// What is said of the longest prefix that covers a path. A prefix ends at a segment boundary: `/v1/chat`
+/// covers `/v1/chat` and `/v1/chat/x`, not `/v1/chatter`; with a slash at its end it covers what is below it.
+pub fn longest_prefix<'a, V>(routes: &'a BTreeMap<String, V>, path: &str) -> Option<&'a V> {
+    let matches = routes.iter().filter(|(prefix, _)| covers(prefix, path));
+    matches.max_by_key(|(prefix, _)| prefix.len()).map(|(_, said)| said)
 }
 
 fn covers(prefix: &str, path: &str) -> bool {

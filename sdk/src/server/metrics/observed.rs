@@ -55,44 +55,21 @@ impl Observed {
     }
 
     /// Waits until it is admitted or refused. What is admitted goes on being watched.
-    pub(crate) async fn admit(
+    pub(crate) async fn admit<A: Authorization>(
         mut self,
-        admitted: impl Future<Output = Result<Admission, Denial>>,
-    ) -> Result<Admission, Denial> {
-        let begun = Instant::now();
-        let admitted = admitted.instrument(self.span()).await;
-        if let Some(open) = &self.0 {
-            open.metrics.requests.admission_took(begun);
-        }
-        match admitted {
-            Ok(mut admission) => {
-                self.span().record("signer", display(&admission.payment().signer));
-                admission.observed = self;
-                Ok(admission)
-            }
-            Err(denial) => {
-                self.end(Outcome::of(&denial));
-                Err(denial)
-            }
-        }
-    }
-
-    /// The same for a request that must not be done twice.
-    pub(crate) async fn authorize(
-        mut self,
-        authorized: impl Future<Output = Result<Authorized, Denial>>,
-    ) -> Result<Authorized, Denial> {
+        authorized: impl Future<Output = Result<A, Denial>>,
+    ) -> Result<A, Denial> {
         let begun = Instant::now();
         let mut authorized = authorized.instrument(self.span()).await;
         if let Some(open) = &self.0 {
             open.metrics.requests.admission_took(begun);
         }
-        match &mut authorized {
-            Ok(Authorized::First(admission)) => {
+        match authorized.as_mut().map(A::admission) {
+            Ok(Some(admission)) => {
                 self.span().record("signer", display(&admission.payment().signer));
                 admission.observed = self;
             }
-            Ok(Authorized::Again { .. }) => self.end(Outcome::Repeated),
+            Ok(None) => self.end(Outcome::Repeated),
             Err(denial) => self.end(Outcome::of(denial)),
         }
         authorized
@@ -117,6 +94,27 @@ impl Observed {
             Err(denial) => self.end(denial.code().map_or(Outcome::NotStored, Outcome::Refused)),
         }
         charged
+    }
+}
+
+/// What a request that is not refused gets.
+pub(crate) trait Authorization {
+    /// Its admission; `None`: it is not done again.
+    fn admission(&mut self) -> Option<&mut Admission>;
+}
+
+impl Authorization for Admission {
+    fn admission(&mut self) -> Option<&mut Admission> {
+        Some(self)
+    }
+}
+
+impl Authorization for Authorized {
+    fn admission(&mut self) -> Option<&mut Admission> {
+        match self {
+            Self::First(admission) => Some(admission),
+            Self::Again { .. } => None,
+        }
     }
 }
 

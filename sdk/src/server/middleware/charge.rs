@@ -1,16 +1,12 @@
-use super::price::readings;
+use super::price::other_readings;
 use crate::server::config::ChargeOn;
 use crate::server::service::AmpService;
 
 /// Which answers of a path are paid for: all of them, where one of its readings says so. Otherwise a
 /// spelling of a route that charges always would have its failures, and what is abandoned, for free.
 pub(super) fn on_path(service: &AmpService, path: &str) -> ChargeOn {
-    let config = &service.core.config;
-    if config.charged_routes.is_empty() {
-        return config.charge_on;
-    }
-    let [raw, decoded, plain] = readings(path).map(|reading| service.charges_on(&reading));
-    raw.stricter(decoded).stricter(plain)
+    let others = other_readings(path).map(|reading| service.charges_on(&reading));
+    others.fold(service.charges_on(path), ChargeOn::stricter)
 }
 
 #[cfg(test)]

@@ -8,12 +8,9 @@ use crate::server::service::AmpService;
 /// The price of a path: the highest of the readings that a service behind the layer may give it.
 /// Priced by its raw bytes alone, `/v1/%63hat` or `/free/../v1` would reach a priced route unpaid.
 pub(super) fn of_path(service: &AmpService, path: &str) -> Pricing {
-    if has_one_reading(path) {
-        return service.pricing(path);
-    }
-    let [raw, decoded, plain] = readings(path).map(|reading| service.pricing(&reading));
-    let highest = if decoded.rate > raw.rate { decoded } else { raw };
-    if plain.rate > highest.rate { plain } else { highest }
+    let dearer = |one: Pricing, other: Pricing| if other.rate > one.rate { other } else { one };
+    let others = other_readings(path).map(|reading| service.pricing(&reading));
+    others.fold(service.pricing(path), dearer)
 }
 
 /// Whether there is nothing to decode and nothing to resolve.
@@ -22,11 +19,15 @@ fn has_one_reading(path: &str) -> bool {
     path.starts_with('/') && !path.contains('%') && !path.as_bytes().windows(2).any(ambiguous)
 }
 
-/// What a service behind the layer may take a path for: as it is, decoded, and resolved.
-pub(super) fn readings(path: &str) -> [Cow<'_, str>; 3] {
-    let decoded = percent_decode_str(path).decode_utf8_lossy();
-    let plain = without_dots(&decoded);
-    [Cow::Borrowed(path), decoded, Cow::Owned(plain)]
+/// What a service behind the layer may take a path for besides what it is: decoded, and resolved. Nothing, for
+/// most paths.
+pub(super) fn other_readings(path: &str) -> impl Iterator<Item = Cow<'_, str>> {
+    let others = (!has_one_reading(path)).then(|| {
+        let decoded = percent_decode_str(path).decode_utf8_lossy();
+        let plain = without_dots(&decoded);
+        [decoded, Cow::Owned(plain)]
+    });
+    others.into_iter().flatten()
 }
 
 /// The path with `.`, `..` and empty segments resolved.

@@ -113,12 +113,12 @@ where
         Err(denial) => return Ok(denied(&service, &pricing, &denial)),
     };
     let charge_on = charge::on_path(&service, request.uri().path());
-    let paid = Paid { service, pricing, charge_on, admission };
-    if once.is_none() {
+    let paid = Paid { service, pricing, charge_on, keeps: once.is_some(), admission };
+    if !paid.keeps {
         return paid.serve(inner, request).await;
     }
     // its own task: a client that goes away may come back for the answer
-    match tokio::spawn(paid.serve_once(inner, request)).await {
+    match tokio::spawn(paid.serve(inner, request)).await {
         Ok(answered) => answered,
         Err(ended) => match ended.try_into_panic() {
             // the handler's panic is the server's to deal with, as it would be without this layer
@@ -133,6 +133,9 @@ struct Paid {
     service: AmpService,
     pricing: Pricing,
     charge_on: ChargeOn,
+    /// Whether the answer is kept with its charge, for the request may be repeated. One that costs nothing is
+    /// not: the request may be tried again.
+    keeps: bool,
     admission: Admission,
 }
 
@@ -149,41 +152,28 @@ impl Paid {
     {
         request.extensions_mut().insert(self.admission.payment());
         // an error drops the admission: nothing is charged. So does a client that goes away, unless all
-        // work is charged: who hangs up in time would have it for free
-        if self.charge_on == ChargeOn::Always {
+        // work is charged: who hangs up in time would have it for free. An answer that is kept is charged
+        // whether its client waits for it or not
+        if self.charge_on == ChargeOn::Always && !self.keeps {
             self.admission.charge_if_dropped(Some(self.pricing.rate));
         }
         let answered = self.admission.handle(inner.call(request)).await;
         self.admission.charge_if_dropped(None);
         let response = answered?.map(Body::new);
-        let cost =
-            if is_charged(self.charge_on, response.status()) { self.pricing.rate } else { Amount::ZERO };
-        Ok(leave(&self.service, &self.pricing, response, self.admission.charge(cost)).await)
-    }
-
-    /// The same, and keeps the answer with its charge. One that costs nothing is not kept: the request may
-    /// be tried again.
-    async fn serve_once<S, B>(
-        self,
-        mut inner: S,
-        mut request: Request<Body>,
-    ) -> Result<Response<Body>, S::Error>
-    where
-        S: Service<Request<Body>, Response = Response<B>>,
-        B: http_body::Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<BoxError>,
-    {
-        let Self { service, pricing, charge_on, mut admission } = self;
-        request.extensions_mut().insert(admission.payment());
-        let response = admission.handle(inner.call(request)).await?.map(Body::new);
+        let Self { service, pricing, charge_on, keeps, admission } = self;
         if !is_charged(charge_on, response.status()) {
             return Ok(leave(&service, &pricing, response, admission.charge(Amount::ZERO)).await);
         }
-        let (response, answer) = match gather(response, service.core.config.kept_answer_limit).await {
-            Ok(gathered) => gathered,
-            Err(broken) => return Ok(broken),
-        };
-        Ok(leave(&service, &pricing, response, admission.charge_once(pricing.rate, answer)).await)
+        if !keeps {
+            return Ok(leave(&service, &pricing, response, admission.charge(pricing.rate)).await);
+        }
+        match gather(response, service.core.config.kept_answer_limit).await {
+            Ok((response, answer)) => {
+                let charge = admission.charge_once(pricing.rate, answer);
+                Ok(leave(&service, &pricing, response, charge).await)
+            }
+            Err(broken) => Ok(broken),
+        }
     }
 }
 

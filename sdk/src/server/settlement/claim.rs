@@ -2,13 +2,12 @@ use std::time::Duration;
 
 use amp_protocol::account::ChannelAccount;
 use solana_address::Address;
-use tokio::time::timeout;
 
 use crate::chain::{self, ChainError, MAX_ACCOUNTS_AT_ONCE, delegation_address};
 use crate::server::books::Book;
 use crate::server::ledger::{Authority, SignerId, SignerRecord};
 use crate::server::service::Core;
-use crate::server::views::READ_WAIT;
+use crate::server::views::in_time;
 
 /// How long a channel or a delegation must be gone before what it owes is given up: a node may lag, or
 /// hold nothing yet, for longer than a watch takes.
@@ -146,8 +145,7 @@ pub(super) async fn authorities(core: &Core, book: &Book, ids: &[SignerId]) -> R
     let at = |id: &SignerId| delegation_address(program_id, &channel, &Address::from(id.key));
     let addresses: Vec<Address> = ids.iter().map(at).collect();
     let read = chain::delegations_at(&*core.chain, program_id, &addresses);
-    let slow = |_| Err(ChainError::Unreachable("no answer in time".to_owned()));
-    let found = timeout(READ_WAIT, read).await.unwrap_or_else(slow)?;
+    let found = in_time(read).await?;
     let all = ids.iter().zip(addresses).zip(found);
     let reads = all.map(|((id, address), read)| {
         let account = read?.filter(|account| {

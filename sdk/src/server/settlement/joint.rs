@@ -5,7 +5,7 @@ use amp_protocol::message::Key;
 use futures::FutureExt as _;
 use futures::future::join_all;
 use futures::stream::{FuturesUnordered, StreamExt as _};
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::pack::{any_is_due, take};
 use super::part::Part;
@@ -16,7 +16,7 @@ use crate::chain::{self, ChainError};
 use crate::server::books::Book;
 use crate::server::denial::Denial;
 use crate::server::service::Core;
-use crate::server::views::READ_WAIT;
+use crate::server::views::in_time;
 
 /// Visits several channels at once: settles what is due, of all of them together where it fits into a
 /// transaction, closes what is overdue, notices what is gone. A report for each, in their order.
@@ -111,9 +111,7 @@ async fn collect(core: &Core, parts: &mut [Part], until: Instant) {
 }
 
 async fn has_token_account(core: &Core, address: &solana_address::Address) -> Result<bool, ChainError> {
-    let slow = |_| Err(ChainError::Unreachable("no answer in time".to_owned()));
-    let read = chain::has_token_account(&*core.chain, address);
-    timeout(READ_WAIT, read).await.unwrap_or_else(slow)
+    in_time(chain::has_token_account(&*core.chain, address)).await
 }
 
 /// Nothing more of this mint is settled.

@@ -19,6 +19,7 @@ use super::task::{Act, Done, Job, Look, Task};
 use super::visit::{Report, Visit};
 use super::watch::{Batch, Glance, Sighting, Watch};
 use crate::server::books::Book;
+use crate::server::clock::pause;
 use crate::server::denial::Denial;
 use crate::server::service::Core;
 use crate::server::store::Incarnation;
@@ -30,8 +31,6 @@ const PARALLEL: usize = 8;
 const HOLD: Duration = Duration::from_secs(2);
 /// Looks that may wait with what was seen of their channels.
 const FEW: usize = 1_000;
-/// Longest pause after failures, in seconds.
-const LONGEST_BACKOFF: u64 = 60;
 /// Requests that are refused poke the worker; it looks at most this often at their channel.
 const POKE_DELAY: Duration = Duration::from_secs(1);
 /// Seconds between settlements that refused requests bring about, where the service does not settle
@@ -425,9 +424,4 @@ impl Worker {
             self.wakes.insert(incarnation, Wake { at, urgency });
         }
     }
-}
-
-/// How long to wait after so many failures in a row.
-fn pause(failures: u32) -> Duration {
-    Duration::from_secs(2u64.saturating_pow(failures).min(LONGEST_BACKOFF))
 }

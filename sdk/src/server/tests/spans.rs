@@ -143,15 +143,21 @@ async fn a_refused_request_has_its_code_for_an_outcome_and_no_cost() {
     assert_eq!(fields.get("signer"), None, "nobody was admitted");
 }
 
-#[tokio::test]
-async fn a_settlement_is_a_span_with_what_it_brought_and_a_look_one_below() {
-    let (recorder, _guard) = Recorder::at(LevelFilter::TRACE);
+/// A service that was paid, once the worker has looked at the channel.
+async fn looked_at(recorder: &Recorder) -> Stage {
     let stage = Stage::with(|config| config.watch_interval(std::time::Duration::from_millis(20))).await;
     stage.quote(10).await.paid();
     // of whom only the authorized signer owes what is not due, the watch sees enough
     let (key, _) = stage.bench.delegate(1_000);
     stage.quote_by(&key, 10).await.paid();
     eventually("it is looked at", || !recorder.of("amp.look").is_empty()).await;
+    stage
+}
+
+#[tokio::test]
+async fn a_settlement_is_a_span_with_what_it_brought_and_a_look_one_below() {
+    let (recorder, _guard) = Recorder::at(LevelFilter::TRACE);
+    let stage = looked_at(&recorder).await;
     assert_eq!(recorder.of("amp.look")[0].0, Level::DEBUG);
     let look = recorder.fields("amp.look");
     assert!(look["channel"].starts_with(&solana_address::Address::from(CHANNEL).to_string()));
@@ -184,12 +190,7 @@ async fn no_span_holds_a_signature_or_where_the_node_is() {
 #[tokio::test]
 async fn the_operators_page_lists_every_span_with_its_level_and_fields() {
     let (recorder, _guard) = Recorder::at(LevelFilter::TRACE);
-    let stage = Stage::with(|config| config.watch_interval(std::time::Duration::from_millis(20))).await;
-    stage.quote(10).await.paid();
-    // of whom only the authorized signer owes what is not due, the watch sees enough
-    let (key, _) = stage.bench.delegate(1_000);
-    stage.quote_by(&key, 10).await.paid();
-    eventually("it is looked at", || !recorder.of("amp.look").is_empty()).await;
+    let stage = looked_at(&recorder).await;
     stage.service.settle(CHANNEL.into()).await.unwrap();
     let page = include_str!("../../../../docs/operating.md");
     for span in lock(&recorder.spans).iter().filter(|span| span.name.starts_with("amp.")) {

@@ -9,7 +9,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use super::lane::Asked;
-use super::read::{self, Keys};
+use super::read::{self, Keys, Standing};
 use super::{Process, failed, hold};
 use crate::server::ledger::SignerRecord;
 use crate::server::store::{Change, Exchanged, Incarnation, KeptAnswer, SharedChannel, Stamp, StoreError};
@@ -27,7 +27,7 @@ pub(super) async fn exchange(
     let there = begin(client, process, group).await?;
     let (mut made, mut stale) = (Vec::new(), BTreeSet::new());
     for Asked { change, .. } in group {
-        let row = there.get(&change.incarnation).map(read::Standing::of).transpose()?.unwrap_or_default();
+        let row = there.get(&change.incarnation).map(|(_, standing)| *standing).unwrap_or_default();
         // made by an earlier attempt whose answer was lost, whatever others have made of it since
         let is_made = !change.is_none() && row.last_made == Some(change.next);
         if !is_made && row.stamp != change.seen {
@@ -40,7 +40,6 @@ pub(super) async fn exchange(
     let too_late: Vec<&Change> = too_late
         .filter(|change| stale.contains(&change.incarnation) && there.contains_key(&change.incarnation))
         .collect();
-    let stale: Vec<Incarnation> = stale.into_iter().collect();
     let (written, states) =
         try_join!(write(client, process, &made, &too_late), read::states(client, process, &stale))?;
     let () = written;
@@ -48,13 +47,13 @@ pub(super) async fn exchange(
     let answer = |Asked { change, seq_window, .. }: &Asked| {
         let row = there.get(&change.incarnation);
         match (stale.contains(&change.incarnation), row) {
-            (true, Some(row)) => {
+            (true, Some((row, _))) => {
                 states.channel(row, *seq_window).map(|found| Exchanged::Stale(Box::new(found)))
             }
             // it was never on disk, and the database crashed
             (true, None) => Ok(Exchanged::Stale(Box::new(SharedChannel::nothing(change.incarnation)))),
             (false, row) => {
-                let others_wait = row.map(read::Standing::of).transpose()?.is_some_and(|row| row.others_wait);
+                let others_wait = row.is_some_and(|(_, standing)| standing.others_wait);
                 Ok(Exchanged::Done { stamp: change.next, others_wait })
             }
         }
@@ -67,7 +66,7 @@ async fn begin(
     client: &Client,
     process: &Process,
     group: &[Asked],
-) -> Result<BTreeMap<Incarnation, Row>, StoreError> {
+) -> Result<BTreeMap<Incarnation, (Row, Standing)>, StoreError> {
     // what need not be on disk yet is seen by all others all the same
     let begin = match group.iter().any(|asked| asked.change.durable) {
         true => "BEGIN",
@@ -103,7 +102,11 @@ async fn begin(
     let arguments: [&(dyn ToSql + Sync); 3] = [channels, slots, &process];
     let (_, _, rows) =
         try_join!(client.batch_execute(begin), inserted, client.query(&lock, &arguments)).map_err(failed)?;
-    rows.into_iter().map(|row| Ok((read::incarnation(&row)?, row))).collect()
+    let rows = rows.into_iter().map(|row| {
+        let standing = Standing::of(&row)?;
+        Ok((read::incarnation(&row)?, (row, standing)))
+    });
+    rows.collect()
 }
 
 async fn write(

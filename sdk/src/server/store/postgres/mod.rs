@@ -18,8 +18,9 @@ use amp_protocol::json::SignedCloseStatement;
 use amp_protocol::money::Amount;
 use async_trait::async_trait;
 use deadpool_postgres::{Object, Pool};
-
 use tokio::time::timeout;
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 
 use self::lane::{LIMIT, Lanes};
 use super::{
@@ -27,6 +28,9 @@ use super::{
     StoreError, StoreIdentity, StoredChannel,
 };
 use crate::server::ledger::SignerRecord;
+
+/// How many seqs the windows of records remember that only pass through.
+const ALL_SEQS: u32 = u32::MAX;
 
 /// A random name for a process, new at every start.
 type Process = [u8; 8];
@@ -69,11 +73,10 @@ impl PostgresStore {
     async fn update(
         &self,
         incarnation: Incarnation,
-        seq_window: u32,
         make: impl Fn(&SharedChannel, Change) -> Result<Option<Change>, StoreError> + Send + Sync,
     ) -> Result<(), StoreError> {
         let look = Change::nothing(incarnation, Stamp::NONE);
-        let mut there = match self.exchange(look, seq_window).await? {
+        let mut there = match self.exchange(look, ALL_SEQS).await? {
             Exchanged::Done { .. } => SharedChannel::nothing(incarnation),
             Exchanged::Stale(stored) => *stored,
         };
@@ -81,16 +84,25 @@ impl PostgresStore {
             let next = self.next_stamp();
             let change = Change { next, durable: true, ..Change::nothing(incarnation, there.stamp) };
             let Some(change) = make(&there, change)? else { return Ok(()) };
-            match self.exchange(change, seq_window).await? {
+            match self.exchange(change, ALL_SEQS).await? {
                 Exchanged::Done { .. } => return Ok(()),
                 Exchanged::Stale(stored) => there = *stored,
             }
         }
     }
-}
 
-/// How many seqs the windows of records remember that only pass through.
-const ALL_SEQS: u32 = u32::MAX;
+    /// Runs a statement about a channel, whose `$1` and `$2` are its key.
+    async fn query(
+        &self,
+        of: Incarnation,
+        sql: &str,
+        more: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, StoreError> {
+        let slot = of.opened_slot.to_be_bytes();
+        let key: [&(dyn ToSql + Sync); 2] = [&&of.channel[..], &&slot[..]];
+        self.client().await?.query(sql, &[&key, more].concat()).await.map_err(failed)
+    }
+}
 
 #[async_trait]
 impl Store for PostgresStore {
@@ -129,7 +141,7 @@ impl Store for PostgresStore {
             let signers = if is_newer { vec![record.clone()] } else { Vec::new() };
             Ok(Some(Change { signers, answers: answer.iter().cloned().collect(), ..change }))
         };
-        self.update(incarnation, ALL_SEQS, make).await
+        self.update(incarnation, make).await
     }
 
     async fn answer(
@@ -154,7 +166,7 @@ impl Store for PostgresStore {
             let is_new = there.stored.stopped_at.is_none();
             Ok(is_new.then_some(Change { stopped_at: Some(at), ..change }))
         };
-        self.update(incarnation, ALL_SEQS, make).await
+        self.update(incarnation, make).await
     }
 
     async fn keep_statement(&self, statement: SignedCloseStatement) -> Result<(), StoreError> {
@@ -164,26 +176,18 @@ impl Store for PostgresStore {
             let stopped = there.stored.stopped_at.ok_or_else(|| refused("the channel was not stopped"));
             stopped.map(|_| Some(Change { statement: Some(statement), sealed: true, ..change }))
         };
-        self.update(incarnation, ALL_SEQS, make).await
+        self.update(incarnation, make).await
     }
 
     async fn book_claimed(&self, incarnation: Incarnation, claimed: Amount) -> Result<(), StoreError> {
         let sql = "INSERT INTO channels (channel, opened_slot, claimed) VALUES ($1, $2, $3)
             ON CONFLICT (channel, opened_slot) DO UPDATE SET claimed = greatest(channels.claimed, excluded.claimed)";
-        let slot = incarnation.opened_slot.to_be_bytes();
-        let claimed = claimed.get().to_be_bytes();
-        let row: [&(dyn tokio_postgres::types::ToSql + Sync); 3] =
-            [&&incarnation.channel[..], &&slot[..], &&claimed[..]];
-        self.client().await?.execute(sql, &row).await.map_err(failed)?;
-        Ok(())
+        self.query(incarnation, sql, &[&&claimed.get().to_be_bytes()[..]]).await.map(drop)
     }
 
     async fn end(&self, incarnation: Incarnation) -> Result<(), StoreError> {
         let sql = "UPDATE channels SET ended = true WHERE channel = $1 AND opened_slot = $2";
-        let slot = incarnation.opened_slot.to_be_bytes();
-        let client = self.client().await?;
-        client.execute(sql, &[&&incarnation.channel[..], &&slot[..]]).await.map_err(failed)?;
-        Ok(())
+        self.query(incarnation, sql, &[]).await.map(drop)
     }
 
     fn shared(&self) -> Option<&dyn SharedStore> {
@@ -209,20 +213,15 @@ impl SharedStore for PostgresStore {
     async fn note_close(&self, incarnation: Incarnation) -> Result<(), StoreError> {
         let sql =
             "UPDATE channels SET close_sent_at = clock_timestamp() WHERE channel = $1 AND opened_slot = $2";
-        let slot = incarnation.opened_slot.to_be_bytes();
-        let client = self.client().await?;
-        client.execute(sql, &[&&incarnation.channel[..], &&slot[..]]).await.map_err(failed)?;
-        Ok(())
+        self.query(incarnation, sql, &[]).await.map(drop)
     }
 
     async fn may_be_closed(&self, incarnation: Incarnation, seconds: u64) -> Result<bool, StoreError> {
-        let sql = "SELECT EXISTS (SELECT FROM channels WHERE channel = $1 AND opened_slot <> $2
-            AND close_sent_at > clock_timestamp() - $3::bigint * interval '1 second')";
-        let slot = incarnation.opened_slot.to_be_bytes();
+        let sql = "SELECT FROM channels WHERE channel = $1 AND opened_slot <> $2
+            AND close_sent_at > clock_timestamp() - $3::bigint * interval '1 second' LIMIT 1";
         let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
-        let client = self.client().await?;
-        let row = client.query_one(sql, &[&&incarnation.channel[..], &&slot[..], &seconds]).await;
-        Ok(row.map_err(failed)?.get(0))
+        let sent = self.query(incarnation, sql, &[&seconds]).await?;
+        Ok(!sent.is_empty())
     }
 
     async fn stamps(&self) -> Result<Vec<(Incarnation, Stamp)>, StoreError> {

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use amp_protocol::json::SignedCloseStatement;
 use amp_protocol::money::{Amount, Seq};
@@ -36,19 +36,24 @@ impl Keys {
 }
 
 /// Signers and holds of channels that are read anew.
-pub(super) struct States {
+#[derive(Default)]
+pub(super) struct States(BTreeMap<Incarnation, State>);
+
+#[derive(Default)]
+struct State {
     signers: Vec<Row>,
-    holds: BTreeMap<Incarnation, (Vec<Hold>, Vec<Hold>)>,
+    own: Vec<Hold>,
+    elsewhere: Vec<Hold>,
 }
 
 /// What stands beside the channels' own rows.
 pub(super) async fn states(
     client: &Client,
     process: &Process,
-    channels: &[Incarnation],
+    channels: &BTreeSet<Incarnation>,
 ) -> Result<States, StoreError> {
     if channels.is_empty() {
-        return Ok(States { signers: Vec::new(), holds: BTreeMap::new() });
+        return Ok(States::default());
     }
     let keys = Keys::of(channels.iter().copied());
     let signers = client
@@ -68,26 +73,30 @@ pub(super) async fn states(
     let arguments = keys.arguments();
     let (signers, held) =
         try_join!(client.query(&signers, &arguments), client.query(&holds, &arguments)).map_err(failed)?;
-    let mut holds: BTreeMap<Incarnation, (Vec<Hold>, Vec<Hold>)> = BTreeMap::new();
+    let mut states: BTreeMap<Incarnation, State> = BTreeMap::new();
+    for row in signers {
+        states.entry(incarnation(&row)?).or_default().signers.push(row);
+    }
     for row in held {
-        let (own, elsewhere) = holds.entry(incarnation(&row)?).or_default();
+        let state = states.entry(incarnation(&row)?).or_default();
         let bytes: Vec<u8> = get(&row, 3)?;
         let these = hold::decode(&bytes).ok_or_else(|| refused("requests in flight can't be read"))?;
-        if get::<Vec<u8>>(&row, 2)? == process { own } else { elsewhere }.extend(these);
+        let is_own = get::<Vec<u8>>(&row, 2)? == process;
+        if is_own { &mut state.own } else { &mut state.elsewhere }.extend(these);
     }
-    Ok(States { signers, holds })
+    Ok(States(states))
 }
 
 impl States {
     /// The books of a channel, with its own row.
     pub(super) fn channel(&self, row: &Row, seq_window: u32) -> Result<SharedChannel, StoreError> {
         let mut stored = channel(row, 3)?;
-        for row in &self.signers {
-            if incarnation(row)? == stored.incarnation {
-                stored.signers.push(signer(row, seq_window)?);
-            }
+        let (mut own, mut elsewhere) = (Vec::new(), Vec::new());
+        if let Some(state) = self.0.get(&stored.incarnation) {
+            let signers = state.signers.iter().map(|row| signer(row, seq_window));
+            stored.signers = signers.collect::<Result<_, _>>()?;
+            (own, elsewhere) = (state.own.clone(), state.elsewhere.clone());
         }
-        let (own, elsewhere) = self.holds.get(&stored.incarnation).cloned().unwrap_or_default();
         Ok(SharedChannel { stamp: stamp(row, 2)?, sealed: get(row, 7)?, stored, own, elsewhere })
     }
 }
