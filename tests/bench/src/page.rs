@@ -62,7 +62,7 @@ fn paid_path(page: &mut String, costs: &[Costs]) -> Result<()> {
         "## The paid path in process
 
 CPU time of a paid request, all threads, user and system, over that of one strict Ed25519 check from bytes
-(`signed::verify_credential`). *Engine*: header values, credential, check, admission, charge, durable commit in SQLite.
+(`VerifyingKey::verify_strict` of ed25519-dalek). *Engine*: header values, credential, check, admission, charge, durable commit in SQLite.
 *Layer*: the same through `AmpLayer`, with pricing and the answer's headers. {batch} requests at once share commits;
 signing is not counted. Target: at most 1.25; {worst:.2} at worst: {met}.
 
