@@ -11,6 +11,7 @@ use super::bookkeeping::Charged;
 use super::books::Book;
 use super::clock::unix_now;
 use super::denial::Denial;
+use super::finishing::Finishing;
 use super::ledger::Reservation;
 use super::metrics::Observed;
 use super::outage::Exposed;
@@ -142,7 +143,7 @@ impl Admission {
         });
         let (core, book, verified) = (self.core.clone(), self.book.clone(), self.verified.clone());
         let exposed = self.exposed.take();
-        // its own task: a client that goes away now must not leave a charge half booked
+        // a client that goes away now must not leave a charge half booked
         let charge = async move {
             let charged = core.book_charge(&book, &verified, reservation, cost, answer);
             let charged = core.metrics.requests.commit(cost, pin!(charged)).await;
@@ -152,8 +153,8 @@ impl Admission {
             core.vitals.wrote(!matches!(charged, Err(Denial::Unavailable { .. })));
             charged
         };
-        let charged = tokio::spawn(charge.instrument(tracing::debug_span!("amp.commit"))).await;
-        let Charged { record, balance } = charged.map_err(|error| Denial::store(&error))??;
+        let charged = Finishing::new(charge.instrument(tracing::debug_span!("amp.commit"))).await;
+        let Charged { record, balance } = charged?;
         Ok(Receipt { balance, spent: record.spent, cost, last_seq: record.seq })
     }
 }

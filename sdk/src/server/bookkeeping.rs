@@ -96,7 +96,7 @@ impl Core {
                 ledger.release(reservation);
             }
         });
-        self.turn(book, admit, Some(undo)).await
+        Box::pin(self.turn(book, admit, Some(undo))).await
     }
 
     /// Charges a request, and keeps its answer if there is one; both are on disk when this returns. With an
@@ -130,7 +130,7 @@ impl Core {
             });
             // an answer that is kept can be asked for again: its charge stands
             let undo = (weight == 0).then_some(undo);
-            let charged = turns::turn(self.place(book), charge, undo, weight).await;
+            let charged = Box::pin(turns::turn(self.place(book), charge, undo, weight)).await;
             if charged.is_err() {
                 // its turn may never be taken
                 self.release(book, reservation);

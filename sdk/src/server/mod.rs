@@ -54,6 +54,7 @@ mod closing;
 mod config;
 mod delegates;
 mod denial;
+mod finishing;
 mod health;
 mod ledger;
 mod metrics;

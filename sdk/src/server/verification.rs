@@ -167,6 +167,25 @@ impl Core {
                 (refused, shower)
             }
         };
+        // boxed: a request holds room for it, and few need it
+        Box::pin(self.look_again(shown, act, paid, arrived, (seen, refused, shower))).await
+    }
+
+    /// The second look, where one may help.
+    async fn look_again<T, A>(
+        &self,
+        shown: Shown<'_>,
+        act: impl Fn(Verified) -> A + Send + Sync,
+        paid: &mut Option<Paid>,
+        arrived: Instant,
+        (seen, refused, shower): (Seen, Refused, Shower),
+    ) -> Result<T, (Denial, Shower)>
+    where
+        A: Future<Output = Result<T, Refused>> + Send,
+    {
+        let Shown { credential, .. } = shown;
+        let channel = credential.channel.0;
+        let stranger = |denial| (denial, Shower::Stranger);
         let seen = match refused.remedy {
             Remedy::None => return Err((refused.denial, shower)),
             Remedy::Time => {
@@ -326,7 +345,7 @@ impl Core {
     async fn take_up(&self, channel: Key, account: &ChannelAccount) -> Result<(), Denial> {
         let incarnation = incarnation(channel, account);
         if self.store.shared().is_some() {
-            return self.take_up_shared(incarnation, account).await;
+            return Box::pin(self.take_up_shared(incarnation, account)).await;
         }
         if self.books.find(&incarnation).is_none() {
             // the channel may have been served before, taken for closed and forgotten, and be on chain
@@ -343,7 +362,7 @@ impl Core {
             Some(self.books.open(incarnation))
         };
         match book.filter(|book| !book.ledger().claims_are_noted(account)) {
-            Some(book) => self.note_claims(&book).await,
+            Some(book) => Box::pin(self.note_claims(&book)).await,
             None => Ok(()),
         }
     }

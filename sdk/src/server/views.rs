@@ -1,5 +1,5 @@
 use std::collections::HashMap;
-use std::hash::Hash;
+use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,6 +13,10 @@ const CAPACITY: usize = 20_000;
 /// How long a key under which there is nothing stays without, and how far apart the looks at one key
 /// are that requests can force.
 const SHORT: Duration = Duration::from_secs(1);
+/// By how many milliseconds more they are apart at most, each key a little differently: whoever floods many
+/// keys is not answered about all of them at the same instant, in the way of everybody else. All its bits are
+/// set.
+const SPREAD: u64 = 511;
 /// How long a read may take, the wait for its turn included, before its requests are told to come
 /// back later.
 pub(crate) const READ_WAIT: Duration = Duration::from_secs(10);
@@ -98,16 +102,21 @@ struct Entry<V> {
     refreshing: tokio::sync::Mutex<()>,
     /// The same for forced reads: one of those may wait for long, and must not hold up the others.
     forcing: tokio::sync::Mutex<()>,
+    /// What is between forced reads.
+    between: Duration,
 }
 
 impl<V> Default for Entry<V> {
     fn default() -> Self {
         let (seen, failed) = (Mutex::new(None), Mutex::new(None));
+        // a hasher's key is random
+        let random = RandomState::new().hash_one(()) & SPREAD;
         Self {
             seen,
             failed,
             refreshing: tokio::sync::Mutex::default(),
             forcing: tokio::sync::Mutex::default(),
+            between: SHORT.saturating_add(Duration::from_millis(random)),
         }
     }
 }
@@ -147,10 +156,11 @@ impl<S: Source> Views<S> {
         if freshness == Freshness::Now {
             // the settlement worker: few at a time, and money waits for it, so it takes no place in a
             // queue that clients can fill
-            return self.read(&entry, key).await;
+            return Box::pin(self.read(&entry, key)).await;
         }
         let slow = || ChainError::Unreachable("no turn to read in time".to_owned());
-        let read = self.read_in_turn(&entry, key, freshness, arrived);
+        // boxed: a request holds room for it, and few need it
+        let read = Box::pin(self.read_in_turn(&entry, key, freshness, arrived));
         timeout(READ_WAIT, read).await.map_err(|_| slow())?
     }
 
@@ -287,7 +297,8 @@ impl<S: Source> Views<S> {
     async fn wait_for_turn(&self, entry: &Entry<S::View>, forced: bool) {
         let seen = lock(&entry.seen).as_ref().and_then(|seen| seen.at).filter(|_| forced);
         let last = seen.max(*lock(&entry.failed));
-        if let Some(turn) = last.and_then(|last| last.checked_add(SHORT.min(self.max_age))) {
+        let between = if forced { entry.between } else { SHORT };
+        if let Some(turn) = last.and_then(|last| last.checked_add(between.min(self.max_age))) {
             sleep_until(turn).await;
         }
     }

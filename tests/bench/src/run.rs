@@ -33,6 +33,12 @@ pub(crate) struct Run {
     /// How many channels the paid path is measured on.
     #[arg(long, value_delimiter = ',', default_values_t = [1, 100, 10_000])]
     channels: Vec<usize>,
+    /// At how many connections a route is measured.
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 16, 256])]
+    connections: Vec<usize>,
+    /// With the embedded store alone.
+    #[arg(long)]
+    embedded: bool,
     /// Where the stores are: on the disk that is measured.
     #[arg(long, default_value = "target/bench")]
     folder: PathBuf,
@@ -95,8 +101,9 @@ impl Run {
         let local = LocalSet::new();
         if wanted(Part::Http) {
             let time = Duration::from_millis(if self.quick { 300 } else { 800 });
-            let grid = Grid { rounds: size(3, 1), time };
-            cells = local.block_on(&runtime, http::cells(folder, grid))?;
+            let (connections, embedded) = (self.connections.clone(), self.embedded);
+            let grid = Grid { rounds: size(3, 1), time, connections, embedded };
+            cells = local.block_on(&runtime, http::cells(folder, &grid))?;
         }
         if wanted(Part::Hostile) {
             let seconds = if self.quick { 1.0 } else { 2.0 };

@@ -76,7 +76,7 @@ where
     B::Error: Into<BoxError>,
 {
     if endpoints::is_own(request.uri().path()) {
-        return Ok(endpoints::answer(&service, request).await);
+        return Ok(Box::pin(endpoints::answer(&service, request)).await);
     }
     let pricing = price::of_path(&service, request.uri().path());
     if pricing.rate.is_zero() {
@@ -99,7 +99,7 @@ where
     };
     let authorized = match &once {
         None => service.authorize(&credential, pricing.rate).await,
-        Some(once) => match service.authorize_once(&credential, pricing.rate, once).await {
+        Some(once) => match Box::pin(service.authorize_once(&credential, pricing.rate, once)).await {
             Ok(Authorized::First(admission)) => Ok(*admission),
             Ok(Authorized::Again { answer, receipt }) => {
                 let again = repeat::replay(&answer, &receipt);
@@ -161,30 +161,30 @@ impl Paid {
         self.admission.charge_if_dropped(None);
         let response = answered?.map(Body::new);
         let Self { service, pricing, charge_on, keeps, admission } = self;
-        if !is_charged(charge_on, response.status()) {
-            return Ok(leave(&service, &pricing, response, admission.charge(Amount::ZERO)).await);
+        let is_charged = is_charged(charge_on, response.status());
+        if !is_charged || !keeps {
+            let charge = admission.charge(if is_charged { pricing.rate } else { Amount::ZERO });
+            let charged = charge.await;
+            return Ok(leave(&service, &pricing, response, charged));
         }
-        if !keeps {
-            return Ok(leave(&service, &pricing, response, admission.charge(pricing.rate)).await);
-        }
-        match gather(response, service.core.config.kept_answer_limit).await {
+        match Box::pin(gather(response, service.core.config.kept_answer_limit)).await {
             Ok((response, answer)) => {
-                let charge = admission.charge_once(pricing.rate, answer);
-                Ok(leave(&service, &pricing, response, charge).await)
+                let charged = Box::pin(admission.charge_once(pricing.rate, answer)).await;
+                Ok(leave(&service, &pricing, response, charged))
             }
             Err(broken) => Ok(broken),
         }
     }
 }
 
-/// Lets the answer leave once its charge is on disk: what can't be claimed does not.
-async fn leave(
+/// Lets the answer leave whose charge is on disk: what can't be claimed does not.
+fn leave(
     service: &AmpService,
     pricing: &Pricing,
     mut response: Response<Body>,
-    charge: impl Future<Output = Result<Receipt, Denial>>,
+    outcome: Result<Receipt, Denial>,
 ) -> Response<Body> {
-    match charge.await {
+    match outcome {
         Ok(receipt) => {
             charged(response.headers_mut(), &receipt);
             response

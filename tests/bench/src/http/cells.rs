@@ -16,7 +16,6 @@ use crate::town::{self, Payer};
 pub(crate) const HANDLER: Duration = Duration::from_micros(100);
 /// With 256 requests in flight on one channel, one may be overtaken by that many and more.
 pub(crate) const WIDE_WINDOW: u32 = 512;
-const CONNECTIONS: [usize; 3] = [1, 16, 256];
 const CHANNELS: [usize; 2] = [1, 10_000];
 
 /// One kind of server under one kind of load.
@@ -43,11 +42,14 @@ pub(crate) struct Cell {
 }
 
 /// How much is measured.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Grid {
     pub(crate) rounds: usize,
     /// How long each cell is under load in a round.
     pub(crate) time: Duration,
+    pub(crate) connections: Vec<usize>,
+    /// Without the shared store.
+    pub(crate) embedded: bool,
 }
 
 struct Subject {
@@ -62,12 +64,12 @@ pub(crate) const EMBEDDED: &str = "SQLite";
 const SHARED: &str = "PostgreSQL";
 
 /// Measures every cell, in rounds.
-pub(crate) async fn run(folder: &Path, grid: Grid) -> Result<Vec<Cell>> {
+pub(crate) async fn run(folder: &Path, grid: &Grid) -> Result<Vec<Cell>> {
     let spins = spins_in(HANDLER);
     let mut subjects =
         vec![Subject { channels: 0, store: "", server: Server::free(spins).await?, payer: Payer::new(1) }];
     // it says so where there is none
-    let database = TestPostgres::start();
+    let database = if grid.embedded { None } else { TestPostgres::start() };
     let stores = [Some(EMBEDDED), database.as_ref().map(|_| SHARED)];
     for (store, channels) in stores.into_iter().flatten().flat_map(|store| CHANNELS.map(|of| (store, of))) {
         let seq_window = if channels == 1 { WIDE_WINDOW } else { 64 };
@@ -89,7 +91,7 @@ pub(crate) async fn run(folder: &Path, grid: Grid) -> Result<Vec<Cell>> {
     for _ in 0..grid.rounds {
         let mut cells = Vec::new();
         for busy in [true, false] {
-            for connections in CONNECTIONS {
+            for &connections in &grid.connections {
                 for at in 0..subjects.len() {
                     let mut cell = measure(&mut subjects[at], busy, connections, grid.time).await?;
                     let unpaid: Cell = if at == 0 { cell } else { cells[cells.len() - at] };
