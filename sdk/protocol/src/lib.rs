@@ -7,6 +7,7 @@
 //! | module | what it fixes |
 //! | --- | --- |
 //! | [`money`] | [`Amount`](money::Amount), [`Seq`](money::Seq), [`UnitPrice`](money::UnitPrice), the ceiling |
+//! | [`rate`] | what counted things cost, rounded alike by both sides |
 //! | [`message`] | the three signed messages, to the byte |
 //! | [`ed25519_instruction`] | the precompile instruction that carries one of them on chain |
 //! | [`rules`] | opening terms, rate window, settlement, close, delegation, chaining: pure functions the program runs |
@@ -27,6 +28,7 @@ pub mod json;
 mod layout;
 pub mod message;
 pub mod money;
+pub mod rate;
 pub mod rejection;
 pub mod rules;
 pub mod seeds;

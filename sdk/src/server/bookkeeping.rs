@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use amp_protocol::json::SignedCloseStatement;
+use amp_protocol::message::Key;
 use amp_protocol::money::Amount;
 use tokio::time::{Instant, sleep};
 
@@ -12,7 +13,9 @@ use super::books::Book;
 use super::channels::Channel;
 use super::clock::unix_now;
 use super::denial::Denial;
-use super::ledger::{ChannelLedger, NotCharged, Refusal, Request, Reservation, SignerId, SignerRecord};
+use super::ledger::{
+    Advance, ChannelLedger, Halt, NotCharged, Refusal, Request, Reservation, SignerId, SignerRecord,
+};
 use super::service::Core;
 use super::store::{Incarnation, KeptAnswer, Stamp, StoreError};
 use super::turns::{self, Place, Undo, Wishes};
@@ -24,6 +27,40 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Seconds before what holds is stored, after a charge was taken back.
 const CORRECTING: [u64; 6] = [0, 1, 5, 30, 120, 600];
+
+/// Why a metered request can't go on.
+#[derive(Debug)]
+pub(crate) struct Stopped {
+    pub(crate) denial: Denial,
+    /// Whether the client may do something about it while the request waits, or time does.
+    pub(crate) may_pass: bool,
+}
+
+impl Stopped {
+    fn of(halt: Halt, channel: Key) -> Self {
+        match halt {
+            Halt::Refused(refusal) => {
+                let may_pass = matches!(
+                    refusal,
+                    Refusal::Ceiling { .. }
+                        | Refusal::Balance { .. }
+                        | Refusal::DelegateLimit { .. }
+                        | Refusal::Rate { fits: true, .. }
+                        | Refusal::Crowded { .. }
+                );
+                Self { denial: Denial::from_refusal(&refusal, channel), may_pass }
+            }
+            Halt::NotCharged(not) => Self { denial: not_charged(not, channel), may_pass: false },
+        }
+    }
+}
+
+fn not_charged(not: NotCharged, channel: Key) -> Denial {
+    match not {
+        NotCharged::Sealed => Denial::closed(channel),
+        NotCharged::Forgotten => Denial::store(&"a request that was admitted is not in the books any more"),
+    }
+}
 
 /// A charge that is on disk.
 #[derive(Debug)]
@@ -139,15 +176,21 @@ impl Core {
         } else {
             let charged = book.settle_request(|ledger| {
                 let charged = ledger.charge(&reservation, cost, now);
-                charged.map(|record| Charged { record, balance: balance_of(ledger) })
+                charged.map(|record| {
+                    // in one go: a record must not miss what was set aside, nor what that was charged as
+                    let to_store = ledger.to_store(record.clone());
+                    (Charged { record, balance: balance_of(ledger) }, to_store)
+                })
             });
             match charged {
                 Err(not) => Err(not),
-                Ok(charged) => {
+                Ok((charged, to_store)) => {
                     let record = charged.record.clone();
-                    let stored = self.store.commit(book.incarnation, record.clone(), answer).await;
+                    let stored = self.store.commit(book.incarnation, to_store, answer).await;
                     book.settle_request(|ledger| match &stored {
                         Ok(()) => ledger.committed_record(&reservation, record),
+                        // what it is for has left: it is owed, and stored as soon as that works
+                        Err(_) if reservation.metered.is_some() => ledger.keep(&reservation),
                         Err(_) => ledger.undo(&reservation, cost),
                     });
                     if stored.is_err() {
@@ -158,12 +201,42 @@ impl Core {
                 }
             }
         };
-        charged.map_err(|not| match not {
-            NotCharged::Sealed => Denial::closed(channel),
-            NotCharged::Forgotten => {
-                Denial::store(&"a request that was admitted is not in the books any more")
-            }
-        })
+        charged.map_err(|not| not_charged(not, channel))
+    }
+
+    /// Charges what a metered request has used and sets aside what it uses next. That is on disk when this returns:
+    /// only then may it leave.
+    pub(crate) async fn book_advance(
+        &self,
+        book: &Arc<Book>,
+        account: &Arc<Channel>,
+        reservation: Reservation,
+        advance: Advance,
+    ) -> Result<Reservation, Stopped> {
+        let (limits, now, channel) = (self.config.limits(), self.time.now(), book.incarnation.channel);
+        let failed = |error: &StoreError| Stopped { denial: Denial::store(error), may_pass: false };
+        if self.is_shared() {
+            let account = account.clone();
+            let step = move |ledger: &mut ChannelLedger, wishes: &mut Wishes| {
+                wishes.durable = true;
+                let advanced = ledger.advance(&account, &reservation, &advance, &limits, now);
+                advanced.map(|(next, _)| next)
+            };
+            // one whose caller goes away has its caller's last charge follow it
+            let advanced = turns::turn(self.place(book), step, None, 0).await;
+            return advanced.map_err(|error| failed(&error))?.map_err(|halt| Stopped::of(halt, channel));
+        }
+        let advanced = {
+            let mut ledger = book.ledger();
+            let advanced = ledger.advance(account, &reservation, &advance, &limits, now);
+            advanced.map(|(next, record)| (next, ledger.to_store(record.clone()), record))
+        };
+        let (next, to_store, record) = advanced.map_err(|halt| Stopped::of(halt, channel))?;
+        let stored = self.store.commit(book.incarnation, to_store, None).await;
+        self.vitals.wrote(stored.is_ok());
+        stored.map_err(|error| failed(&error))?;
+        book.ledger().note_stored(&reservation.signer, record);
+        Ok(next)
     }
 
     /// After a charge was taken back: a later one of the same signer may have reached the disk with that in it,
@@ -173,8 +246,12 @@ impl Core {
         tokio::spawn(async move {
             for pause in CORRECTING {
                 sleep(Duration::from_secs(pause)).await;
-                let Some(live) = book.ledger().live(&signer) else { return };
-                match store.commit(book.incarnation, live.clone(), None).await {
+                let stored_form = |ledger: &ChannelLedger| {
+                    let live = ledger.live(&signer)?;
+                    Some((ledger.to_store(live.clone()), live))
+                };
+                let Some((to_store, live)) = stored_form(&book.ledger()) else { return };
+                match store.commit(book.incarnation, to_store, None).await {
                     Ok(()) => return book.ledger().note_stored(&signer, live),
                     Err(error) => tracing::error!(%error, "a charge that was taken back may be on disk"),
                 }

@@ -57,6 +57,7 @@ mod tests {
     use super::*;
     use amp_protocol::json::{Pricing, PricingMode, PricingTable, RouteRate};
     use amp_protocol::money::Amount;
+    use amp_protocol::rate::Per;
     use proptest::prelude::*;
 
     #[test]
@@ -73,13 +74,13 @@ mod tests {
         let default = Pricing {
             mode: PricingMode::PerCall,
             rate: Amount::ZERO,
+            per: Per::ONE,
             token: [0; 32].into(),
             min_deposit: Amount::ZERO,
             settle_interval: 60,
         };
-        let rate = |charge_on: &ChargeOn| RouteRate {
-            mode: PricingMode::PerCall,
-            rate: Amount::new(u64::from(*charge_on == ChargeOn::Always)),
+        let rate = |charge_on: &ChargeOn| {
+            RouteRate::per_call(Amount::new(u64::from(*charge_on == ChargeOn::Always)))
         };
         let rates = routes.0.iter().map(|(prefix, charge_on)| (prefix.clone(), rate(charge_on))).collect();
         PricingTable { default, routes: rates, tools: BTreeMap::new() }

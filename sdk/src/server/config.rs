@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use amp_protocol::json::{DiscoveryDocument, Pricing, PricingMode, PricingTable, RouteRate};
 use amp_protocol::money::{Amount, UnitPrice};
+use amp_protocol::rate::Per;
 use amp_protocol::rules::{MAX_CLOSE_GRACE, MAX_SETTLE_INTERVAL, MIN_SETTLE_INTERVAL};
 use amp_protocol::text::{AMP_VERSION, network};
 use solana_address::Address;
@@ -142,6 +143,7 @@ impl ServiceConfig {
         let default = Pricing {
             mode: PricingMode::PerCall,
             rate: price_per_call,
+            per: Per::ONE,
             token: mint.to_bytes().into(),
             min_deposit: price_per_call,
             settle_interval: 3_600,
@@ -175,13 +177,13 @@ impl ServiceConfig {
 
     /// The price of a call below `prefix`, in base units; zero is free. The longest prefix wins.
     pub fn route(mut self, prefix: impl Into<String>, rate: Amount) -> Self {
-        self.pricing.routes.insert(prefix.into(), RouteRate { mode: PricingMode::PerCall, rate });
+        self.pricing.routes.insert(prefix.into(), RouteRate::per_call(rate));
         self
     }
 
     /// The price of a call of a tool, in base units.
     pub fn tool(mut self, name: impl Into<String>, rate: Amount) -> Self {
-        self.pricing.tools.insert(name.into(), RouteRate { mode: PricingMode::PerCall, rate });
+        self.pricing.tools.insert(name.into(), RouteRate::per_call(rate));
         self
     }
 

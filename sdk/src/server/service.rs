@@ -305,7 +305,8 @@ impl Core {
         };
         let book = self.book(channel, account);
         let (seq, sig) = (credential.seq, credential.sig.0);
-        let request = Request { signer: *signer, authority: *authority, seq, sig, price, key };
+        let request =
+            Request { signer: *signer, authority: *authority, seq, sig, price, key, metered: false };
         let admitted = self.reserve(&book, account, request);
         let admitted = admitted.instrument(tracing::trace_span!("amp.admit")).await;
         let admitted = admitted.map_err(|error| Refused::for_now(Denial::store(&error)))?;

@@ -7,6 +7,7 @@ use serde::de::{Error, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::money::{Amount, Seq, UnitPrice};
+use crate::rate::Per;
 
 struct Decimal<T>(PhantomData<T>);
 
@@ -59,6 +60,7 @@ macro_rules! decimal {
 
 decimal!(Amount, "base units, as a decimal string", |value| Some(Amount::new(value)));
 decimal!(Seq, "a seq, as a decimal string", |value| Some(Seq::new(value)));
+decimal!(Per, "a count above zero, as a decimal string", Per::new);
 decimal!(UnitPrice, "a unit price above zero, as a decimal string", UnitPrice::new);
 
 /// A bare `u64` that may pass 53 bits: `#[serde(with = "decimal::bare")]`.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::base58::Base58;
 use crate::money::Amount;
+use crate::rate::{Per, Rate};
 
 /// What a rate counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,8 +30,11 @@ pub enum PricingMode {
 pub struct Pricing {
     /// What the rate counts.
     pub mode: PricingMode,
-    /// Base units per counted thing. Zero: free.
+    /// Base units for every `per` counted things. Zero: free.
     pub rate: Amount,
+    /// Not written where it is one.
+    #[serde(default, skip_serializing_if = "Per::is_one")]
+    pub per: Per,
     /// The mint that is accepted.
     pub token: Base58<32>,
     /// Smallest deposit that is served, in base units.
@@ -46,8 +50,35 @@ pub struct Pricing {
 pub struct RouteRate {
     /// What the rate counts.
     pub mode: PricingMode,
-    /// Base units per counted thing. Zero: free.
+    /// Base units for every `per` counted things. Zero: free.
     pub rate: Amount,
+    /// Not written where it is one.
+    #[serde(default, skip_serializing_if = "Per::is_one")]
+    pub per: Per,
+}
+
+impl RouteRate {
+    /// `rate` base units a call.
+    pub const fn per_call(rate: Amount) -> Self {
+        Self { mode: PricingMode::PerCall, rate, per: Per::ONE }
+    }
+
+    /// A price by `mode`.
+    pub const fn metered(mode: PricingMode, rate: Rate) -> Self {
+        Self { mode, rate: rate.amount, per: rate.per }
+    }
+}
+
+impl Pricing {
+    /// What counted things cost.
+    pub const fn rate(&self) -> Rate {
+        Rate { amount: self.rate, per: self.per }
+    }
+
+    /// Whether something is counted while the answer leaves, and the cost is not known before.
+    pub fn is_metered(&self) -> bool {
+        self.mode != PricingMode::PerCall
+    }
 }
 
 /// All prices of a service.
@@ -76,7 +107,12 @@ impl PricingTable {
 
     fn with(&self, rate: Option<&RouteRate>) -> Pricing {
         let default = self.default.clone();
-        rate.map_or(default.clone(), |own| Pricing { mode: own.mode, rate: own.rate, ..default })
+        rate.map_or(default.clone(), |own| Pricing {
+            mode: own.mode,
+            rate: own.rate,
+            per: own.per,
+            ..default
+        })
     }
 }
 
@@ -124,6 +160,18 @@ mod tests {
         ] {
             assert_eq!(rate(path), expected, "{path}");
         }
+    }
+
+    #[test]
+    fn a_rate_may_buy_many_and_says_so() {
+        let metered = Rate { amount: Amount::new(1), per: Per::new(1024).unwrap() };
+        let route = RouteRate::metered(PricingMode::PerByte, metered);
+        let text = serde_json::to_string(&route).unwrap();
+        assert_eq!(text, r#"{"mode":"per-byte","rate":"1","per":"1024"}"#);
+        assert_eq!(serde_json::from_str::<RouteRate>(&text).unwrap(), route);
+        let each = serde_json::to_string(&RouteRate::per_call(Amount::new(2))).unwrap();
+        assert_eq!(each, r#"{"mode":"per-call","rate":"2"}"#);
+        assert!(serde_json::from_str::<RouteRate>(r#"{"mode":"per-byte","rate":"1","per":"0"}"#).is_err());
     }
 
     #[test]

@@ -106,6 +106,22 @@ impl SignerAccount {
         Self { live, committed, reserved, claimed, missing_since, failures, given_up }
     }
 
+    /// Charges `used` of `set_aside`, which is free otherwise. `is_call`: it is one more.
+    pub(super) fn take(&mut self, set_aside: Amount, used: Amount, is_call: bool, now: i64) {
+        // admission holds spent + reserved within the deposit, so neither of these can fail
+        self.reserved = self.reserved.checked_sub(set_aside).unwrap_or(Amount::ZERO);
+        let live = Arc::make_mut(&mut self.live);
+        live.spent = live.spent.checked_add(used).unwrap_or(Amount::MAX);
+        if live.calls == 0 && is_call {
+            live.period_start = now;
+        }
+        live.calls = live.calls.saturating_add(u64::from(is_call));
+        if !used.is_zero() {
+            live.period_end = now.max(live.period_start);
+        }
+        live.revision = live.revision.saturating_add(1);
+    }
+
     /// A store that was set back knows of less than the chain has paid for: that is not served again.
     pub(super) fn note_claimed(&mut self, claimed: Amount) {
         if claimed > self.claimed {

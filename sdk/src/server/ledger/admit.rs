@@ -19,6 +19,8 @@ pub(crate) struct Request {
     pub(crate) price: Amount,
     /// The client's name for it, where it must not be done twice.
     pub(crate) key: Option<AnswerKey>,
+    /// Its answer leaves bit by bit, and is paid for as it does: see [`ChannelLedger::advance`].
+    pub(crate) metered: bool,
 }
 
 /// Most requests of a channel that are in flight at once: each is remembered, and stored where processes share
@@ -41,6 +43,16 @@ pub(crate) struct Reservation {
     pub(crate) seq: Seq,
     pub(crate) price: Amount,
     pub(crate) key: Option<AnswerKey>,
+    /// Of a metered request, what was charged so far, in base units; `price` is what it may use beyond. That
+    /// is on disk as if it were charged, since what it pays for leaves without asking the disk again.
+    pub(crate) metered: Option<Amount>,
+}
+
+impl Reservation {
+    /// Whether this is the same request: its price may have changed since.
+    pub(super) fn is_of(&self, other: &Self) -> bool {
+        (self.signer, self.seq) == (other.signer, other.seq)
+    }
 }
 
 /// Why a request is not admitted. Nothing has changed then: neither is its seq used, nor its
@@ -85,6 +97,13 @@ pub(crate) enum Remedy {
 }
 
 impl Refusal {
+    /// The signer's authority has ended.
+    pub(super) fn ended(authority: &Authority, now: i64) -> Self {
+        let at = authority.ends_at().unwrap_or(now);
+        let revoked = authority.delegation().is_some_and(|found| found.revoked_at == at);
+        Self::Ended { at, revoked }
+    }
+
     pub(crate) fn remedy(&self) -> Remedy {
         match self {
             Self::Stopped
@@ -122,9 +141,7 @@ impl ChannelLedger {
             return Err(Refusal::Stopped);
         }
         if request.authority.has_ended(now) {
-            let at = request.authority.ends_at().unwrap_or(now);
-            let revoked = request.authority.delegation().is_some_and(|found| found.revoked_at == at);
-            return Err(Refusal::Ended { at, revoked });
+            return Err(Refusal::ended(&request.authority, now));
         }
         let Ok(unit_price) = account.terms.unit_price() else { return Err(Refusal::Stopped) };
         let in_flight = self.in_flight();
@@ -156,8 +173,9 @@ impl ChannelLedger {
             (live.seq, live.sig) = (request.seq, request.sig);
         }
         self.signers.insert(request.signer, signer);
-        let Request { signer, seq, price, key, .. } = *request;
-        let reservation = Reservation { signer, seq, price, key };
+        let Request { signer, seq, price, key, metered, .. } = *request;
+        let metered = metered.then_some(Amount::ZERO);
+        let reservation = Reservation { signer, seq, price, key, metered };
         self.holds.push(reservation);
         Ok(reservation)
     }
@@ -169,7 +187,7 @@ impl ChannelLedger {
 
     /// Holds the request against deposit, limit, ceiling and rate; returns the signer's new reserved
     /// total.
-    fn check_money(
+    pub(super) fn check_money(
         &self,
         account: &ChannelAccount,
         signer: &SignerAccount,

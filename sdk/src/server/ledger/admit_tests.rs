@@ -19,6 +19,7 @@ fn request(account: &ChannelAccount, seq: u64, price: u64) -> Request {
         sig: [seq as u8; 64],
         price: Amount::new(price),
         key: None,
+        metered: false,
     }
 }
 

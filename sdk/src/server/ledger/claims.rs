@@ -99,7 +99,15 @@ mod tests {
 
     fn by_authorized_signer(account: &ChannelAccount, price: u64) -> Request {
         let (signer, authority) = (SignerId::authorized(account), Authority::channel(account));
-        Request { signer, authority, seq: Seq::new(900), sig: [0; 64], price: Amount::new(price), key: None }
+        Request {
+            signer,
+            authority,
+            seq: Seq::new(900),
+            sig: [0; 64],
+            price: Amount::new(price),
+            key: None,
+            metered: false,
+        }
     }
 
     fn id() -> SignerId {

@@ -17,7 +17,8 @@ pub(crate) enum NotCharged {
 }
 
 impl ChannelLedger {
-    /// Turns a reservation into a charge of `used`, at most its price. Returns the record that must
+    /// Turns a reservation into a charge of `used`, at most its price; of a metered one `used` is all that it
+    /// used, also what was charged before. Returns the record that must
     /// be on disk before the answer leaves; [`Self::committed_record`] or [`Self::undo`] follows, and the
     /// request counts as in flight until then.
     pub(crate) fn charge(
@@ -30,26 +31,18 @@ impl ChannelLedger {
             self.release(reservation);
             return Err(NotCharged::Sealed);
         }
-        if !self.holds.contains(reservation) {
+        let Some(held) = self.holds.iter_mut().find(|held| held.is_of(reservation)) else {
             return Err(NotCharged::Forgotten);
-        }
+        };
+        // what is left of a metered one is on disk no longer once this charge is
+        let (set_aside, charged) = (held.price, held.metered.take());
         let Some(signer) = self.signers.get_mut(&reservation.signer) else {
             return Err(NotCharged::Forgotten);
         };
-        let used = used.min(reservation.price);
-        // admission holds spent + reserved within the deposit, so neither of these can fail
-        signer.reserved = signer.reserved.checked_sub(reservation.price).unwrap_or(Amount::ZERO);
-        let live = Arc::make_mut(&mut signer.live);
-        live.spent = live.spent.checked_add(used).unwrap_or(Amount::MAX);
-        if !used.is_zero() {
-            if live.calls == 0 {
-                live.period_start = now;
-            }
-            live.calls = live.calls.saturating_add(1);
-            live.period_end = now.max(live.period_start);
-        }
-        live.revision = live.revision.saturating_add(1);
-        Ok(live.clone())
+        let before = charged.unwrap_or(Amount::ZERO);
+        let used = used.checked_sub(before).unwrap_or(Amount::ZERO).min(set_aside);
+        signer.take(set_aside, used, before.is_zero() && !used.is_zero(), now);
+        Ok(SignerRecord::clone(&signer.live))
     }
 
     /// Gives a reservation back: its request was not served. Its seq stays used.
@@ -59,6 +52,10 @@ impl ChannelLedger {
         }
         if let Some(signer) = self.signers.get_mut(&reservation.signer) {
             signer.reserved = signer.reserved.checked_sub(reservation.price).unwrap_or(Amount::ZERO);
+            if reservation.metered.is_some() {
+                let live = Arc::make_mut(&mut signer.live);
+                live.revision = live.revision.saturating_add(1);
+            }
         }
     }
 
@@ -74,6 +71,21 @@ impl ChannelLedger {
         self.signer(id).map(|signer| SignerRecord::clone(&signer.live))
     }
 
+    /// A signer's record as it is stored: with what metered requests may have used by the time it is read again.
+    pub(crate) fn to_store(&self, record: SignerRecord) -> SignerRecord {
+        let id = SignerId { key: record.signer, epoch: record.epoch };
+        let ahead = self.ahead_of(&id);
+        SignerRecord { spent: record.spent.checked_add(ahead).unwrap_or(Amount::MAX), ..record }
+    }
+
+    /// What metered requests of a signer have set aside, here and at other processes.
+    pub(super) fn ahead_of(&self, id: &SignerId) -> Amount {
+        let held = self.holds.iter().chain(&self.elsewhere);
+        let metered = held.filter(|held| held.metered.is_some() && held.signer == *id);
+        // each was admitted within the deposit, so this can't fail
+        metered.fold(Amount::ZERO, |sum, held| sum.checked_add(held.price).unwrap_or(Amount::MAX))
+    }
+
     /// This record of the signer is on disk.
     pub(crate) fn note_stored(&mut self, id: &SignerId, record: SignerRecord) {
         if let Some(signer) = self.signers.get_mut(id)
@@ -86,6 +98,11 @@ impl ChannelLedger {
     /// The charge did not reach the disk, so its answer does not leave: it is taken back.
     pub(crate) fn undo(&mut self, reservation: &Reservation, used: Amount) {
         self.refund(reservation, used);
+        self.done(reservation);
+    }
+
+    /// The charge did not reach the disk, and stands.
+    pub(crate) fn keep(&mut self, reservation: &Reservation) {
         self.done(reservation);
     }
 
@@ -104,7 +121,7 @@ impl ChannelLedger {
 
     /// The request is not in flight any more; whether it was.
     pub(super) fn done(&mut self, reservation: &Reservation) -> bool {
-        let Some(at) = self.holds.iter().position(|held| held == reservation) else { return false };
+        let Some(at) = self.holds.iter().position(|held| held.is_of(reservation)) else { return false };
         self.holds.swap_remove(at);
         if self.holds.is_empty() {
             // a channel that is idle holds no memory for what it once had in flight
@@ -129,6 +146,7 @@ mod tests {
             sig: [1; 64],
             price: Amount::new(price),
             key: None,
+            metered: false,
         };
         ledger.admit(&channel_account(), &request, &LIMITS, 1_000).unwrap()
     }

@@ -7,6 +7,7 @@ mod account;
 mod admit;
 #[cfg(test)]
 mod admit_tests;
+mod advance;
 mod authority;
 mod claims;
 mod meter;
@@ -22,6 +23,7 @@ mod stake;
 pub(crate) use account::ChannelLedger;
 pub use account::SignerRecord;
 pub(crate) use admit::{Limits, Refusal, Remedy, Request, Reservation};
+pub(crate) use advance::{Advance, Halt};
 pub(crate) use authority::{Authority, SignerId};
 pub(crate) use meter::NotCharged;
 pub use replay::ReplayWindow;

@@ -283,7 +283,15 @@ impl Run {
             self.ledger.note_claims(&self.seen.account, &self.seen.claims(), WINDOW);
         }
         let (seq_, price_) = (Seq::new(seq), Amount::new(price));
-        let request = Request { signer: id, authority, seq: seq_, sig: [0; 64], price: price_, key: None };
+        let request = Request {
+            signer: id,
+            authority,
+            seq: seq_,
+            sig: [0; 64],
+            price: price_,
+            key: None,
+            metered: false,
+        };
         let crowded = signer != 0 && price > 0 && self.is_crowded_out(id, authority.books().claimed);
         let outcome = self.ledger.admit(&self.seen.account, &request, &LIMITS, self.now);
         if !self.model.blurred || crowded {

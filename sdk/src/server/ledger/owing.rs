@@ -109,7 +109,15 @@ mod tests {
 
     fn by_delegate(key: u8, seq: u64) -> Request {
         let authority = Authority::Delegation(delegation_account([key; 32], 1_000).delegation);
-        Request { signer: id(key), authority, seq: Seq::new(seq), sig: [0; 64], price: PRICE, key: None }
+        Request {
+            signer: id(key),
+            authority,
+            seq: Seq::new(seq),
+            sig: [0; 64],
+            price: PRICE,
+            key: None,
+            metered: false,
+        }
     }
 
     fn now() -> i64 {

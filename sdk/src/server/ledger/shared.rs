@@ -18,7 +18,7 @@ impl ChannelLedger {
     pub(crate) fn adopt(&mut self, stored: &SharedChannel) {
         for record in &stored.stored.signers {
             let id = SignerId { key: record.signer, epoch: record.epoch };
-            let record = Arc::new(record.clone());
+            let record = Arc::new(without_ahead(record.clone(), stored));
             let new = || SignerAccount::of(record.clone(), None, Amount::ZERO);
             let signer = self.signers.get_or_insert_with(id, new);
             (signer.live, signer.committed) = (record.clone(), Some(record.clone()));
@@ -57,12 +57,14 @@ impl ChannelLedger {
     /// What was made of `before`, to be stored.
     pub(crate) fn change_since(&self, before: &Self, incarnation: Incarnation, seen: Stamp) -> Change {
         let is_new = |id: &SignerId, signer: &SignerAccount| {
-            before.signers.get(id).is_none_or(|before| before.live != signer.live)
+            let same = |known: &SignerAccount| known.live == signer.live;
+            let ahead = || before.ahead_of(id) == self.ahead_of(id);
+            !before.signers.get(id).is_some_and(|known| same(known) && ahead())
         };
         let changed = self.signers.iter().filter(|(id, signer)| is_new(id, signer));
         let own = || self.holds.iter().copied().map(Hold::from).collect();
         Change {
-            signers: changed.map(|(_, signer)| SignerRecord::clone(&signer.live)).collect(),
+            signers: changed.map(|(_, signer)| self.to_store(SignerRecord::clone(&signer.live))).collect(),
             own: (self.holds != before.holds).then(own),
             stopped_at: self.stopped_at.filter(|_| before.stopped_at.is_none()),
             sealed: self.sealed && !before.sealed,
@@ -104,14 +106,24 @@ impl ChannelLedger {
     }
 }
 
+/// A record without what metered requests that are in flight may still use.
+fn without_ahead(record: SignerRecord, stored: &SharedChannel) -> SignerRecord {
+    let held = stored.own.iter().chain(&stored.elsewhere);
+    let of_it =
+        |held: &&Hold| held.metered.is_some() && (held.signer, held.epoch) == (record.signer, record.epoch);
+    let spent = held.filter(of_it).try_fold(record.spent, |spent, held| spent.checked_sub(held.price));
+    // it was stored with all of them
+    SignerRecord { spent: spent.unwrap_or(Amount::ZERO), ..record }
+}
+
 impl From<Reservation> for Hold {
-    fn from(Reservation { signer, seq, price, key }: Reservation) -> Self {
-        Self { signer: signer.key, epoch: signer.epoch, seq, price, key }
+    fn from(Reservation { signer, seq, price, key, metered }: Reservation) -> Self {
+        Self { signer: signer.key, epoch: signer.epoch, seq, price, key, metered }
     }
 }
 
 impl From<Hold> for Reservation {
-    fn from(Hold { signer, epoch, seq, price, key }: Hold) -> Self {
-        Self { signer: SignerId { key: signer, epoch }, seq, price, key }
+    fn from(Hold { signer, epoch, seq, price, key, metered }: Hold) -> Self {
+        Self { signer: SignerId { key: signer, epoch }, seq, price, key, metered }
     }
 }

@@ -58,7 +58,8 @@ mod tests {
 
     fn admitted(ledger: &mut ChannelLedger, seq: u64, price: u64) -> Reservation {
         let (signer, authority, price) = (signer_id(), authority(), Amount::new(price));
-        let request = Request { signer, authority, seq: Seq::new(seq), sig: [1; 64], price, key: None };
+        let request =
+            Request { signer, authority, seq: Seq::new(seq), sig: [1; 64], price, key: None, metered: false };
         ledger.admit(&channel_account(), &request, &LIMITS, 1_000).unwrap()
     }
 

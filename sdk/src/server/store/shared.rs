@@ -31,6 +31,10 @@ pub struct Hold {
     pub price: Amount,
     /// The client's name for it, if it has one.
     pub key: Option<AnswerKey>,
+    /// Its answer leaves bit by bit, and so much of it was charged so far. Its price is what it may use beyond, and
+    /// counts as spent in the stored record of its signer, until the last of it is charged. So what was in
+    /// flight at a process that died stays spent, as it may have left.
+    pub metered: Option<Amount>,
 }
 
 /// A channel's books as they are stored.

@@ -11,7 +11,7 @@ async fn two() -> Option<[PostgresStore; 2]> {
 
 fn hold(seq: u64) -> Hold {
     let (signer, epoch) = ([3; 32], u64::MAX - 1);
-    Hold { signer, epoch, seq: Seq::new(seq), price: Amount::new(10), key: None }
+    Hold { signer, epoch, seq: Seq::new(seq), price: Amount::new(10), key: None, metered: None }
 }
 
 fn spend(store: &PostgresStore, seen: Stamp, spent: u64) -> Change {
