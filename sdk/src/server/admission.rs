@@ -63,7 +63,25 @@ pub struct Admission {
     exposed: Option<Exposed>,
 }
 
+/// A request that was admitted to be metered, in its parts.
+pub(crate) struct Metered {
+    pub(crate) core: Arc<Core>,
+    pub(crate) book: Arc<Book>,
+    pub(crate) verified: Verified,
+    pub(crate) reservation: Reservation,
+    pub(crate) payment: Payment,
+    pub(crate) observed: Observed,
+}
+
 impl Admission {
+    /// Takes it apart; none where it was charged.
+    pub(crate) fn metered(mut self) -> Option<Metered> {
+        let reservation = self.reservation.take()?;
+        let (core, book, verified) = (self.core.clone(), self.book.clone(), self.verified.clone());
+        let (payment, observed) = (self.payment, self.observed.take());
+        Some(Metered { core, book, verified, reservation, payment, observed })
+    }
+
     pub(crate) fn new(
         core: Arc<Core>,
         book: Arc<Book>,

@@ -1,14 +1,16 @@
 //! How a channel's books change: in this process's memory where the store is its alone, by
 //! [turns](super::turns) where it is shared.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use amp_protocol::json::SignedCloseStatement;
+use amp_protocol::json::{Shortage, SignedCloseStatement};
 use amp_protocol::message::Key;
 use amp_protocol::money::Amount;
 use tokio::time::{Instant, sleep};
 
+use super::admission::Receipt;
 use super::books::Book;
 use super::channels::Channel;
 use super::clock::unix_now;
@@ -37,6 +39,11 @@ pub(crate) struct Stopped {
 }
 
 impl Stopped {
+    /// Whether its signer must sign more.
+    pub(crate) fn is_of_ceiling(&self) -> bool {
+        matches!(&self.denial, Denial::Refused(body) if body.shortage == Some(Shortage::Ceiling))
+    }
+
     fn of(halt: Halt, channel: Key) -> Self {
         match halt {
             Halt::Refused(refusal) => {
@@ -52,6 +59,13 @@ impl Stopped {
             }
             Halt::NotCharged(not) => Self { denial: not_charged(not, channel), may_pass: false },
         }
+    }
+}
+
+impl From<Denial> for Stopped {
+    /// What the chain says may change; that it does not answer will.
+    fn from(denial: Denial) -> Self {
+        Self { may_pass: matches!(denial, Denial::Unavailable { .. }), denial }
     }
 }
 
@@ -123,7 +137,10 @@ impl Core {
     ) -> Result<Result<Reservation, Refusal>, StoreError> {
         let (limits, now) = (self.config.limits(), self.time.now());
         if !self.is_shared() {
-            return Ok(book.ledger().admit(account, &request, &limits, now));
+            let admitted = book.ledger().admit(account, &request, &limits, now);
+            // a stream may wait for what it authorizes
+            book.has_changed();
+            return Ok(admitted);
         }
         let account = account.clone();
         let admit =
@@ -133,7 +150,9 @@ impl Core {
                 ledger.release(reservation);
             }
         });
-        Box::pin(self.turn(book, admit, Some(undo))).await
+        let admitted = Box::pin(self.turn(book, admit, Some(undo))).await;
+        book.has_changed();
+        admitted
     }
 
     /// Charges a request, and keeps its answer if there is one; both are on disk when this returns. With an
@@ -165,12 +184,20 @@ impl Core {
                     ledger.take_back(&reservation, cost);
                 }
             });
-            // an answer that is kept can be asked for again: its charge stands
-            let undo = (weight == 0).then_some(undo);
+            // an answer that is kept can be asked for again: its charge stands. So does that of what has left
+            let has_left = reservation.metered.is_some();
+            let undo = (weight == 0 && !has_left).then_some(undo);
             let charged = Box::pin(turns::turn(self.place(book), charge, undo, weight)).await;
-            if charged.is_err() {
-                // its turn may never be taken
-                self.release(book, reservation);
+            // its turn may never be taken
+            match &charged {
+                Err(_) if has_left => {
+                    let again = move |ledger: &mut ChannelLedger, wishes: &mut Wishes| {
+                        wishes.durable = ledger.charge_shared(&reservation, cost, now).is_ok();
+                    };
+                    turns::later(&self.place(book), again);
+                }
+                Err(_) => self.release(book, reservation),
+                Ok(_) => {}
             }
             charged.map_err(|error| Denial::store(&error))?
         } else {
@@ -239,6 +266,21 @@ impl Core {
         Ok(next)
     }
 
+    /// The last charge of a metered request: `used` is what it used in all.
+    pub(crate) async fn charge_metered(
+        &self,
+        book: &Arc<Book>,
+        verified: &Verified,
+        reservation: Reservation,
+        used: Amount,
+    ) -> Result<Receipt, Denial> {
+        let charged = pin!(self.book_charge(book, verified, reservation, used, None));
+        let charged = self.metrics.requests.commit(used, charged).await;
+        self.vitals.wrote(!matches!(charged, Err(Denial::Unavailable { .. })));
+        let Charged { record, balance } = charged?;
+        Ok(Receipt { balance, spent: record.spent, cost: used, last_seq: record.seq })
+    }
+
     /// After a charge was taken back: a later one of the same signer may have reached the disk with that in it,
     /// and what is on disk is claimed. So what holds now is stored, as soon as the store works again.
     fn correct_later(&self, book: &Arc<Book>, signer: SignerId) {
@@ -285,9 +327,12 @@ impl Core {
                 wishes.durable = true;
                 ledger.stopped_at.get_or_insert_with(unix_now);
             };
-            return self.turn(book, stop, None).await;
+            let stopped = self.turn(book, stop, None).await;
+            book.has_changed();
+            return stopped;
         }
         let stopped_at = *book.ledger().stopped_at.get_or_insert_with(unix_now);
+        book.has_changed();
         self.store.stop(book.incarnation, stopped_at).await
     }
 

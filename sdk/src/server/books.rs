@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use amp_protocol::message::Key;
 use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 use tokio::time::{Instant, timeout};
 
 use super::ledger::ChannelLedger;
@@ -20,7 +21,8 @@ const MEMORY_OF_ENDED: Duration = Duration::from_secs(3_600);
 pub(crate) struct Book {
     pub(crate) incarnation: Incarnation,
     ledger: Mutex<ChannelLedger>,
-    drained: Notify,
+    /// A request ended, or more was authorized, or service stopped.
+    changes: Notify,
     /// Where the store is shared: how the ledger changes.
     turns: OnceLock<Box<Turns>>,
     /// One close at a time: the second takes the first's statement.
@@ -39,7 +41,7 @@ impl Book {
         Self {
             incarnation,
             ledger: Mutex::new(ledger),
-            drained: Notify::new(),
+            changes: Notify::new(),
             turns: OnceLock::new(),
             closing: tokio::sync::Mutex::default(),
             gone: Mutex::default(),
@@ -65,15 +67,25 @@ impl Book {
     /// Changes the ledger where that may end a request in flight, and wakes who waits for the last.
     pub(crate) fn settle_request<T>(&self, change: impl FnOnce(&mut ChannelLedger) -> T) -> T {
         let outcome = change(&mut self.ledger());
-        self.drained.notify_waiters();
+        self.has_changed();
         outcome
+    }
+
+    /// Wakes whoever waits for the next change.
+    pub(crate) fn has_changed(&self) {
+        self.changes.notify_waiters();
+    }
+
+    /// The next change of what requests wait for.
+    pub(crate) fn changed(&self) -> Notified<'_> {
+        self.changes.notified()
     }
 
     /// Waits until no request is in flight, but not for longer than `limit`.
     pub(crate) async fn drained(&self, limit: Duration) {
         let none_left = async {
             loop {
-                let mut notified = std::pin::pin!(self.drained.notified());
+                let mut notified = std::pin::pin!(self.changed());
                 // listen before looking, or the last one may end in between
                 notified.as_mut().enable();
                 if self.ledger().in_flight() == 0 {

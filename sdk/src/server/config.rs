@@ -47,6 +47,7 @@ pub struct ServiceConfig {
     pub(crate) min_settlement: Amount,
     pub(crate) close_deadline: Duration,
     pub(crate) in_flight_wait: Duration,
+    pub(crate) stream_wait: Duration,
     pub(crate) priority_fee: FeePolicy,
     pub(crate) charge_on: ChargeOn,
     pub(crate) kept_answer_limit: usize,
@@ -166,6 +167,7 @@ impl ServiceConfig {
             min_settlement: Amount::ZERO,
             close_deadline: Duration::from_secs(600),
             in_flight_wait: Duration::from_secs(30),
+            stream_wait: Duration::from_secs(10),
             priority_fee: FeePolicy::default(),
             charge_on: ChargeOn::Success,
             kept_answer_limit: 64 * 1024,
@@ -309,6 +311,12 @@ impl ServiceConfig {
     /// How long a close waits for requests in flight. What is not done by then is not served.
     pub fn in_flight_wait(self, wait: Duration) -> Self {
         Self { in_flight_wait: wait, ..self }
+    }
+
+    /// How long a stream that has reached the ceiling waits for its client to sign more; 10 s, unless set. It ends
+    /// then, with what was delivered.
+    pub fn stream_wait(self, wait: Duration) -> Self {
+        Self { stream_wait: wait, ..self }
     }
 
     /// Priority fee of settlements, chainings and closes: a [`PriorityFee`](crate::chain::PriorityFee), or

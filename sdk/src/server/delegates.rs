@@ -5,6 +5,7 @@ use std::time::Duration;
 use amp_protocol::account::DelegationAccount;
 use amp_protocol::json::CredentialBody;
 use amp_protocol::money::Amount;
+use amp_protocol::rules::Delegation;
 use solana_address::Address;
 use tokio::time::Instant;
 
@@ -100,6 +101,12 @@ impl Delegations {
     /// in `delegated_slot`. It may find other limits and ends.
     pub(crate) fn are_all(&self, delegated_slot: u64) -> bool {
         !self.are_too_many && self.newest >= delegated_slot && self.is_final.load(Ordering::Relaxed)
+    }
+
+    /// A delegate's delegation, ended or not.
+    pub(crate) fn of(&self, signer: &SignerId) -> Option<Delegation> {
+        let found = self.candidates.iter().find(|one| SignerId::delegate(one) == *signer);
+        found.map(|one| one.delegation)
     }
 
     /// The delegate that signed, ended or not: the one that did last time is tried first.

@@ -11,7 +11,7 @@ use super::admission::{Admission, Receipt};
 use super::denial::{Denial, NameRefused};
 use super::ledger::{Refusal, ReplayWindow};
 use super::metrics::Observed;
-use super::service::{AmpService, Core, Refused, incarnation};
+use super::service::{AmpService, Asked, Core, Refused, incarnation};
 use super::store::{AnswerId, AnswerKey, KeptAnswer};
 use super::verification::Verified;
 
@@ -80,7 +80,8 @@ impl Core {
         if let Some(kept) = self.kept(credential, once, &verified).await? {
             return self.again(credential, once, &verified, kept).await;
         }
-        let admission = self.admit(credential, price, Some(once.key), verified.clone()).await?;
+        let asked = Asked { price, key: Some(once.key), metered: false };
+        let admission = self.admit(credential, asked, verified.clone()).await?;
         // the one before it may have been answered between the look and the admission. From here on none of
         // this name is under way: the books refuse a second
         if let Some(kept) = self.kept(credential, once, &verified).await? {

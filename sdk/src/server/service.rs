@@ -13,7 +13,7 @@ use amp_protocol::money::Amount;
 use solana_address::Address;
 use tracing::Instrument as _;
 
-use super::admission::{Admission, Receipt};
+use super::admission::{Admission, Metered, Receipt};
 use super::books::{Book, Books};
 use super::caretaker;
 use super::channels::{ChannelSource, Channels};
@@ -177,10 +177,26 @@ impl AmpService {
     /// [`Denial::Refused`] with the code and what to do; [`Denial::Unavailable`] where the chain does
     /// not answer.
     pub async fn authorize(&self, credential: &CredentialBody, price: Amount) -> Result<Admission, Denial> {
-        let admit = |verified: Verified| self.core.admit(credential, price, None, verified);
+        let asked = Asked { price, key: None, metered: false };
+        self.admit(credential, asked).await
+    }
+
+    /// The same for a request that is charged while it is served: `least` is set aside.
+    pub(crate) async fn admit_metered(
+        &self,
+        credential: &CredentialBody,
+        least: Amount,
+    ) -> Result<Metered, Denial> {
+        let asked = Asked { price: least, key: None, metered: true };
+        let admission = self.admit(credential, asked).await?;
+        admission.metered().ok_or_else(|| Denial::closed(credential.channel.0))
+    }
+
+    async fn admit(&self, credential: &CredentialBody, asked: Asked) -> Result<Admission, Denial> {
+        let admit = |verified: Verified| self.core.admit(credential, asked, verified);
         // pinned here: a future this large is not handed around
         let admitted = pin!(self.core.look(self.shown(credential), admit));
-        let observed = Observed::begin(&self.core.metrics, credential, price);
+        let observed = Observed::begin(&self.core.metrics, credential, asked.price);
         let admitted = observed.admit(admitted).await;
         self.wake_worker(credential, &admitted);
         admitted
@@ -278,15 +294,24 @@ impl fmt::Debug for AmpService {
     }
 }
 
+/// What a request is admitted for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked {
+    /// The most that it costs; of a metered one the least.
+    pub(crate) price: Amount,
+    pub(crate) key: Option<AnswerKey>,
+    pub(crate) metered: bool,
+}
+
 impl Core {
     /// Admits a request of a verified signer.
     pub(crate) async fn admit(
         self: &Arc<Self>,
         credential: &CredentialBody,
-        price: Amount,
-        key: Option<AnswerKey>,
+        asked: Asked,
         verified: Verified,
     ) -> Result<Admission, Refused> {
+        let Asked { price, key, metered } = asked;
         let channel = credential.channel.0;
         let Verified { account, signer, authority, age } = &verified;
         let may_be_closed = self.may_be_closed_by_accident(incarnation(channel, account)).await;
@@ -297,6 +322,10 @@ impl Core {
         policy::check_authority(&self.config, channel, authority).map_err(Refused::by_chain)?;
         let exposed = match age {
             Age::Fresh => None,
+            Age::Old if metered => {
+                let away = "the service can't reach the chain, and begins no streams until it can";
+                return Err(Refused::for_now(Denial::unavailable(away)));
+            }
             Age::Old => {
                 let full = "the service can't reach the chain, and serves no more until it can";
                 let full = || Refused::for_now(Denial::unavailable(full));
@@ -305,8 +334,7 @@ impl Core {
         };
         let book = self.book(channel, account);
         let (seq, sig) = (credential.seq, credential.sig.0);
-        let request =
-            Request { signer: *signer, authority: *authority, seq, sig, price, key, metered: false };
+        let request = Request { signer: *signer, authority: *authority, seq, sig, price, key, metered };
         let admitted = self.reserve(&book, account, request);
         let admitted = admitted.instrument(tracing::trace_span!("amp.admit")).await;
         let admitted = admitted.map_err(|error| Refused::for_now(Denial::store(&error)))?;

@@ -300,6 +300,32 @@ impl Core {
         Ok(Seen::Other(account, found.map_err(unreachable)?))
     }
 
+    /// A signer's standing once more, as it is now: its channel may be closing, its delegation revoked. What it
+    /// signed is not looked at again.
+    pub(crate) async fn standing(
+        &self,
+        verified: &Verified,
+        channel: Key,
+        freshness: Freshness,
+    ) -> Result<Verified, Denial> {
+        let unreachable = |error| Denial::chain(&error);
+        let opened_slot = verified.account.opened_slot;
+        let view = self.channels.get(channel, freshness).await.map_err(unreachable)?;
+        let same = view.filter(|account| account.opened_slot == opened_slot);
+        let account = same.ok_or_else(|| Denial::closed(channel))?;
+        policy::check(&self.config, channel, &account)?;
+        let authority = match verified.authority {
+            Authority::Channel(_) => Authority::channel(&account),
+            Authority::Delegation(_) => {
+                let found = self.delegates.get(incarnation(channel, &account), freshness).await;
+                let delegation = found.map_err(unreachable)?.of(&verified.signer);
+                Authority::Delegation(delegation.ok_or_else(|| Denial::invalid_sig(channel))?)
+            }
+        };
+        policy::check_authority(&self.config, channel, &authority)?;
+        Ok(Verified { account, signer: verified.signer, authority, age: Age::Fresh })
+    }
+
     /// Policy, then the signature, then the act: nothing of the ledger is shown to or changed by
     /// whoever does not hold a signer's key.
     async fn attempt<T, A>(

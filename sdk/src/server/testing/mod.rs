@@ -154,6 +154,17 @@ impl Bench {
         panic!("the store is still open");
     }
 
+    /// The same with the disk as it is now: what a process finds that starts after this one was killed.
+    pub(crate) fn after_a_kill(&self) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for file in std::fs::read_dir(self.folder.path()).unwrap() {
+            let file = file.unwrap();
+            std::fs::copy(file.path(), folder.path().join(file.file_name())).unwrap();
+        }
+        let (recipient, client) = (self.recipient.clone(), self.client.clone());
+        Self { chain: self.chain.clone(), recipient, client, disk: Arc::new(Mutex::new(Disk::Works)), folder }
+    }
+
     /// The disk is gone, and a new one is in its place.
     pub(crate) fn lose_store(&self) {
         for file in std::fs::read_dir(self.folder.path()).unwrap() {

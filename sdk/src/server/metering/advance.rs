@@ -1,0 +1,75 @@
+use amp_protocol::money::Amount;
+use tokio::time::Instant;
+
+use super::Meter;
+use super::window::Window;
+use crate::server::bookkeeping::Stopped;
+use crate::server::ledger::{Advance, Reservation};
+use crate::server::views::{Freshness, lock};
+
+/// How a request goes on.
+pub(super) struct Advancing {
+    window: Window,
+    /// When the last advance was made.
+    last: Option<Instant>,
+}
+
+impl Default for Advancing {
+    fn default() -> Self {
+        Self { window: Window::new(), last: None }
+    }
+}
+
+impl Meter {
+    /// Has so many more things paid for, and some ahead. `since`: something had to change first, and how old what
+    /// is known of the chain may be then.
+    pub(super) async fn advance(self, count: u64, since: Option<Instant>) -> Result<(), Stopped> {
+        let request = &self.0;
+        let mut advancing = request.advancing.clone().lock_owned().await;
+        let (reservation, verified, counted) = {
+            let state = lock(&request.state);
+            // another clone may have been faster, or have ended it
+            let Some(reservation) = state.reservation.filter(|_| state.available() < count) else {
+                return Ok(());
+            };
+            (reservation, state.verified.clone(), state.counted)
+        };
+        let freshness = since.map_or(Freshness::Cached, Freshness::Since);
+        let channel = request.book.incarnation.channel;
+        let verified = request.core.standing(&verified, channel, freshness).await?;
+        let window = match advancing.last {
+            Some(last) if since.is_none() => advancing.window.after(last.elapsed()),
+            _ => advancing.window,
+        };
+        let used = request.rate.cost(counted).unwrap_or(Amount::MAX);
+        let has = total(&reservation);
+        let more = |count: u64| {
+            let cost = counted.checked_add(count).and_then(|all| request.rate.cost(all));
+            cost.unwrap_or(Amount::MAX).checked_sub(has).unwrap_or(Amount::ZERO)
+        };
+        let advance = Advance {
+            used,
+            least: more(count),
+            most: more(count.max(window.count())),
+            authority: verified.authority,
+        };
+        let next = request.core.book_advance(&request.book, &verified.account, reservation, advance).await?;
+        (advancing.window, advancing.last) = (window, Some(Instant::now()));
+        request.need.send_if_modified(|need| need.take().is_some());
+        let mut state = lock(&request.state);
+        state.verified = verified;
+        if state.ended.is_none() {
+            state.covered = request.rate.count_within(total(&next));
+        }
+        if state.reservation.is_some() {
+            state.reservation = Some(next);
+        }
+        Ok(())
+    }
+}
+
+/// What the request may have used in all once the reservation is used up.
+fn total(reservation: &Reservation) -> Amount {
+    let charged = reservation.metered.unwrap_or(Amount::ZERO);
+    charged.checked_add(reservation.price).unwrap_or(Amount::MAX)
+}

@@ -1,0 +1,281 @@
+//! Requests that are paid for while they are served: by the byte, by the second, by what a handler reports.
+//!
+//! What such a request costs is not known when it is admitted. So a part is set aside, and on disk as if it were
+//! charged, before it is used; when it runs out the next one is. What is left of the last one is given back at the
+//! end: charged is what was counted, to the unit, whichever side ends it. Only where the service itself
+//! crashes is what was set aside charged instead, since it may have left.
+//!
+//! Where the ceiling is reached a stream waits: the client signs more on the same channel, by any request or by
+//! the credential endpoint, and the stream goes on.
+
+mod advance;
+mod need;
+mod window;
+
+use std::sync::{Arc, Mutex};
+
+use amp_protocol::money::Amount;
+use amp_protocol::rate::Rate;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
+
+use self::advance::Advancing;
+pub use self::need::Need;
+use super::admission::{Payment, Receipt};
+use super::books::Book;
+use super::denial::Denial;
+use super::finishing::Finishing;
+use super::ledger::Reservation;
+use super::metrics::Observed;
+use super::service::{AmpService, Core};
+use super::verification::Verified;
+use super::views::lock;
+
+/// How often a request that waits looks whether it may go on, where nothing tells it.
+const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_millis(250);
+
+/// A request that is paid for while it is served. Clones are the same request; when the last of them is dropped,
+/// what was counted is charged.
+#[derive(Clone)]
+pub struct Meter(Arc<Request>);
+
+struct Request {
+    core: Arc<Core>,
+    book: Arc<Book>,
+    rate: Rate,
+    payment: Payment,
+    state: Mutex<State>,
+    /// One advance at a time.
+    advancing: Arc<tokio::sync::Mutex<Advancing>>,
+    need: watch::Sender<Option<Need>>,
+}
+
+struct State {
+    /// None: the last of it was charged.
+    reservation: Option<Reservation>,
+    verified: Verified,
+    observed: Observed,
+    /// Things that were delivered.
+    counted: u64,
+    /// Things that may be delivered, those included.
+    covered: u64,
+    /// Why it does not go on.
+    ended: Option<Denial>,
+}
+
+impl AmpService {
+    /// Admits a request that costs `rate` for each thing that is [counted](Meter::count) while it is served. The
+    /// first of them is paid for when this returns.
+    ///
+    /// # Errors
+    /// Those of [`authorize`](Self::authorize). The price in them is that of one thing.
+    pub async fn authorize_metered(
+        &self,
+        credential: &amp_protocol::json::CredentialBody,
+        rate: Rate,
+    ) -> Result<Meter, Denial> {
+        let least = rate.cost(1).unwrap_or(Amount::MAX);
+        let admission = self.admit_metered(credential, least).await?;
+        let meter = Meter::of(admission, rate);
+        meter.cover(1).await?;
+        Ok(meter)
+    }
+}
+
+impl Meter {
+    fn of(admission: super::admission::Metered, rate: Rate) -> Self {
+        let super::admission::Metered { core, book, verified, reservation, payment, observed } = admission;
+        let state = State {
+            reservation: Some(reservation),
+            verified,
+            observed,
+            counted: 0,
+            // nothing of it is on disk
+            covered: 0,
+            ended: None,
+        };
+        Self(Arc::new(Request {
+            core,
+            book,
+            rate,
+            payment,
+            state: Mutex::new(state),
+            advancing: Arc::default(),
+            need: watch::Sender::new(None),
+        }))
+    }
+
+    /// Who pays. The price is that of one thing.
+    pub fn payment(&self) -> Payment {
+        self.0.payment
+    }
+
+    /// What counted things cost.
+    pub fn rate(&self) -> Rate {
+        self.0.rate
+    }
+
+    /// How many things were counted so far.
+    pub fn counted(&self) -> u64 {
+        lock(&self.0.state).counted
+    }
+
+    /// How many more may be delivered at once.
+    pub fn available(&self) -> u64 {
+        lock(&self.0.state).available()
+    }
+
+    /// Counts things that leave now: at most `most`, and as many as are paid for. Returns how many may leave.
+    #[must_use = "no more than that may leave"]
+    pub fn count(&self, most: u64) -> u64 {
+        lock(&self.0.state).count(most)
+    }
+
+    /// Waits until `count` more things are paid for, and counts them: all of them, or none.
+    ///
+    /// # Errors
+    /// Why the request does not go on. It is over then: see [`Self::cover`].
+    pub async fn spend(&self, count: u64) -> Result<(), Denial> {
+        loop {
+            self.cover(count).await?;
+            let mut state = lock(&self.0.state);
+            // another clone may have been faster
+            if state.available() >= count {
+                state.counted = state.counted.saturating_add(count);
+                return Ok(());
+            }
+        }
+    }
+
+    /// Waits until `count` more things are paid for, and the disk knows. While the client must sign more, or do
+    /// something else about it, [`Self::needs`] says what; it has [`ServiceConfig::stream_wait`] for it.
+    ///
+    /// # Errors
+    /// Why the request does not go on: nothing more is counted then.
+    ///
+    /// [`ServiceConfig::stream_wait`]: super::ServiceConfig::stream_wait
+    pub async fn cover(&self, count: u64) -> Result<(), Denial> {
+        let (mut waiting, mut fresh): (Option<Instant>, Option<Instant>) = (None, None);
+        loop {
+            if let Some(denial) = &lock(&self.0.state).ended {
+                return Err(denial.clone());
+            }
+            if self.available() >= count {
+                return Ok(());
+            }
+            let book = self.0.book.clone();
+            let mut changed = std::pin::pin!(book.changed());
+            // listen before looking, or what happens in between is missed
+            changed.as_mut().enable();
+            let advance = Finishing::new(self.clone().advance(count, fresh));
+            let Err(stopped) = advance.await else { continue };
+            let now = Instant::now();
+            let since = *waiting.get_or_insert(now);
+            // a higher ceiling is no matter of the chain's; a top-up is, whenever it lands
+            fresh = Some(if stopped.is_of_ceiling() { since } else { now });
+            let wait = self.0.core.config.stream_wait;
+            let until = since.checked_add(wait).filter(|_| stopped.may_pass).unwrap_or(since);
+            if until <= now {
+                return Err(self.end(stopped.denial));
+            }
+            self.0.need.send_replace(Some(Need::of(&stopped.denial)));
+            let look = now.checked_add(LOOK_AGAIN).unwrap_or(until).min(until);
+            let _ = timeout_at(look, changed).await;
+        }
+    }
+
+    /// What the client must do for the request to go on, as long as it waits.
+    pub fn needs(&self) -> watch::Receiver<Option<Need>> {
+        self.0.need.subscribe()
+    }
+
+    /// Returns when service of the channel has stopped: what was delivered is to be charged soon, for a close waits
+    /// for it.
+    pub async fn stopped(&self) {
+        let book = self.0.book.clone();
+        loop {
+            let mut changed = std::pin::pin!(book.changed());
+            changed.as_mut().enable();
+            if book.ledger().stopped_at.is_some() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// Charges what was counted, and returns when that is on disk. Nothing more is counted after it.
+    ///
+    /// # Errors
+    /// [`Denial::Unavailable`] where the store failed: the charge stands and is stored later. `AMP_CLOSED` where a
+    /// close did not wait any longer, or where it was charged before.
+    pub async fn finish(&self) -> Result<Receipt, Denial> {
+        Finishing::new(finish(self.0.clone())).await
+    }
+
+    fn end(&self, denial: Denial) -> Denial {
+        let mut state = lock(&self.0.state);
+        state.covered = state.counted;
+        state.ended.get_or_insert(denial).clone()
+    }
+}
+
+impl State {
+    fn available(&self) -> u64 {
+        self.covered.saturating_sub(self.counted)
+    }
+
+    fn count(&mut self, most: u64) -> u64 {
+        let count = most.min(self.available());
+        self.counted = self.counted.saturating_add(count);
+        count
+    }
+
+    /// What was counted costs so much.
+    fn cost(&self, rate: Rate) -> Amount {
+        // it was covered, so it fits
+        rate.cost(self.counted).unwrap_or(Amount::MAX)
+    }
+}
+
+async fn finish(request: Arc<Request>) -> Result<Receipt, Denial> {
+    // an advance that is under way is over first
+    let _advancing = request.advancing.lock().await;
+    let (reservation, verified, observed, used) = {
+        let mut state = lock(&request.state);
+        let closed = Denial::closed(request.book.incarnation.channel);
+        let ended = state.ended.get_or_insert(closed).clone();
+        state.covered = state.counted;
+        let used = state.cost(request.rate);
+        let Some(reservation) = state.reservation.take() else { return Err(ended) };
+        (reservation, state.verified.clone(), state.observed.take(), used)
+    };
+    request.need.send_replace(None);
+    let charged = request.core.charge_metered(&request.book, &verified, reservation, used);
+    observed.charge(request.payment.price, charged).await
+}
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let Some(reservation) = state.reservation.take() else { return };
+        let (core, book, rate) = (self.core.clone(), self.book.clone(), self.rate);
+        let (verified, used) = (state.verified.clone(), state.cost(rate));
+        let (observed, price) = (state.observed.take(), self.payment.price);
+        let charge = async move {
+            let charged = core.charge_metered(&book, &verified, reservation, used);
+            if let Err(denial) = observed.charge(price, charged).await {
+                tracing::warn!(%denial, "a stream whose client went away could not be charged");
+            }
+        };
+        drop(Finishing::new(charge));
+    }
+}
+
+impl std::fmt::Debug for Meter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Meter").field(&self.0.payment).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests;
