@@ -29,6 +29,15 @@ pub mod header {
     pub const NETWORK: &str = "amp-network";
 }
 
+/// Names of the events that a service adds to a stream of server-sent events.
+pub mod event {
+    /// The stream waits: its data is the error body that a request would be refused with, `required_seq`
+    /// included.
+    pub const NEED: &str = "amp-need";
+    /// The stream is over: its data has `cost`, `spent`, `balance`, and where it ended early the `refusal`.
+    pub const END: &str = "amp-end";
+}
+
 /// Paths under a service's origin.
 pub mod path {
     /// The discovery document.

@@ -43,6 +43,11 @@ pub enum NameRefused {
     /// The name was used for another question.
     #[error("this key was used for another request; use a new one for this")]
     OtherQuestion,
+    /// Its route is metered: what is paid for while it leaves is not kept.
+    #[error(
+        "answers of this route are paid for while they leave, and can't be kept; send it without an Idempotency-Key"
+    )]
+    Metered,
     /// It was answered and charged, and the answer was too large to be kept.
     #[error("the request with this key was answered and paid for, and its answer was too large to be kept")]
     NotKept,

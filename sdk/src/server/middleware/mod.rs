@@ -10,6 +10,7 @@ mod charge;
 mod credential;
 mod endpoints;
 mod layer;
+mod metered;
 mod price;
 mod repeat;
 mod respond;

@@ -81,6 +81,7 @@ fn name_refused(refused: NameRefused) -> Response<Body> {
         NameRefused::Malformed => (StatusCode::BAD_REQUEST, "IDEMPOTENCY_KEY_MALFORMED"),
         NameRefused::InProgress => (StatusCode::CONFLICT, "IDEMPOTENCY_IN_PROGRESS"),
         NameRefused::OtherQuestion => (StatusCode::UNPROCESSABLE_ENTITY, "IDEMPOTENCY_KEY_REUSED"),
+        NameRefused::Metered => (StatusCode::UNPROCESSABLE_ENTITY, "IDEMPOTENCY_NOT_POSSIBLE"),
         NameRefused::NotKept => (StatusCode::GONE, "IDEMPOTENCY_ANSWER_NOT_KEPT"),
     };
     let mut response = plain(status, error, &refused.to_string());
@@ -105,6 +106,22 @@ pub(super) fn charged(headers: &mut HeaderMap, receipt: &Receipt) {
         [(header::BALANCE, receipt.balance), (header::SPENT, receipt.spent), (header::COST, receipt.cost)];
     for (name, amount) in amounts {
         headers.insert(HeaderName::from_static(name), HeaderValue::from(amount.get()));
+    }
+}
+
+/// Lets the answer leave whose charge is on disk: what can't be claimed does not.
+pub(super) fn leave(
+    service: &AmpService,
+    pricing: &Pricing,
+    mut response: Response<Body>,
+    outcome: Result<Receipt, Denial>,
+) -> Response<Body> {
+    match outcome {
+        Ok(receipt) => {
+            charged(response.headers_mut(), &receipt);
+            response
+        }
+        Err(denial) => denied(service, pricing, &denial),
     }
 }
 
