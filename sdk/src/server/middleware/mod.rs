@@ -10,6 +10,7 @@ mod charge;
 mod credential;
 mod endpoints;
 mod layer;
+mod peer;
 mod price;
 mod repeat;
 mod respond;
@@ -17,6 +18,8 @@ mod service;
 
 pub use credential::from_headers as credential_from_headers;
 pub use layer::AmpLayer;
+#[cfg(feature = "mcp")]
+pub(crate) use peer::PeerRule;
 #[cfg(test)]
 pub(crate) use respond::denied as response_of;
 pub use service::AmpMiddleware;
