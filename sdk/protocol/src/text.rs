@@ -52,6 +52,22 @@ pub mod path {
     pub const PREFIX: &str = "/.well-known/amp/";
 }
 
+/// MCP's methods and fields.
+pub mod mcp {
+    /// The credential in `params`, and the receipt in a result.
+    pub const FIELD: &str = "_amp";
+    /// The same in `_meta`, which every MCP library keeps.
+    pub const META: &str = "amp";
+    /// Answers the discovery document.
+    pub const PRICING: &str = "amp/pricing";
+    /// Raises the ceiling without a call.
+    pub const CREDENTIAL: &str = "amp/credential";
+    /// Spent, balance, last seq, latest metering proof.
+    pub const CHANNEL: &str = "amp/channel";
+    /// Stops service for good and answers the close statement.
+    pub const CLOSE: &str = "amp/close";
+}
+
 /// Names of clusters in the discovery document.
 pub mod network {
     /// Real money.
