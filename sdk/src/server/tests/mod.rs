@@ -3,6 +3,7 @@
 mod charging;
 mod closing;
 mod codes;
+pub(crate) mod conformance;
 mod delegates;
 mod delegates_settled;
 mod durability;

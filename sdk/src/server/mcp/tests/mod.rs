@@ -3,6 +3,7 @@
 
 mod calls;
 mod codes;
+mod conformance;
 mod fields;
 mod layer;
 mod operations;
