@@ -24,7 +24,7 @@ impl<S> Layer<S> for AmpFieldsLayer {
     type Service = AmpFields<S>;
 
     fn layer(&self, inner: S) -> AmpFields<S> {
-        AmpFields { inner }
+        AmpFields::new(inner)
     }
 }
 
@@ -32,6 +32,13 @@ impl<S> Layer<S> for AmpFieldsLayer {
 #[derive(Clone, Debug)]
 pub struct AmpFields<S> {
     inner: S,
+}
+
+impl<S> AmpFields<S> {
+    /// Goes around `inner`.
+    pub fn new(inner: S) -> Self {
+        Self { inner }
+    }
 }
 
 impl<S, B> Service<Request<Body>> for AmpFields<S>
