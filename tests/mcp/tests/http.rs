@@ -1,5 +1,9 @@
 //! Streamable HTTP over real sockets.
-#![allow(clippy::arithmetic_side_effects, reason = "an overflow fails the test, as it should")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::arithmetic_side_effects,
+    reason = "a panic fails the test, as it should"
+)]
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,5 +1,11 @@
 //! A server in a process of its own, and an agent that started it.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::arithmetic_side_effects,
+    reason = "a panic fails the test, as it should"
+)]
+
 use std::process::Stdio;
 
 use amp_mcp_tests::PRICE;

@@ -1,5 +1,11 @@
 //! The official SDK for Python as the client: that a server of this SDK's is paid by what is none of ours.
 
+#![allow(
+    clippy::expect_used,
+    clippy::arithmetic_side_effects,
+    reason = "a panic fails the test, as it should"
+)]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
