@@ -2,8 +2,8 @@
 //!
 //! usage: amp-mcp-shop <key> <file>
 //!
-//! Opens a channel that `key` (base58) signs for, and writes where it is to `file`: `{channel, epoch, price}`.
-//! When its client has hung up it settles, and writes `{earned}` there.
+//! Opens a channel that `key` (base58) signs for, and writes where it is to `file`: `{channel, epoch,
+//! price}`. When its client has hung up it settles, and writes `{earned}` there.
 
 use std::path::PathBuf;
 

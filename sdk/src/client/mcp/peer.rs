@@ -33,8 +33,8 @@ pub struct ToolAnswer {
 }
 
 impl ToolAnswer {
-    /// The answer: a result, one that says failure too; or what the tool wants to know before it works, or a task
-    /// that it has begun.
+    /// The answer: a result, one that says failure too; or what the tool wants to know before it works, or a
+    /// task that it has begun.
     pub fn response(&self) -> &CallToolResponse {
         &self.response
     }
@@ -59,8 +59,9 @@ impl ToolAnswer {
 }
 
 impl Client {
-    /// Pays for the tools of an MCP server by `peer`, a session with it. `url` is what the server is known by: its
-    /// address, or where it has none a name of the agent's choosing, as `mcp://weather`. See [`mcp`](super).
+    /// Pays for the tools of an MCP server by `peer`, a session with it. `url` is what the server is known
+    /// by: its address, or where it has none a name of the agent's choosing, as `mcp://weather`. See
+    /// [`mcp`](super).
     pub fn mcp(&self, url: &str, peer: Peer<RoleClient>) -> Result<PaidPeer, ClientError> {
         let service = self.service_of(url)?;
         service.connect(peer.clone());
@@ -69,8 +70,8 @@ impl Client {
 }
 
 impl PaidPeer {
-    /// Calls a tool, and pays for it if it has a price. The first call asks the server for its prices and opens the
-    /// channel. A call that is lost is not repeated: whether it was served is not known.
+    /// Calls a tool, and pays for it if it has a price. The first call asks the server for its prices and
+    /// opens the channel. A call that is lost is not repeated: whether it was served is not known.
     ///
     /// # Errors
     /// [`ClientError::Mcp`] where the tool or the session failed; otherwise what [`Client::execute`] has.
@@ -129,8 +130,8 @@ impl PaidPeer {
     }
 }
 
-/// A call that is waited for. rmcp calls off what takes too long; who stops waiting before that does it here, so
-/// that the server sets nothing aside for a call that nobody wants any more.
+/// A call that is waited for. rmcp calls off what takes too long; who stops waiting before that does it here,
+/// so that the server sets nothing aside for a call that nobody wants any more.
 struct Waiting<'a> {
     peer: &'a Peer<RoleClient>,
     id: Option<RequestId>,

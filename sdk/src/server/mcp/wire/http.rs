@@ -11,8 +11,8 @@ use tower::{BoxError, Layer, Service};
 use super::fields::Direction;
 use super::lines::Lines;
 
-/// Largest message that is looked at, in bytes: as much as rmcp's service takes unless it is told otherwise. A
-/// larger one goes on as it comes.
+/// Largest message that is looked at, in bytes: as much as rmcp's service takes unless it is told otherwise.
+/// A larger one goes on as it comes.
 const LARGEST: usize = 4 * 1024 * 1024;
 
 /// Goes around rmcp's `StreamableHttpService`: credentials may be in `params._amp`, receipts are in
