@@ -14,6 +14,7 @@ mod operations;
 mod outage;
 mod packing;
 mod peers;
+mod recorded;
 mod repeating;
 mod requests;
 mod sending;
