@@ -45,9 +45,10 @@ guards: program ## take out each guard of the program and see its test fail: hou
 mutants: program ## every change that cargo-mutants knows must be noticed: many hours (ARGS="--only NAME")
 	@toolchain/run.sh amp-guards mutants $(ARGS)
 
-bless: program ## write anew docs/compute-units.md, docs/transactions.md and the guards of docs/state-machine.md
+bless: program ## write anew docs/compute-units.md, docs/transactions.md, the guards of docs/state-machine.md, conformance/ and recorded exchanges
 	@AMP_BLESS=1 cargo test --locked --workspace --test compute_units --test page
 	@AMP_BLESS=1 cargo test --locked --workspace --test http limits
+	@AMP_BLESS=1 cargo test --locked --workspace --lib -- the_tables_are recorded
 
 program: ## build the program: target/deploy/amp.so and target/idl/amp.json
 	@toolchain/build-program.sh
