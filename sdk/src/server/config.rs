@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use amp_protocol::json::{DiscoveryDocument, Pricing, PricingMode, PricingTable, RouteRate};
 use amp_protocol::money::{Amount, UnitPrice};
-use amp_protocol::rate::Per;
+use amp_protocol::rate::{Per, Rate};
 use amp_protocol::rules::{MAX_CLOSE_GRACE, MAX_SETTLE_INTERVAL, MIN_SETTLE_INTERVAL};
 use amp_protocol::text::{AMP_VERSION, network};
 use solana_address::Address;
@@ -53,6 +53,7 @@ pub struct ServiceConfig {
     pub(crate) kept_answer_limit: usize,
     pub(crate) keep_answers: Duration,
     pub(crate) charged_routes: ChargedRoutes,
+    pub(crate) charged_tools: BTreeMap<String, ChargeOn>,
     pub(crate) health_limits: HealthLimits,
 }
 
@@ -69,10 +70,10 @@ pub enum ChargeOn {
 /// Why a configuration can't be served.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
-    /// A pricing mode that needs a metered stream.
-    #[error("{place} is priced {mode:?}: this release's HTTP layer serves per-call prices only")]
+    /// A pricing mode that needs a stream, for something that is answered at once.
+    #[error("{place} is priced {mode:?}: tools have prices per call only")]
     Mode {
-        /// The route, tool or default.
+        /// The tool.
         place: String,
         /// Its mode.
         mode: PricingMode,
@@ -173,6 +174,7 @@ impl ServiceConfig {
             kept_answer_limit: 64 * 1024,
             keep_answers: Duration::from_secs(24 * 3_600),
             charged_routes: ChargedRoutes::default(),
+            charged_tools: BTreeMap::new(),
             health_limits: HealthLimits::default(),
         }
     }
@@ -183,7 +185,14 @@ impl ServiceConfig {
         self
     }
 
-    /// The price of a call of a tool, in base units.
+    /// The price of what is counted below `prefix`: by the byte, by the second, or by what its handlers report to
+    /// their [`Meter`](super::Meter). The longest prefix wins.
+    pub fn metered_route(mut self, prefix: impl Into<String>, mode: PricingMode, rate: Rate) -> Self {
+        self.pricing.routes.insert(prefix.into(), RouteRate::metered(mode, rate));
+        self
+    }
+
+    /// The price of a call of a tool, in base units; zero is free. Tools that are not named cost the default.
     pub fn tool(mut self, name: impl Into<String>, rate: Amount) -> Self {
         self.pricing.tools.insert(name.into(), RouteRate::per_call(rate));
         self
@@ -401,10 +410,8 @@ impl ServiceConfig {
     }
 
     fn check_pricing(&self) -> Result<(), ConfigError> {
-        let default = [("the default".to_owned(), self.pricing.default.mode)];
-        let routes = self.pricing.routes.iter().map(|(path, rate)| (format!("the route {path}"), rate.mode));
         let tools = self.pricing.tools.iter().map(|(name, rate)| (format!("the tool {name}"), rate.mode));
-        for (place, mode) in default.into_iter().chain(routes).chain(tools) {
+        for (place, mode) in tools {
             if mode != PricingMode::PerCall {
                 return Err(ConfigError::Mode { place, mode });
             }

@@ -11,7 +11,7 @@ mod socket;
 
 pub use base58::{Base58, Base58Error};
 pub use bodies::{
-    ChannelStatus, CloseResponse, CredentialBody, DelegateCredential, SignedCloseStatement,
+    ChannelStatus, CloseResponse, CredentialBody, DelegateCredential, ReceiptBody, SignedCloseStatement,
     SignedMeteringProof, StatementError,
 };
 pub use discovery::{DiscoveryDocument, DiscoveryError};

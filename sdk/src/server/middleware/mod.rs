@@ -10,6 +10,8 @@ mod charge;
 mod credential;
 mod endpoints;
 mod layer;
+mod metered;
+mod peer;
 mod price;
 mod repeat;
 mod respond;
@@ -17,6 +19,8 @@ mod service;
 
 pub use credential::from_headers as credential_from_headers;
 pub use layer::AmpLayer;
+#[cfg(feature = "mcp")]
+pub(crate) use peer::PeerRule;
 #[cfg(test)]
 pub(crate) use respond::denied as response_of;
 pub use service::AmpMiddleware;

@@ -7,6 +7,7 @@ mod delegates;
 mod delegates_settled;
 mod durability;
 mod endpoints;
+mod metered;
 mod metrics;
 mod operations;
 mod outage;

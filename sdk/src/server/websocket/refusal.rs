@@ -1,4 +1,4 @@
-use amp_protocol::json::{Pricing, SocketError, SocketFault, SocketFrameError, SocketTrouble};
+use amp_protocol::json::{Pricing, SocketError, SocketFrameError, SocketTrouble};
 use http::StatusCode;
 
 use crate::server::denial::Denial;
@@ -13,14 +13,15 @@ pub(super) fn of_denial(denial: &Denial, pricing: &Pricing) -> SocketError {
             }
             SocketError::Amp(body)
         }
-        Denial::Unavailable { message, retry_after } => SocketError::Other(SocketTrouble {
-            error: SocketFault::Unavailable.as_str().to_owned(),
-            message: (*message).to_owned(),
-            retry_after: Some(*retry_after),
-        }),
-        // messages have no names
-        Denial::Name(refused) => SocketError::fault(SocketFault::Internal, refused.to_string()),
+        Denial::Unavailable { message, .. } => trouble(denial, (*message).to_owned()),
+        Denial::Name(refused) => trouble(denial, refused.to_string()),
     }
+}
+
+/// What has none of the nine codes.
+fn trouble(denial: &Denial, message: String) -> SocketError {
+    let (error, retry_after) = (denial.name().to_owned(), denial.retry_after());
+    SocketError::Other(SocketTrouble { error, message, retry_after })
 }
 
 /// What a frame of the client's is refused with.
