@@ -114,6 +114,10 @@ impl Account {
             self.tab.cover(used).await?;
         } else if let Some(required) = required.filter(|seq| *seq > self.tab.credential().seq) {
             self.tab.extend_to(required).await?;
+            if self.tab.credential().seq < required {
+                // what is left of the budget does not do: this says so
+                self.tab.extend_to(required).await?;
+            }
         }
         Ok(*self.tab.credential())
     }

@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 use amp_protocol::code::Code;
 use amp_protocol::money::Amount;
-use amp_sdk::client::{ClientError, Message, PaidSocket, PolicyError};
+use amp_sdk::client::{ClientError, CloseOutcome, Message, PaidSocket, PolicyError};
 use amp_ws_tests::{BYTE, CALL, DEPOSIT, Exchange, SECOND, UNIT};
 
 async fn echoed(socket: &mut PaidSocket, message: impl Into<Message>) {
@@ -145,10 +145,12 @@ async fn a_close_of_the_channel_ends_the_socket_and_pays_what_it_cost() {
     let agent = exchange.agent().await;
     let mut socket = agent.connect(&exchange.url("/echo")).await.unwrap();
     echoed(&mut socket, "one").await;
+    // not in the slot that it was opened in
+    exchange.chain.advance_seconds(1);
     let closed = agent.close(&format!("http://{}", exchange.address)).await;
     let error = socket.recv().await.unwrap_err();
     assert_eq!(error.code(), Some(Code::Closed), "{error}");
-    closed.unwrap();
+    assert!(matches!(closed.unwrap(), CloseOutcome::Closed { .. }));
     assert_eq!(
         exchange
             .chain
