@@ -21,6 +21,9 @@ use crate::server::service::AmpService;
 /// Which trailers an answer may end with.
 const TRAILERS: HeaderValue = HeaderValue::from_static("amp-cost, amp-spent, amp-balance");
 
+/// Bytes that are paid for ahead at first.
+const BYTES_AHEAD: u64 = 4 << 20;
+
 /// Serves a request of a route that is metered.
 pub(super) async fn serve<S>(
     service: AmpService,
@@ -33,7 +36,9 @@ pub(super) async fn serve<S>(
 where
     S: Service<Request<Body>, Response = Response<Body>>,
 {
-    let meter = match service.authorize_metered(&credential, pricing.rate()).await {
+    let rate = pricing.rate();
+    let ahead = if pricing.mode == PricingMode::PerByte { BYTES_AHEAD } else { rate.per.get() };
+    let meter = match service.authorize_ahead(&credential, rate, ahead).await {
         Ok(meter) => meter,
         Err(denial) => return Ok(denied(&service, &pricing, &denial)),
     };
