@@ -2,6 +2,7 @@
 
 use core::fmt;
 use std::borrow::ToOwned;
+use std::boxed::Box;
 use std::string::String;
 use std::vec::Vec;
 
@@ -188,7 +189,7 @@ impl<'a> SocketBinary<'a> {
 #[serde(untagged)]
 pub enum SocketError {
     /// One of the nine.
-    Amp(ErrorBody),
+    Amp(Box<ErrorBody>),
     /// Any other.
     Other(SocketTrouble),
 }
@@ -320,7 +321,7 @@ pub enum SocketControl {
     /// It waits until more is signed for.
     Need {
         /// What it would be refused with if it did not wait.
-        amp_need: ErrorBody,
+        amp_need: Box<ErrorBody>,
     },
     /// It has ended: a close frame follows.
     End {

@@ -123,8 +123,8 @@ fn the_services_frames_are_written_so_and_read_back() {
     let amp = r#"{"error":"AMP_UNDERFUNDED","message":"sign more","shortage":"ceiling","required_seq":"7"}"#;
     for (frame, text) in [
         (SocketControl::Ack(ack), r#"{"amp_status":"open","amp_balance":"9","amp_spent":"1"}"#.to_owned()),
-        (SocketControl::Need { amp_need: body.clone() }, format!(r#"{{"amp_need":{amp}}}"#)),
-        (SocketControl::Refused { amp_error: SocketError::Amp(body) }, format!(r#"{{"amp_error":{amp}}}"#)),
+        (SocketControl::Need { amp_need: Box::new(body.clone()) }, format!(r#"{{"amp_need":{amp}}}"#)),
+        (SocketControl::Refused { amp_error: SocketError::Amp(Box::new(body)) }, format!(r#"{{"amp_error":{amp}}}"#)),
         (
             SocketControl::End { amp_end: end },
             r#"{"amp_end":{"cost":"3","spent":"4","balance":"5","error":{"error":"TOO_LARGE","message":"no"}}}"#
@@ -139,7 +139,7 @@ fn the_services_frames_are_written_so_and_read_back() {
 #[test]
 fn close_codes_are_those_of_http_above_4000() {
     for code in Code::ALL {
-        let error = SocketError::Amp(ErrorBody::new(*code, ""));
+        let error = SocketError::Amp(Box::new(ErrorBody::new(*code, "")));
         assert_eq!(error.close_code(), 4_000 + code.http_status());
     }
     let faults = SocketFault::ALL.map(|fault| SocketError::fault(fault, "").close_code());

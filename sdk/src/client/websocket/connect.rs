@@ -156,7 +156,7 @@ impl Carrier for Dial<'_> {
             }
             Ok(Some(SocketControl::Refused { amp_error: SocketError::Amp(body) })) => {
                 let status = body.error.http_status();
-                Carried::Refused(Refusal { status, body: Box::new(body) })
+                Carried::Refused(Refusal { status, body })
             }
             Ok(Some(SocketControl::Refused { amp_error })) => {
                 let (url, reason) = (self.url.to_string(), amp_error.to_string());

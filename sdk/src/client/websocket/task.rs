@@ -240,9 +240,7 @@ impl Carrying {
 
     fn refused(&self, error: SocketError) -> ClientError {
         match error {
-            SocketError::Amp(body) => {
-                ClientError::Refused { status: body.error.http_status(), body: Box::new(body) }
-            }
+            SocketError::Amp(body) => ClientError::Refused { status: body.error.http_status(), body },
             SocketError::Other(_) => self.broken(&error.to_string()),
         }
     }

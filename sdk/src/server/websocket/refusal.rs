@@ -7,7 +7,7 @@ use crate::server::denial::Denial;
 pub(super) fn of_denial(denial: &Denial, pricing: &Pricing) -> SocketError {
     match denial {
         Denial::Refused(body) => {
-            let mut body = (**body).clone();
+            let mut body = body.clone();
             if body.error.http_status() == StatusCode::PAYMENT_REQUIRED {
                 body.amp_pricing = Some(pricing.clone());
             }

@@ -173,7 +173,7 @@ impl Session {
         loop {
             let refusal = needs.borrow_and_update().as_ref().and_then(|need| need.refusal.clone());
             if let Some(amp_need) = refusal
-                && wire.control(&SocketControl::Need { amp_need }).await.is_err()
+                && wire.control(&SocketControl::Need { amp_need: Box::new(amp_need) }).await.is_err()
                 && !wire.is_closed()
             {
                 return Gone;

@@ -119,7 +119,7 @@ async fn by_the_call_a_services_wish_alone_buys_it_no_more_than_one_message() {
     let agent = exchange.agent().await;
     let body =
         ErrorBody { required_seq: Some(Seq::new(90_000)), ..ErrorBody::new(Code::Underfunded, "more") };
-    let need = SocketControl::Need { amp_need: body };
+    let need = SocketControl::Need { amp_need: Box::new(body) };
     let script = script(&exchange, vec![need.clone(), need.clone(), need, end(CALL)]);
     let mut socket = agent.connect(&liar(&exchange, script).await).await.unwrap();
     socket.send(Sent::text("one")).await.unwrap();

@@ -7,6 +7,7 @@ mod bounds;
 mod drops;
 mod ending;
 mod metering;
+mod recorded;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -170,7 +171,14 @@ impl Stage {
     }
 
     async fn with(change: impl FnOnce(ServiceConfig) -> ServiceConfig, limits: SocketLimits) -> Self {
-        let bench = Bench::new();
+        Self::over(Bench::new(), change, limits).await
+    }
+
+    async fn over(
+        bench: Bench,
+        change: impl FnOnce(ServiceConfig) -> ServiceConfig,
+        limits: SocketLimits,
+    ) -> Self {
         let mut pricing = bench.config().discovery().pricing;
         for (route, mode, rate) in [
             ("/echo", PricingMode::PerCall, Rate::each(Amount::new(CALL))),
