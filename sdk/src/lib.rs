@@ -21,3 +21,5 @@ pub mod durable;
 pub mod server;
 pub mod signed;
 pub mod signer;
+#[cfg(all(feature = "ws", any(feature = "client", feature = "server")))]
+mod websocket;

@@ -142,6 +142,17 @@ impl Meter {
         lock(&self.0.state).count(most)
     }
 
+    /// Counts things that leave now where all of them are paid for, and the request goes on: all of them, or none.
+    #[must_use = "unless this is true nothing may leave"]
+    pub fn try_spend(&self, count: u64) -> bool {
+        let mut state = lock(&self.0.state);
+        let may = state.ended.is_none() && state.available() >= count;
+        if may {
+            state.counted = state.counted.saturating_add(count);
+        }
+        may
+    }
+
     /// Waits until `count` more things are paid for, and counts them: all of them, or none.
     ///
     /// # Errors
