@@ -7,6 +7,7 @@ use amp_protocol::code::Code;
 use amp_protocol::json::{CredentialBody, DiscoveryDocument, ErrorBody, Pricing, PricingMode};
 use amp_protocol::money::{Amount, Seq};
 
+use super::PolicyError;
 use super::delegated::Undelegated;
 use super::error::ClientError;
 use super::http::Client;
@@ -21,6 +22,15 @@ use super::top_up::Raised;
 /// How often and how long a service is given to show a charge: it signs what is on its disk.
 const SHOWS: u32 = 3;
 const BETWEEN_SHOWS: Duration = Duration::from_millis(100);
+
+/// Whether a budget pays for anything at all.
+pub(super) fn check_budget(pricing: &Pricing, budget: Amount) -> Result<(), ClientError> {
+    let price = pricing.rate().cost(1).unwrap_or(Amount::MAX);
+    if pricing.is_metered() && price > budget {
+        return Err(PolicyError::Price { price, max: budget }.into());
+    }
+    Ok(())
+}
 
 /// What is called, as the price list names it.
 pub(super) enum Place {
@@ -197,11 +207,14 @@ impl<'a> Call<'a> {
     }
 
     fn check_policy(&self) -> Result<(), ClientError> {
+        check_budget(&self.pricing, self.price())?;
         self.client.check_policy(&self.document, self.service, self.price())
     }
 
     async fn ticket(&self, at_least: Seq) -> Result<Ticket, ClientError> {
-        self.client.ticket(self.service, &self.document, self.step(), at_least).await
+        let step = self.step();
+        let beyond = self.price().checked_sub(step).unwrap_or(Amount::ZERO);
+        self.client.ticket_for(self.service, &self.document, (step, beyond), at_least).await
     }
 
     /// Applies a remedy: the same ticket where its credential can be sent again, a new one where not.

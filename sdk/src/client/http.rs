@@ -142,7 +142,7 @@ impl Client {
             return pricing.rate;
         }
         let options = &self.inner.settings.options;
-        options.metered_budget.unwrap_or(options.policy.max_price_per_call).max(pricing.rate)
+        options.metered_budget.unwrap_or(options.policy.max_price_per_call)
     }
 
     /// The service's document, fetched anew where it is old or `fresh` is asked for.

@@ -15,8 +15,12 @@ use super::error::ClientError;
 use super::events::{Ended, Events, Heard};
 use super::tab::Tab;
 
-/// An answer that makes no progress for so long may wait for more to be signed.
+/// An answer that makes no progress for so long may wait for more to be signed. It is asked less often the longer
+/// it has nothing to say.
 const STALL: Duration = Duration::from_millis(300);
+const LONGEST_STALL: Duration = Duration::from_secs(5);
+/// How often a credential is sent again where sending it failed: it is signed already.
+const SENDS: u32 = 3;
 
 /// The rest of an answer, and what it is paid from.
 pub(super) struct Streaming {
@@ -31,6 +35,7 @@ pub(super) struct Streaming {
     received: u64,
     /// What the service asked for.
     required: Option<Seq>,
+    stall: Duration,
     events: Option<Events>,
     outcome: Option<Ended>,
 }
@@ -54,6 +59,8 @@ impl Streaming {
             begun: Instant::now(),
             received: 0,
             required: None,
+            // events tell by themselves
+            stall: if is_event_stream { LONGEST_STALL } else { STALL },
             events: is_event_stream.then(Events::default),
             outcome: None,
         }
@@ -70,6 +77,9 @@ impl Streaming {
             self.extend();
             match self.step().await {
                 Step::Data(data) => {
+                    if self.events.is_none() {
+                        self.stall = STALL;
+                    }
                     self.take(&data);
                     return Ok(Some(data));
                 }
@@ -116,7 +126,7 @@ impl Streaming {
                 }
                 Step::Extended
             }
-            () = sleep(STALL), if !is_extending => Step::Stalled,
+            () = sleep(self.stall), if !is_extending => Step::Stalled,
         }
     }
 
@@ -150,9 +160,9 @@ impl Streaming {
             // the service's clock began before the answer's head was here
             PricingMode::PerSecond => {
                 let seconds = self.begun.elapsed().as_secs().saturating_add(3);
-                tab.rate().cost(seconds).unwrap_or(Amount::MAX).min(tab.authorized())
+                tab.rate().cost(seconds).unwrap_or(Amount::MAX).min(tab.budget())
             }
-            PricingMode::PerCompute | PricingMode::PerCall => tab.authorized(),
+            PricingMode::PerCompute | PricingMode::PerCall => tab.budget(),
         }
     }
 
@@ -172,11 +182,13 @@ impl Streaming {
         if let Some(error) = self.spent_up.take() {
             return Err(self.broke(error).await);
         }
+        self.stall = self.stall.saturating_mul(2).min(LONGEST_STALL);
         let Some(tab) = &self.tab else { return Ok(()) };
         // it may be that the service has nothing to send: a failed question is no reason to end it
         let asked = tab.asked_for().await.ok().flatten();
-        let authorized = tab.credential().seq;
-        self.required = asked.filter(|required| *required > authorized);
+        // it may be another stream of this signer that waits: what was signed since is for either
+        let signed = tab.signed().await?;
+        self.required = asked.filter(|required| *required > signed);
         Ok(())
     }
 
@@ -218,6 +230,12 @@ async fn extended(mut tab: Tab, used: Amount, required: Option<Seq>) -> (Tab, Re
             Some(required) => tab.extend_to(required).await?,
             None => tab.extend(used).await?,
         };
+        for sent in 1..SENDS {
+            if tab.post().await.is_ok() {
+                return Ok(());
+            }
+            sleep(STALL.saturating_mul(sent)).await;
+        }
         tab.post().await
     };
     let extended = extend.await;

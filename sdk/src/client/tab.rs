@@ -9,9 +9,10 @@ use amp_protocol::money::{Amount, Seq};
 use amp_protocol::rate::Rate;
 
 use super::PolicyError;
+use super::call::check_budget;
 use super::error::ClientError;
 use super::http::{Client, parse};
-use super::ledger::{Ledger, Overcharge};
+use super::ledger::Ledger;
 use super::operation::Operation;
 use super::service::Service;
 use super::store::ChannelRecord;
@@ -64,9 +65,11 @@ impl Client {
         pricing: Pricing,
     ) -> Result<Tab, ClientError> {
         let budget = self.price(&pricing);
+        check_budget(&pricing, budget)?;
         self.check_policy(&document, &service, budget)?;
         let step = self.first_step(&pricing, budget);
-        let ticket = self.ticket(&service, &document, step, Seq::ZERO).await?;
+        let beyond = budget.checked_sub(step).unwrap_or(Amount::ZERO);
+        let ticket = self.ticket_for(&service, &document, (step, beyond), Seq::ZERO).await?;
         Ok(Tab::new(self.clone(), service, document, pricing, ticket, step))
     }
 
@@ -97,7 +100,7 @@ impl Tab {
             service,
             document,
             pricing,
-            ticket,
+            ticket: ticket.is_begun(),
             authorized,
             budget,
             step: authorized,
@@ -123,6 +126,12 @@ impl Tab {
     /// The channel that pays.
     pub fn channel(&self) -> &ChannelRecord {
         self.ticket.channel()
+    }
+
+    /// The most that this stream may cost, in base units: it was agreed to when it began. A service may charge so much
+    /// of what was signed for earlier and not used.
+    pub fn budget(&self) -> Amount {
+        self.budget
     }
 
     /// What was signed for on this stream so far, in base units.
@@ -198,6 +207,11 @@ impl Tab {
         client.ask::<ChannelStatus>(&self.service, self.channel(), Operation::Raise, seq).await.map(drop)
     }
 
+    /// The highest seq that this signer has signed, on whichever call.
+    pub(super) async fn signed(&self) -> Result<Seq, ClientError> {
+        Ok(self.client.inner.store.load(self.channel().id).await?.ledger.last_signed)
+    }
+
     /// The seq that a stream of this signer waits for, as the service says over HTTP.
     pub async fn asked_for(&self) -> Result<Option<Seq>, ClientError> {
         let status = self.client.status_of(&self.service, self.channel()).await?;
@@ -208,20 +222,17 @@ impl Tab {
     /// that it can have cost by what was received; `spent`: the total, as the service says.
     ///
     /// # Errors
-    /// [`ClientError::Overcharged`] where it cost more than what was counted or signed for.
+    /// [`ClientError::Overcharged`] where it cost more than what was counted, or than the budget: nothing more is paid
+    /// to the service then.
     pub async fn end(
         self,
         cost: Option<Amount>,
         counted: Amount,
         spent: Option<Amount>,
     ) -> Result<Ledger, ClientError> {
-        if let Some(cost) = cost.filter(|cost| *cost > counted) {
-            let (origin, overcharge) = (self.service.name.clone(), Overcharge::Cost { cost, price: counted });
-            // what was signed for may be claimed: it stays booked
-            drop(self);
-            return Err(ClientError::Overcharged { origin, overcharge });
-        }
-        self.ticket.answered(Some(cost.unwrap_or(counted.min(self.authorized))), spent).await
+        // what was counted is the price that was agreed to: more is a fraud, and ends all payments
+        let most = counted.min(self.budget);
+        self.ticket.at_most(most).answered(Some(cost.unwrap_or(most)), spent).await
     }
 }
 

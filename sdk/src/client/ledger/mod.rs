@@ -31,6 +31,9 @@ pub struct Ledger {
 pub struct Ask {
     /// The call's price.
     pub price: Amount,
+    /// What it may cost beyond its price: of a stream, whose price is what is signed for it so far, the rest of
+    /// its budget. A service may charge that where it was signed for earlier.
+    pub beyond: Amount,
     /// Signed on top, where the deposit has room.
     pub prepay: Amount,
     /// The seq that the service asked for. It is no reason to sign more: where the books as they are need
@@ -134,6 +137,7 @@ impl Ledger {
         let seq = self.next_seq(ask)?;
         let overflow = || self.too_small(Amount::MAX);
         let agreed = self.agreed.checked_add(ask.price).ok_or_else(overflow)?;
+        let agreed = agreed.checked_add(ask.beyond).unwrap_or(Amount::MAX);
         let in_flight = self.in_flight.checked_add(ask.price).ok_or_else(overflow)?;
         Ok((seq, Self { last_signed: seq, agreed, in_flight, ..*self }))
     }
@@ -187,8 +191,19 @@ impl Ledger {
         cost: Option<Amount>,
         spent: Option<Amount>,
     ) -> Result<Self, Overcharge> {
-        let cost = cost.unwrap_or(price);
-        let unused = price.checked_sub(cost).ok_or(Overcharge::Cost { cost, price })?;
+        self.ended(price, price, cost, spent)
+    }
+
+    /// The same for a call of which `price` was signed for, and that was agreed to cost up to `agreed`.
+    pub fn ended(
+        &self,
+        price: Amount,
+        agreed: Amount,
+        cost: Option<Amount>,
+        spent: Option<Amount>,
+    ) -> Result<Self, Overcharge> {
+        let cost = cost.unwrap_or(agreed);
+        let unused = agreed.checked_sub(cost).ok_or(Overcharge::Cost { cost, price: agreed })?;
         let settled = self.lost(price).no_longer_agreed(unused);
         spent.map_or(Ok(settled), |spent| settled.acknowledge(spent))
     }
@@ -217,8 +232,8 @@ impl Ledger {
     }
 
     /// The books after a call was refused: nothing was charged.
-    pub fn refused(&self, price: Amount) -> Self {
-        self.lost(price).no_longer_agreed(price)
+    pub fn refused(&self, price: Amount, agreed: Amount) -> Self {
+        self.lost(price).no_longer_agreed(agreed)
     }
 
     /// The books after a call whose outcome nobody knows.

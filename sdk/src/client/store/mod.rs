@@ -76,13 +76,20 @@ pub(super) struct Reservation {
     id: i64,
     channel_id: i64,
     price: Amount,
+    /// What it may cost: of a stream, more than what is signed for it so far.
+    agreed: Amount,
     pub(super) seq: Seq,
 }
 
 impl Reservation {
-    /// Whether it is on this channel.
-    pub(super) const fn is_on(&self, channel_id: i64) -> bool {
-        self.channel_id == channel_id
+    /// The channel's row.
+    pub(super) const fn channel_id(&self) -> i64 {
+        self.channel_id
+    }
+
+    /// For no more than `agreed`.
+    pub(super) fn at_most(self, agreed: Amount) -> Self {
+        Self { agreed: self.agreed.min(agreed), ..self }
     }
 }
 
@@ -176,6 +183,11 @@ impl Store {
                     Ok(reserved) => reserved,
                     Err(error) => return Ok(Err(error)),
                 };
+                // what was agreed to at first covers the steps of a stream
+                let covered = more.and_then(|more| more.agreed.checked_sub(more.price));
+                let covered = covered.unwrap_or(Amount::ZERO).min(ask.price);
+                let agreed = ledger.agreed.checked_sub(covered).unwrap_or(ledger.agreed);
+                let ledger = Ledger { agreed, ..ledger };
                 save(connection, id, &ledger)?;
                 let sql = "DELETE FROM in_flight WHERE channel_id = ?1 AND sent_at <= ?2";
                 connection.prepare_cached(sql)?.execute([id, horizon])?;
@@ -188,7 +200,11 @@ impl Store {
                 let values = params![row, id, price.get().cast_signed(), now];
                 connection.prepare_cached(sql)?.execute(values)?;
                 let row = row.unwrap_or_else(|| connection.last_insert_rowid());
-                Ok(Ok(Reservation { id: row, channel_id: id, price, seq }))
+                let agreed = match more {
+                    Some(more) => more.agreed.max(price),
+                    None => price.checked_add(ask.beyond).unwrap_or(Amount::MAX),
+                };
+                Ok(Ok(Reservation { id: row, channel_id: id, price, agreed, seq }))
             })
             .await
     }
@@ -202,12 +218,12 @@ impl Store {
         outcome: Outcome,
     ) -> Result<Result<Ledger, Overcharge>, DurableError> {
         let horizon = self.horizon();
-        let Reservation { id, channel_id, price, .. } = reservation;
+        let Reservation { id, channel_id, price, agreed, .. } = reservation;
         self.soon(move |connection| {
             let ledger = load(connection, channel_id, horizon)?.ledger;
             let after = match outcome {
-                Outcome::Answered { cost, spent } => ledger.answered(price, cost, spent),
-                Outcome::Refused => Ok(ledger.refused(price)),
+                Outcome::Answered { cost, spent } => ledger.ended(price, agreed, cost, spent),
+                Outcome::Refused => Ok(ledger.refused(price, agreed)),
                 Outcome::Lost => Ok(ledger.lost(price)),
             };
             connection.prepare_cached("DELETE FROM in_flight WHERE id = ?1")?.execute([id])?;
