@@ -1,7 +1,7 @@
 # The recipes are in the scripts that they call.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-chain demo-mcp test postgres python soak crash bench fuzz guards mutants check bless program toolchain-check validator-check clean-program
+.PHONY: help demo demo-chain demo-tokens demo-agents demo-mcp test postgres python soak crash bench fuzz guards mutants check bless program toolchain-check validator-check clean-program
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -14,6 +14,12 @@ demo-chain: program ## three parties: an agent pays a service that pays its GPU 
 
 demo-mcp: program ## an MCP tool that is paid for by the call, and an agent that pays
 	@toolchain/run.sh amp-example-mcp $(ARGS)
+
+demo-tokens: program ## a model whose tokens are paid for one by one, and an agent that pays as it reads
+	@toolchain/run.sh amp-example-tokens $(ARGS)
+
+demo-agents: program ## an orchestrator that gives two sub-agents budgets on its own channel
+	@toolchain/run.sh amp-example-agents $(ARGS)
 
 test: program postgres python ## every test that takes seconds
 	@cargo test --locked --workspace
