@@ -16,7 +16,9 @@ fn random(state: &mut u64, below: u64) -> u64 {
 async fn connected(agent: &Client, url: &str) -> PaidSocket {
     for _ in 0..20 {
         match agent.connect(url).await {
-            Err(ClientError::Unjustified { .. }) => sleep(Duration::from_millis(100)).await,
+            Err(ClientError::Unjustified { .. } | ClientError::Refused { .. }) => {
+                sleep(Duration::from_millis(100)).await;
+            }
             socket => return socket.unwrap(),
         }
     }
