@@ -109,6 +109,8 @@ pub(super) struct Call<'a> {
     place: Place,
     document: Arc<DiscoveryDocument>,
     pricing: Pricing,
+    /// Of a stream: what is signed for at first beyond the usual.
+    lift: Amount,
 }
 
 /// A request that was refused: nothing was charged.
@@ -132,7 +134,7 @@ impl<'a> Call<'a> {
     ) -> Result<Self, ClientError> {
         let document = client.document(service, false).await?;
         let pricing = place.pricing(&document);
-        Ok(Self { client, service, place, document, pricing })
+        Ok(Self { client, service, place, document, pricing, lift: Amount::ZERO })
     }
 
     pub(super) fn is_free(&self) -> bool {
@@ -151,7 +153,7 @@ impl<'a> Call<'a> {
     ) -> Result<(C::Answer, Payment, Option<Tab>), ClientError> {
         self.check_policy()?;
         let mut ticket = self.ticket(Seq::ZERO).await?;
-        let mut attempts = Attempts::new(self.is_delegates());
+        let mut attempts = Attempts::new(self.is_delegates()).of_stream(self.pricing.is_metered());
         loop {
             let refusal = match carrier.carry(ticket.credential()).await? {
                 Carried::Answered(answer, said) => {
@@ -196,7 +198,8 @@ impl<'a> Call<'a> {
     /// What is signed for at first.
     fn step(&self) -> Amount {
         if self.pricing.is_metered() {
-            self.client.first_step(&self.pricing, self.price())
+            let (first, budget) = (self.client.first_step(&self.pricing, self.price()), self.price());
+            first.checked_add(self.lift).unwrap_or(budget).min(budget)
         } else {
             self.price()
         }
@@ -212,9 +215,8 @@ impl<'a> Call<'a> {
     }
 
     async fn ticket(&self, at_least: Seq) -> Result<Ticket, ClientError> {
-        let step = self.step();
-        let beyond = self.price().checked_sub(step).unwrap_or(Amount::ZERO);
-        self.client.ticket_for(self.service, &self.document, (step, beyond), at_least).await
+        let budget = self.pricing.is_metered().then(|| self.price());
+        self.client.ticket_for(self.service, &self.document, (self.step(), budget), at_least).await
     }
 
     /// Applies a remedy: the same ticket where its credential can be sent again, a new one where not.
@@ -234,6 +236,13 @@ impl<'a> Call<'a> {
             Remedy::Raise(required) => {
                 let channel = ticket.channel().clone();
                 ticket.refused().await?;
+                if self.pricing.is_metered() {
+                    // other streams of this signer have taken what was signed for this one, too
+                    let ledger = self.client.inner.store.load(channel.id).await?.ledger;
+                    let ceiling = ledger.unit_price.ceiling(required).amount().unwrap_or(Amount::MAX);
+                    self.lift = ceiling.checked_sub(ledger.signed_for()).unwrap_or(Amount::ZERO);
+                    return self.ticket(Seq::ZERO).await;
+                }
                 // a higher price would explain it
                 self.document = self.client.document(self.service, true).await?;
                 self.pricing = self.place.pricing(&self.document);

@@ -68,8 +68,7 @@ impl Client {
         check_budget(&pricing, budget)?;
         self.check_policy(&document, &service, budget)?;
         let step = self.first_step(&pricing, budget);
-        let beyond = budget.checked_sub(step).unwrap_or(Amount::ZERO);
-        let ticket = self.ticket_for(&service, &document, (step, beyond), Seq::ZERO).await?;
+        let ticket = self.ticket_for(&service, &document, (step, Some(budget)), Seq::ZERO).await?;
         Ok(Tab::new(self.clone(), service, document, pricing, ticket, step))
     }
 
@@ -85,14 +84,14 @@ impl Client {
 }
 
 impl Tab {
-    /// A stream whose first step, `authorized`, a ticket was signed for.
+    /// A stream whose first step a ticket was signed for.
     pub(super) fn new(
         client: Client,
         service: Arc<Service>,
         document: Arc<DiscoveryDocument>,
         pricing: Pricing,
         ticket: Ticket,
-        authorized: Amount,
+        step: Amount,
     ) -> Self {
         let budget = client.price(&pricing);
         Self {
@@ -100,10 +99,10 @@ impl Tab {
             service,
             document,
             pricing,
+            authorized: ticket.price(),
             ticket: ticket.is_begun(),
-            authorized,
             budget,
-            step: authorized,
+            step,
             stepped: Instant::now(),
         }
     }
@@ -196,7 +195,7 @@ impl Tab {
         }
         let extra = extra.min(left).max(Amount::new(1));
         self.client.extend(&mut self.ticket, &self.document, extra).await?;
-        self.authorized = self.authorized.checked_add(extra).unwrap_or(Amount::MAX);
+        self.authorized = self.ticket.price();
         self.stepped = Instant::now();
         Ok(self.ticket.credential())
     }
@@ -232,7 +231,9 @@ impl Tab {
     ) -> Result<Ledger, ClientError> {
         // what was counted is the price that was agreed to: more is a fraud, and ends all payments
         let most = counted.min(self.budget);
-        self.ticket.at_most(most).answered(Some(cost.unwrap_or(most)), spent).await
+        let cost = cost.unwrap_or(most);
+        let ticket = if cost > most { self.ticket.at_most(most) } else { self.ticket };
+        ticket.answered(Some(cost), spent).await
     }
 }
 

@@ -56,6 +56,11 @@ impl Ticket {
         self.resolve(Outcome::Refused).await
     }
 
+    /// What is in flight of it: what it was signed for.
+    pub(super) fn price(&self) -> Amount {
+        self.reservation.map_or(Amount::ZERO, |reservation| reservation.price)
+    }
+
     /// A stream does not take up a place among the calls in flight for as long as it lasts.
     pub(super) fn is_begun(mut self) -> Self {
         self.permit = None;
@@ -111,20 +116,21 @@ impl Client {
         price: Amount,
         at_least: Seq,
     ) -> Result<Ticket, ClientError> {
-        self.ticket_for(service, document, (price, Amount::ZERO), at_least).await
+        self.ticket_for(service, document, (price, None), at_least).await
     }
 
-    /// Signs for `price` of a stream that may cost so much `beyond` it.
+    /// Signs for `price`; with a budget, for the first step of a stream that may cost so much.
     pub(super) async fn ticket_for(
         &self,
         service: &Arc<Service>,
         document: &DiscoveryDocument,
-        (price, beyond): (Amount, Amount),
+        (price, budget): (Amount, Option<Amount>),
         at_least: Seq,
     ) -> Result<Ticket, ClientError> {
         let options = &self.inner.settings.options;
         let permit = service.permit(document, options.in_flight_limit).await;
-        let ask = Ask { price, beyond, prepay: options.policy.max_prepay, at_least };
+        let prepay = if budget.is_some() { Amount::ZERO } else { options.policy.max_prepay };
+        let ask = Ask { price, budget, prepay, at_least };
         let Signed { channel, reservation, credential } = self.sign(service, document, ask, None).await?;
         let (store, service) = (self.inner.store.clone(), service.clone());
         let reservation = Some(reservation);
@@ -138,7 +144,8 @@ impl Client {
         document: &DiscoveryDocument,
         extra: Amount,
     ) -> Result<(), ClientError> {
-        let ask = Ask { price: extra, ..Ask::default() };
+        // the budget was agreed to at first
+        let ask = Ask { price: extra, budget: Some(Amount::ZERO), ..Ask::default() };
         let service = ticket.service.clone();
         let signed = self.sign(&service, document, ask, ticket.reservation).await?;
         (ticket.channel, ticket.credential) = (signed.channel, signed.credential);

@@ -31,9 +31,9 @@ pub struct Ledger {
 pub struct Ask {
     /// The call's price.
     pub price: Amount,
-    /// What it may cost beyond its price: of a stream, whose price is what is signed for it so far, the rest of
-    /// its budget. A service may charge that where it was signed for earlier.
-    pub beyond: Amount,
+    /// Of a stream, whose price is what is signed for it at first: the most that it may cost. It takes whatever was
+    /// signed for before and is not used, as the service lets it do, so calls beside it must not count on that.
+    pub budget: Option<Amount>,
     /// Signed on top, where the deposit has room.
     pub prepay: Amount,
     /// The seq that the service asked for. It is no reason to sign more: where the books as they are need
@@ -136,10 +136,17 @@ impl Ledger {
     pub fn reserve(&self, ask: Ask) -> Result<(Seq, Self), LedgerError> {
         let seq = self.next_seq(ask)?;
         let overflow = || self.too_small(Amount::MAX);
-        let agreed = self.agreed.checked_add(ask.price).ok_or_else(overflow)?;
-        let agreed = agreed.checked_add(ask.beyond).unwrap_or(Amount::MAX);
-        let in_flight = self.in_flight.checked_add(ask.price).ok_or_else(overflow)?;
+        let agreed = self.agreed.checked_add(ask.budget.unwrap_or(ask.price)).ok_or_else(overflow)?;
+        let price = if ask.budget.is_some() { self.headroom(seq).max(ask.price) } else { ask.price };
+        let in_flight = self.in_flight.checked_add(price).ok_or_else(overflow)?;
         Ok((seq, Self { last_signed: seq, agreed, in_flight, ..*self }))
+    }
+
+    /// What a credential with `seq` authorizes beyond what is acknowledged and in flight.
+    fn headroom(&self, seq: Seq) -> Amount {
+        let expected = self.acknowledged.checked_add(self.in_flight).unwrap_or(Amount::MAX).min(self.agreed);
+        let ceiling = self.unit_price.ceiling(seq).amount().unwrap_or(Amount::MAX);
+        ceiling.checked_sub(expected).unwrap_or(Amount::ZERO)
     }
 
     fn next_seq(&self, ask: Ask) -> Result<Seq, LedgerError> {

@@ -75,7 +75,7 @@ impl Owner {
 pub(super) struct Reservation {
     id: i64,
     channel_id: i64,
-    price: Amount,
+    pub(super) price: Amount,
     /// What it may cost: of a stream, more than what is signed for it so far.
     agreed: Amount,
     pub(super) seq: Seq,
@@ -184,16 +184,20 @@ impl Store {
                     Err(error) => return Ok(Err(error)),
                 };
                 // what was agreed to at first covers the steps of a stream
-                let covered = more.and_then(|more| more.agreed.checked_sub(more.price));
-                let covered = covered.unwrap_or(Amount::ZERO).min(ask.price);
-                let agreed = ledger.agreed.checked_sub(covered).unwrap_or(ledger.agreed);
+                let wanted = ledger.in_flight.checked_sub(record.ledger.in_flight).unwrap_or(ask.price);
+                let covered = more.and_then(|more| more.agreed.checked_sub(more.price)).unwrap_or(Amount::ZERO);
+                let added = ask.price.checked_sub(covered).unwrap_or(Amount::ZERO);
+                let agreed = match more {
+                    Some(_) => record.ledger.agreed.checked_add(added).unwrap_or(Amount::MAX),
+                    None => ledger.agreed,
+                };
                 let ledger = Ledger { agreed, ..ledger };
                 save(connection, id, &ledger)?;
                 let sql = "DELETE FROM in_flight WHERE channel_id = ?1 AND sent_at <= ?2";
                 connection.prepare_cached(sql)?.execute([id, horizon])?;
                 // admitted by the ledger, so it fits
                 let before = more.map_or(Amount::ZERO, |more| more.price);
-                let price = before.checked_add(ask.price).unwrap_or(Amount::MAX);
+                let price = before.checked_add(wanted).unwrap_or(Amount::MAX);
                 let row = more.map(|more| more.id);
                 // the row of one that is under way for long may be gone
                 let sql = "INSERT OR REPLACE INTO in_flight (id, channel_id, price, sent_at) VALUES (?1, ?2, ?3, ?4)";
@@ -201,8 +205,8 @@ impl Store {
                 connection.prepare_cached(sql)?.execute(values)?;
                 let row = row.unwrap_or_else(|| connection.last_insert_rowid());
                 let agreed = match more {
-                    Some(more) => more.agreed.max(price),
-                    None => price.checked_add(ask.beyond).unwrap_or(Amount::MAX),
+                    Some(more) => more.agreed.checked_add(added).unwrap_or(Amount::MAX),
+                    None => ask.budget.unwrap_or(price),
                 };
                 Ok(Ok(Reservation { id: row, channel_id: id, price, agreed, seq }))
             })

@@ -202,6 +202,7 @@ async fn what_an_earlier_stream_was_signed_for_and_did_not_use_pays_for_the_next
         (expected, expected, 0)
     );
     agent.buy(&market.url("/quote")).await;
+    market.next_slot();
     agent.client.close(market.origin()).await.unwrap();
     market.end_having_earned(expected + PRICE);
 }
@@ -229,6 +230,7 @@ async fn an_agent_that_closes_while_it_streams_opens_no_other_channel() {
     let agent = market.hire().await;
     let mut answer = agent.client.get(&market.url("/stream/bytes/20000000")).await.unwrap();
     answer.chunk().await.unwrap().unwrap();
+    market.next_slot();
     let closing = agent.client.close(market.origin());
     let reading = async { while let Ok(Some(_)) = answer.chunk().await {} };
     let (closed, ()) = tokio::join!(closing, reading);
