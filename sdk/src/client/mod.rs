@@ -81,6 +81,7 @@ mod retry;
 mod service;
 mod status;
 mod store;
+mod tab;
 #[cfg(test)]
 mod tests;
 mod ticket;
@@ -97,4 +98,5 @@ pub use policy::{Policy, PolicyError};
 pub use reclaim::Reclaimed;
 pub use response::{Payment, Response};
 pub use store::{ChannelRecord, ChannelState, HeldDelegation};
+pub use tab::Tab;
 pub use ticket::Ticket;

@@ -65,6 +65,13 @@ impl Ticket {
     }
 }
 
+/// A seq that was reserved and signed.
+struct Signed {
+    channel: Arc<ChannelRecord>,
+    reservation: Reservation,
+    credential: CredentialBody,
+}
+
 impl Drop for Ticket {
     fn drop(&mut self) {
         if let Some(reservation) = self.reservation.take() {
@@ -92,57 +99,90 @@ impl Client {
         price: Amount,
         at_least: Seq,
     ) -> Result<Ticket, ClientError> {
-        let Settings { payer, options, .. } = &self.inner.settings;
+        let options = &self.inner.settings.options;
         let permit = service.permit(document, options.in_flight_limit).await;
         let ask = Ask { price, prepay: options.policy.max_prepay, at_least };
+        let Signed { channel, reservation, credential } = self.sign(service, document, ask, None).await?;
+        let (store, service) = (self.inner.store.clone(), service.clone());
+        let reservation = Some(reservation);
+        Ok(Ticket { store, service, channel, credential, reservation, _permit: permit })
+    }
+
+    /// Signs for `extra` more of the call that a ticket is for.
+    pub(super) async fn extend(
+        &self,
+        ticket: &mut Ticket,
+        document: &DiscoveryDocument,
+        extra: Amount,
+    ) -> Result<(), ClientError> {
+        let ask = Ask { price: extra, prepay: Amount::ZERO, at_least: Seq::ZERO };
+        let service = ticket.service.clone();
+        let signed = self.sign(&service, document, ask, ticket.reservation).await?;
+        (ticket.channel, ticket.credential) = (signed.channel, signed.credential);
+        ticket.reservation = Some(signed.reservation);
+        Ok(())
+    }
+
+    async fn sign(
+        &self,
+        service: &Arc<Service>,
+        document: &DiscoveryDocument,
+        ask: Ask,
+        more: Option<Reservation>,
+    ) -> Result<Signed, ClientError> {
+        let Settings { payer, options, .. } = &self.inner.settings;
+        let (price, store) = (ask.price, &self.inner.store);
         let usual = self.usual_deposit(document, price);
         let mut last = ClientError::NoChannel { origin: service.name.clone() };
         for _ in 0..ROUNDS {
             let channel = self.channel(service, document, price).await?;
-            let reservation =
-                match self.inner.store.reserve(channel.id, ask, options.policy.total_budget).await? {
-                    Ok(reservation) => reservation,
-                    Err(ReserveError::State(_)) => {
-                        // closed, or in dispute, by another task or process
-                        service.forget(channel.id);
-                        continue;
+            if more.is_some_and(|more| !more.is_on(channel.id)) {
+                // another was opened meanwhile: this call is the old one's
+                return Err(last);
+            }
+            let reservation = match store.reserve(channel.id, ask, options.policy.total_budget, more).await? {
+                Ok(reservation) => reservation,
+                Err(ReserveError::State(_)) => {
+                    // closed, or in dispute, by another task or process
+                    service.forget(channel.id);
+                    continue;
+                }
+                Err(ReserveError::Ledger(reason @ LedgerError::Unjustified { .. })) => {
+                    return Err(ClientError::Unjustified { origin: service.name.clone(), reason });
+                }
+                Err(ReserveError::Policy(error)) => return Err(error.into()),
+                Err(ReserveError::Ledger(reason)) if matches!(payer, Payer::Delegate(_)) => {
+                    last = self.out_of_reach(&channel, reason);
+                    self.look_for_more(service, &channel, reason).await?;
+                    continue;
+                }
+                Err(ReserveError::Ledger(
+                    LedgerError::DepositTooSmall { needed, .. } | LedgerError::LimitTooSmall { needed, .. },
+                )) => {
+                    let deposited = channel.ledger.deposited;
+                    last = ClientError::NeedsTopUp { channel: channel.channel, deposited, needed };
+                    if let Raised::Done(record) =
+                        self.raise_deposit(service, channel.id, needed, usual).await?
+                    {
+                        service.set_channel(*record);
                     }
-                    Err(ReserveError::Ledger(reason @ LedgerError::Unjustified { .. })) => {
-                        return Err(ClientError::Unjustified { origin: service.name.clone(), reason });
-                    }
-                    Err(ReserveError::Policy(error)) => return Err(error.into()),
-                    Err(ReserveError::Ledger(reason)) if matches!(payer, Payer::Delegate(_)) => {
-                        last = self.out_of_reach(&channel, reason);
-                        self.look_for_more(service, &channel, reason).await?;
-                        continue;
-                    }
-                    Err(ReserveError::Ledger(
-                        LedgerError::DepositTooSmall { needed, .. }
-                        | LedgerError::LimitTooSmall { needed, .. },
-                    )) => {
-                        let deposited = channel.ledger.deposited;
-                        last = ClientError::NeedsTopUp { channel: channel.channel, deposited, needed };
-                        if let Raised::Done(record) =
-                            self.raise_deposit(service, channel.id, needed, usual).await?
-                        {
-                            service.set_channel(*record);
-                        }
-                        continue;
-                    }
-                };
-            let (store, service) = (self.inner.store.clone(), service.clone());
+                    continue;
+                }
+            };
             let signer = self.inner.settings.signer();
             let signed = sign_credential(signer, &channel.channel, channel.epoch(), reservation.seq).await;
             let credential = match signed {
                 Ok(credential) => credential,
                 Err(error) => {
-                    // never signed, so never charged; an overcharge found here comes back at the next call
-                    let _ = store.resolve(reservation, Outcome::Refused).await?;
+                    // never signed, so never charged; an overcharge found here comes back at the next call.
+                    // Of a call that is under way nobody knows
+                    if more.is_none() {
+                        let _ = store.resolve(reservation, Outcome::Refused).await?;
+                    }
                     return Err(error.into());
                 }
             };
-            let reservation = Some(reservation);
-            return Ok(Ticket { store, service, channel, credential, reservation, _permit: permit });
+            return Ok(Signed { channel, reservation, credential });
         }
         Err(last)
     }

@@ -1,13 +1,14 @@
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use amp_protocol::message::Key;
+use amp_protocol::money::Seq;
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 use tokio::time::{Instant, timeout};
 
-use super::ledger::ChannelLedger;
+use super::ledger::{ChannelLedger, SignerId};
 use super::settlement::Noted;
 use super::store::{Incarnation, StoredChannel};
 use super::turns::Turns;
@@ -16,6 +17,8 @@ use crate::chain::TRANSACTION_LIFE;
 
 /// How long the books of a channel that is gone still answer "closed" instead of "unknown".
 const MEMORY_OF_ENDED: Duration = Duration::from_secs(3_600);
+
+type Waiting = BTreeMap<(SignerId, Seq), Seq>;
 
 /// One incarnation's ledger, shared by the requests on it.
 pub(crate) struct Book {
@@ -32,6 +35,8 @@ pub(crate) struct Book {
     ended: Mutex<Option<Instant>>,
     /// When this service last sent, or was about to send, a close of its own.
     close_sent: Mutex<Option<Instant>>,
+    /// What streams wait for, each by its signer and the seq of its request. Boxed, as hardly any does.
+    waiting: Mutex<Option<Box<Waiting>>>,
     /// Boxed, as nearly all channels are idle and have none.
     noted: Mutex<Option<Box<Noted>>>,
 }
@@ -47,6 +52,7 @@ impl Book {
             gone: Mutex::default(),
             ended: Mutex::default(),
             close_sent: Mutex::default(),
+            waiting: Mutex::default(),
             noted: Mutex::default(),
         }
     }
@@ -79,6 +85,29 @@ impl Book {
     /// The next change of what requests wait for.
     pub(crate) fn changed(&self) -> Notified<'_> {
         self.changes.notified()
+    }
+
+    /// A stream waits until its signer has signed `required`; none: it does not wait any more.
+    pub(crate) fn waits(&self, signer: SignerId, seq: Seq, required: Option<Seq>) {
+        let mut waiting = lock(&self.waiting);
+        match required {
+            Some(required) => {
+                waiting.get_or_insert_default().insert((signer, seq), required);
+            }
+            None => {
+                if let Some(all) = &mut *waiting {
+                    all.remove(&(signer, seq));
+                }
+                waiting.take_if(|all| all.is_empty());
+            }
+        }
+    }
+
+    /// The highest seq that a stream of this signer waits for.
+    pub(crate) fn required_of(&self, signer: &SignerId) -> Option<Seq> {
+        let waiting = lock(&self.waiting);
+        let own = waiting.as_ref()?.iter().filter(|((of, _), _)| of == signer);
+        own.map(|(_, required)| *required).max()
     }
 
     /// Waits until no request is in flight, but not for longer than `limit`.

@@ -25,6 +25,7 @@ impl AmpService {
             None if self.core.store.shared().is_some() => Some(self.core.book(channel, &account)),
             known => known,
         };
+        let waiting = book.as_ref().and_then(|book| book.required_of(&id));
         let (balance, last, record) = match book {
             Some(book) => {
                 self.core.refresh(&book).await.map_err(|error| Denial::store(&error))?;
@@ -47,6 +48,7 @@ impl AmpService {
             spent: record.map_or(claimed, |record| record.spent),
             balance: if ended { Amount::ZERO } else { balance },
             last_seq: last.map_or(floor, |(last_seq, ..)| last_seq),
+            required_seq: waiting,
             // of what was taken over from the chain there is none
             last_sig: last
                 .filter(|(last_seq, seq, sig)| last_seq == seq && sig.iter().any(|byte| *byte != 0))

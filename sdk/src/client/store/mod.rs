@@ -79,6 +79,13 @@ pub(super) struct Reservation {
     pub(super) seq: Seq,
 }
 
+impl Reservation {
+    /// Whether it is on this channel.
+    pub(super) const fn is_on(&self, channel_id: i64) -> bool {
+        self.channel_id == channel_id
+    }
+}
+
 /// Why no seq was reserved.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ReserveError {
@@ -140,13 +147,15 @@ impl Store {
         self.database.write(move |connection| load(connection, id, horizon)).await
     }
 
-    /// Reserves the next seq for a call. It is on disk when this returns. A delegate commits no deposits,
-    /// so its total budget bounds what it signs for in all.
+    /// Reserves the next seq for a call, or for `more` of one that is under way: then its price grows. It is on
+    /// disk when this returns. A delegate commits no deposits, so its total budget bounds what it signs for in
+    /// all.
     pub(super) async fn reserve(
         &self,
         id: i64,
         ask: Ask,
         total_budget: Option<Amount>,
+        more: Option<Reservation>,
     ) -> Result<Result<Reservation, ReserveError>, DurableError> {
         let (horizon, now, owner) = (self.horizon(), unix_millis(), self.owner);
         let total_budget = total_budget.filter(|_| matches!(owner.role, Role::Delegate(_)));
@@ -170,14 +179,16 @@ impl Store {
                 save(connection, id, &ledger)?;
                 let sql = "DELETE FROM in_flight WHERE channel_id = ?1 AND sent_at <= ?2";
                 connection.prepare_cached(sql)?.execute([id, horizon])?;
-                let sql = "INSERT INTO in_flight (channel_id, price, sent_at) VALUES (?1, ?2, ?3)";
-                connection.prepare_cached(sql)?.execute([id, ask.price.get().cast_signed(), now])?;
-                Ok(Ok(Reservation {
-                    id: connection.last_insert_rowid(),
-                    channel_id: id,
-                    price: ask.price,
-                    seq,
-                }))
+                // admitted by the ledger, so it fits
+                let before = more.map_or(Amount::ZERO, |more| more.price);
+                let price = before.checked_add(ask.price).unwrap_or(Amount::MAX);
+                let row = more.map(|more| more.id);
+                // the row of one that is under way for long may be gone
+                let sql = "INSERT OR REPLACE INTO in_flight (id, channel_id, price, sent_at) VALUES (?1, ?2, ?3, ?4)";
+                let values = params![row, id, price.get().cast_signed(), now];
+                connection.prepare_cached(sql)?.execute(values)?;
+                let row = row.unwrap_or_else(|| connection.last_insert_rowid());
+                Ok(Ok(Reservation { id: row, channel_id: id, price, seq }))
             })
             .await
     }

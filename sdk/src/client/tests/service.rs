@@ -303,6 +303,7 @@ impl FakeService {
             spent: owed,
             balance,
             last_seq,
+            required_seq: None,
             last_sig: meter.sig,
             metering_proof,
         };

@@ -55,7 +55,7 @@ impl Meter {
         };
         let next = request.core.book_advance(&request.book, &verified.account, reservation, advance).await?;
         (advancing.window, advancing.last) = (window, Some(Instant::now()));
-        request.need.send_if_modified(|need| need.take().is_some());
+        request.say(None);
         let mut state = lock(&request.state);
         state.verified = verified;
         if state.ended.is_none() {

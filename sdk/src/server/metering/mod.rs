@@ -178,7 +178,7 @@ impl Meter {
             if until <= now {
                 return Err(self.end(stopped.denial));
             }
-            self.0.need.send_replace(Some(Need::of(&stopped.denial)));
+            self.0.say(Some(Need::of(&stopped.denial)));
             let look = now.checked_add(LOOK_AGAIN).unwrap_or(until).min(until);
             let _ = timeout_at(look, changed).await;
         }
@@ -213,9 +213,23 @@ impl Meter {
     }
 
     fn end(&self, denial: Denial) -> Denial {
+        self.0.say(None);
         let mut state = lock(&self.0.state);
         state.covered = state.counted;
         state.ended.get_or_insert(denial).clone()
+    }
+}
+
+impl Request {
+    /// Tells who waits for it what the request needs.
+    fn say(&self, need: Option<Need>) {
+        let signer = lock(&self.state).verified.signer;
+        self.book.waits(signer, self.payment.seq, need.as_ref().and_then(Need::required_seq));
+        self.need.send_if_modified(|before| {
+            let is_news = *before != need;
+            *before = need;
+            is_news
+        });
     }
 }
 
@@ -249,13 +263,14 @@ async fn finish(request: Arc<Request>) -> Result<Receipt, Denial> {
         let Some(reservation) = state.reservation.take() else { return Err(ended) };
         (reservation, state.verified.clone(), state.observed.take(), used)
     };
-    request.need.send_replace(None);
+    request.say(None);
     let charged = request.core.charge_metered(&request.book, &verified, reservation, used);
     observed.charge(request.payment.price, charged).await
 }
 
 impl Drop for Request {
     fn drop(&mut self) {
+        self.say(None);
         let state = self.state.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
         let Some(reservation) = state.reservation.take() else { return };
         let (core, book, rate) = (self.core.clone(), self.book.clone(), self.rate);

@@ -85,13 +85,15 @@ async fn a_stream_at_the_ceiling_says_what_it_needs_and_goes_on_when_that_is_sig
     let need = needs.wait_for(Option::is_some).await.unwrap().clone().unwrap();
     assert_eq!(need.required_seq(), Some(Seq::new(38)), "50 things are 37.5");
     assert_eq!(need.refusal.as_ref().map(|body| body.error), Some(Code::Underfunded));
+    let status = async || service.channel_status(&bench.credential(0).await).await.unwrap();
+    assert_eq!(status().await.required_seq, Some(Seq::new(38)));
     // less than it needs does not do
     service.raise_ceiling(&bench.credential(37).await).await.unwrap();
     sleep(Duration::from_millis(50)).await;
     assert!(!waiting.is_finished());
     service.raise_ceiling(&bench.credential(38).await).await.unwrap();
     waiting.await.unwrap().unwrap();
-    assert_eq!(*meter.needs().borrow(), None);
+    assert_eq!((meter.needs().borrow().clone(), status().await.required_seq), (None, None));
     assert_eq!(meter.finish().await.unwrap().cost.get(), 38);
 }
 

@@ -71,6 +71,7 @@ async fn raise(service: &AmpService, credential: &CredentialBody) -> Result<Resp
         spent: receipt.spent,
         balance: receipt.balance,
         last_seq: receipt.last_seq,
+        required_seq: None,
         last_sig: None,
         metering_proof: None,
     });

@@ -74,7 +74,7 @@ async fn a_funders_channel_and_a_delegates_on_it_are_two_even_where_one_key_is_b
     let record = store.hold(held(9, 500), books(500), None).await.unwrap().unwrap();
     assert_ne!(record.id, own.id);
     assert_eq!((record.epoch(), record.opened_slot, record.funder), (9, 7, FUNDER));
-    assert_eq!(store.reserve(record.id, ask(500), None).await.unwrap().unwrap().seq, Seq::new(500));
+    assert_eq!(store.reserve(record.id, ask(500), None, None).await.unwrap().unwrap().seq, Seq::new(500));
     assert_eq!(open(&folder, HOUR).all().await.unwrap(), std::slice::from_ref(&own));
     // a client of the delegate's own as a funder
     let role = Role::Funder { funder: DELEGATE, authorized_signer: DELEGATE };
@@ -88,7 +88,7 @@ async fn limit_and_deposit_of_a_delegation_follow_the_chain_upward_and_the_books
     let folder = tempfile::tempdir().unwrap();
     let store = delegates(&folder);
     let id = store.hold(held(9, 500), books(500), None).await.unwrap().unwrap().id;
-    store.reserve(id, ask(100), None).await.unwrap().unwrap();
+    store.reserve(id, ask(100), None, None).await.unwrap().unwrap();
     let mut raised = held(9, 700);
     raised.account.books.deposited = Amount::new(2_000);
     for seen in [raised, held(9, 500)] {
@@ -116,7 +116,7 @@ async fn what_a_look_finds_does_not_undo_what_was_named_since() {
     assert_eq!(store.load(old.id).await.unwrap().state, ChannelState::Replaced, "only one that pays ends");
     store.end(new.id).await.unwrap();
     assert_eq!(store.current("https://a.example").await.unwrap().unwrap().state, ChannelState::Ended);
-    let reserved = store.reserve(new.id, ask(1), None).await.unwrap();
+    let reserved = store.reserve(new.id, ask(1), None, None).await.unwrap();
     assert_eq!(reserved, Err(ReserveError::State(ChannelState::Ended)));
 }
 
@@ -126,17 +126,17 @@ async fn a_delegates_budget_counts_what_it_signed_on_all_its_channels_and_a_fund
     let store = delegates(&folder);
     let budget = Some(Amount::new(150));
     let old = store.hold(held(9, 500), books(500), None).await.unwrap().unwrap().id;
-    store.reserve(old, ask(100), budget).await.unwrap().unwrap();
+    store.reserve(old, ask(100), budget, None).await.unwrap().unwrap();
     let new = store.hold(held(10, 500), books(500), Some(old)).await.unwrap().unwrap().id;
-    let over = store.reserve(new, ask(51), budget).await.unwrap().unwrap_err();
+    let over = store.reserve(new, ask(51), budget, None).await.unwrap().unwrap_err();
     let (wanted, committed) = (Amount::new(51), Amount::new(100));
     let error = PolicyError::Budget { wanted, committed, total: Amount::new(150) };
     assert_eq!(over, ReserveError::Policy(error));
     assert_eq!(store.load(new).await.unwrap().ledger.last_signed, Seq::ZERO, "nothing is left behind");
-    store.reserve(new, ask(50), budget).await.unwrap().unwrap();
+    store.reserve(new, ask(50), budget, None).await.unwrap().unwrap();
     let funder = open(&folder, HOUR);
     let own = adopted(&funder, 1_000).await.id;
-    funder.reserve(own, ask(900), budget).await.unwrap().unwrap();
+    funder.reserve(own, ask(900), budget, None).await.unwrap().unwrap();
 }
 
 #[tokio::test]

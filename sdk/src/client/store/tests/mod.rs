@@ -53,7 +53,7 @@ async fn numbers_above_what_sqlite_counts_come_back_as_they_were() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(&folder, HOUR);
     let record = adopted(&store, u64::MAX).await;
-    store.reserve(record.id, ask(u64::MAX - 7), None).await.unwrap().unwrap();
+    store.reserve(record.id, ask(u64::MAX - 7), None, None).await.unwrap().unwrap();
     let read = open(&folder, HOUR).load(record.id).await.unwrap();
     assert_eq!((read.nonce, read.opened_slot), (u64::MAX, u64::MAX - 1));
     assert_eq!(read.ledger.deposited, Amount::MAX);
@@ -66,7 +66,7 @@ async fn two_stores_on_one_file_never_hand_out_the_same_seq() {
     let folder = tempfile::tempdir().unwrap();
     let stores = [open(&folder, HOUR), open(&folder, HOUR)];
     let id = adopted(&stores[0], 1_000_000).await.id;
-    let reservations = (0..60).map(|call| stores[call % 2].reserve(id, ask(10), None));
+    let reservations = (0..60).map(|call| stores[call % 2].reserve(id, ask(10), None, None));
     let mut seqs: Vec<u64> = futures::future::join_all(reservations)
         .await
         .into_iter()
@@ -81,11 +81,11 @@ async fn calls_of_a_process_that_died_stop_counting_as_in_flight_but_stay_agreed
     let folder = tempfile::tempdir().unwrap();
     let store = open(&folder, HOUR);
     let id = adopted(&store, 1_000_000).await.id;
-    store.reserve(id, ask(500), None).await.unwrap().unwrap();
+    store.reserve(id, ask(500), None, None).await.unwrap().unwrap();
     drop(store);
     tokio::time::sleep(Duration::from_millis(5)).await;
     let store = open(&folder, Duration::from_millis(1));
-    let reserved = store.reserve(id, ask(500), None).await.unwrap().unwrap();
+    let reserved = store.reserve(id, ask(500), None, None).await.unwrap().unwrap();
     // not 1000: the lost call leaves one unit
     assert_eq!(reserved.seq, Seq::new(501));
     assert_eq!(store.load(id).await.unwrap().ledger.agreed, Amount::new(1_000));
@@ -96,9 +96,9 @@ async fn a_dropped_call_counts_as_lost_before_the_next_is_signed() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(&folder, HOUR);
     let id = adopted(&store, 1_000_000).await.id;
-    let reservation = store.reserve(id, ask(500), None).await.unwrap().unwrap();
+    let reservation = store.reserve(id, ask(500), None, None).await.unwrap().unwrap();
     store.abandon(reservation);
-    assert_eq!(store.reserve(id, ask(500), None).await.unwrap().unwrap().seq, Seq::new(501));
+    assert_eq!(store.reserve(id, ask(500), None, None).await.unwrap().unwrap().seq, Seq::new(501));
 }
 
 #[tokio::test]
@@ -257,7 +257,7 @@ async fn a_store_of_the_release_before_delegation_keeps_its_channels_and_its_cal
     };
     assert_eq!(open.ledger, books);
     // and it works on: calls end, the next is signed, the same address can't be stored twice
-    let reservation = store.reserve(1, ask(3), None).await.unwrap().unwrap();
+    let reservation = store.reserve(1, ask(3), None, None).await.unwrap().unwrap();
     let after = store.resolve(reservation, Outcome::Refused).await.unwrap().unwrap();
     assert_eq!((after.in_flight, after.agreed), (Amount::new(100), Amount::new(90)));
     let again = store.adopt(

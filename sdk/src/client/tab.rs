@@ -1,0 +1,219 @@
+//! What a stream is signed for as it goes on: a little ahead of what it has used, and never beyond what the
+//! policy allows for one call.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use amp_protocol::json::{CredentialBody, DiscoveryDocument, Pricing};
+use amp_protocol::money::{Amount, Seq};
+use amp_protocol::rate::Rate;
+use amp_protocol::text::path;
+use reqwest::Method;
+
+use super::PolicyError;
+use super::error::ClientError;
+use super::http::{Client, parse};
+use super::ledger::{Ledger, Overcharge};
+use super::service::Service;
+use super::store::ChannelRecord;
+use super::ticket::Ticket;
+
+/// Steps that are used up sooner are too small: each is a signature, a write and a message.
+const SHORT: Duration = Duration::from_millis(250);
+
+/// A call whose cost is not known before it ends, on any transport. It is signed for step by step: send
+/// [`credential`](Self::credential) with the request, and each one that [`extend`](Self::extend) makes by
+/// whatever way the transport has for it. Say at the [`end`](Self::end) what it cost; dropped, all that was
+/// signed for it counts as charged, as far as the service does not say otherwise.
+pub struct Tab {
+    client: Client,
+    service: Arc<Service>,
+    document: Arc<DiscoveryDocument>,
+    pricing: Pricing,
+    ticket: Ticket,
+    /// Signed for on this stream, in base units.
+    authorized: Amount,
+    /// The most that may be.
+    budget: Amount,
+    step: Amount,
+    stepped: Instant,
+}
+
+impl Client {
+    /// Signs for the first step of a stream that `pricing` meters. `url` names the service, as in
+    /// [`authorize`](Self::authorize); the budget is that of [`ClientBuilder::metered_budget`].
+    ///
+    /// [`ClientBuilder::metered_budget`]: super::ClientBuilder::metered_budget
+    pub async fn tab(&self, url: &str, pricing: Pricing) -> Result<Tab, ClientError> {
+        let service = self.service_of(url)?;
+        let document = self.document(&service, false).await?;
+        self.open_tab(service, document, pricing).await
+    }
+
+    /// The same for the price of a path.
+    pub async fn tab_for_route(&self, url: &str) -> Result<Tab, ClientError> {
+        let service = self.service_of(url)?;
+        let document = self.document(&service, false).await?;
+        let pricing = document.pricing.for_route(parse(url)?.path());
+        self.open_tab(service, document, pricing).await
+    }
+
+    pub(super) async fn open_tab(
+        &self,
+        service: Arc<Service>,
+        document: Arc<DiscoveryDocument>,
+        pricing: Pricing,
+    ) -> Result<Tab, ClientError> {
+        let budget = self.price(&pricing);
+        self.check_policy(&document, &service, budget)?;
+        let step = self.first_step(&pricing, budget);
+        let ticket = self.ticket(&service, &document, step, Seq::ZERO).await?;
+        Ok(Tab::new(self.clone(), service, document, pricing, ticket, step))
+    }
+
+    /// What the first step of a stream is signed for.
+    pub(super) fn first_step(&self, pricing: &Pricing, budget: Amount) -> Amount {
+        let few = match pricing.mode {
+            amp_protocol::json::PricingMode::PerByte => 64 << 10,
+            amp_protocol::json::PricingMode::PerSecond => 5,
+            amp_protocol::json::PricingMode::PerCall | amp_protocol::json::PricingMode::PerCompute => 32,
+        };
+        pricing.rate().cost(few).unwrap_or(budget).min(budget)
+    }
+}
+
+impl Tab {
+    /// A stream whose first step, `authorized`, a ticket was signed for.
+    pub(super) fn new(
+        client: Client,
+        service: Arc<Service>,
+        document: Arc<DiscoveryDocument>,
+        pricing: Pricing,
+        ticket: Ticket,
+        authorized: Amount,
+    ) -> Self {
+        let budget = client.price(&pricing);
+        Self {
+            client,
+            service,
+            document,
+            pricing,
+            ticket,
+            authorized,
+            budget,
+            step: authorized,
+            stepped: Instant::now(),
+        }
+    }
+
+    /// What is counted, and at which rate.
+    pub fn pricing(&self) -> &Pricing {
+        &self.pricing
+    }
+
+    /// The rate.
+    pub fn rate(&self) -> Rate {
+        self.pricing.rate()
+    }
+
+    /// The newest credential: it authorizes all that was signed for so far.
+    pub fn credential(&self) -> &CredentialBody {
+        self.ticket.credential()
+    }
+
+    /// The channel that pays.
+    pub fn channel(&self) -> &ChannelRecord {
+        self.ticket.channel()
+    }
+
+    /// What was signed for on this stream so far, in base units.
+    pub fn authorized(&self) -> Amount {
+        self.authorized
+    }
+
+    /// Whether it is time to sign for more: half of the last step is used, and the budget has more.
+    pub fn is_due(&self, used: Amount) -> bool {
+        let left = self.authorized.checked_sub(used).unwrap_or(Amount::ZERO);
+        left.get() <= self.step.get() >> 1 && self.authorized < self.budget
+    }
+
+    /// Signs for a step more, and for `used` and a step if that is more. The steps of a stream that uses them up
+    /// at once grow.
+    ///
+    /// # Errors
+    /// [`PolicyError::Price`] where the budget has nothing left; and all that [`Client::authorize`] fails with.
+    pub async fn extend(&mut self, used: Amount) -> Result<&CredentialBody, ClientError> {
+        if self.stepped.elapsed() < SHORT {
+            self.step = Amount::new(self.step.get().saturating_mul(2));
+        }
+        let behind = used.checked_sub(self.authorized).unwrap_or(Amount::ZERO);
+        self.sign_for(behind.checked_add(self.step).unwrap_or(Amount::MAX)).await
+    }
+
+    /// Signs for a step more, and at the least what makes the ceiling that of `required`, which the service asked
+    /// for. Its word alone justifies that only within the budget.
+    ///
+    /// # Errors
+    /// Those of [`Self::extend`].
+    pub async fn extend_to(&mut self, required: Seq) -> Result<&CredentialBody, ClientError> {
+        let ledger = self.client.inner.store.load(self.channel().id).await?.ledger;
+        let wanted = ledger.unit_price.ceiling(required).amount().unwrap_or(Amount::MAX);
+        let missing = wanted.checked_sub(ledger.signed_for()).unwrap_or(Amount::ZERO);
+        if self.stepped.elapsed() < SHORT {
+            self.step = Amount::new(self.step.get().saturating_mul(2));
+        }
+        self.sign_for(missing.max(self.step)).await
+    }
+
+    async fn sign_for(&mut self, extra: Amount) -> Result<&CredentialBody, ClientError> {
+        let left = self.budget.checked_sub(self.authorized).unwrap_or(Amount::ZERO);
+        if left.is_zero() {
+            let price = self.authorized.checked_add(extra).unwrap_or(Amount::MAX);
+            return Err(PolicyError::Price { price, max: self.budget }.into());
+        }
+        let extra = extra.min(left).max(Amount::new(1));
+        self.client.extend(&mut self.ticket, &self.document, extra).await?;
+        self.authorized = self.authorized.checked_add(extra).unwrap_or(Amount::MAX);
+        self.stepped = Instant::now();
+        Ok(self.ticket.credential())
+    }
+
+    /// Sends the newest credential to the service's HTTP endpoint for it.
+    pub async fn post(&self) -> Result<(), ClientError> {
+        let (client, seq) = (&self.client, self.credential().seq);
+        client.call(&self.service, self.channel(), Method::POST, path::CREDENTIAL, seq).await.map(drop)
+    }
+
+    /// The seq that a stream of this signer waits for, as the service says over HTTP.
+    pub async fn asked_for(&self) -> Result<Option<Seq>, ClientError> {
+        let status = self.client.status_of(&self.service, self.channel()).await?;
+        Ok(status.required_seq)
+    }
+
+    /// The stream has ended. `cost`: what the service says it cost, or `None` where it does not; `counted`: the most
+    /// that it can have cost by what was received; `spent`: the total, as the service says.
+    ///
+    /// # Errors
+    /// [`ClientError::Overcharged`] where it cost more than what was counted or signed for.
+    pub async fn end(
+        self,
+        cost: Option<Amount>,
+        counted: Amount,
+        spent: Option<Amount>,
+    ) -> Result<Ledger, ClientError> {
+        if let Some(cost) = cost.filter(|cost| *cost > counted) {
+            let (origin, overcharge) = (self.service.name.clone(), Overcharge::Cost { cost, price: counted });
+            // what was signed for may be claimed: it stays booked
+            drop(self);
+            return Err(ClientError::Overcharged { origin, overcharge });
+        }
+        self.ticket.answered(Some(cost.unwrap_or(counted.min(self.authorized))), spent).await
+    }
+}
+
+impl std::fmt::Debug for Tab {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let credential = self.credential();
+        write!(f, "Tab({}, seq {}, {})", credential.channel, credential.seq, self.authorized)
+    }
+}
