@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use amp_protocol::json::{DiscoveryDocument, Pricing, PricingMode, PricingTable, RouteRate};
 use amp_protocol::money::{Amount, UnitPrice};
-use amp_protocol::rate::Per;
+use amp_protocol::rate::{Per, Rate};
 use amp_protocol::rules::{MAX_CLOSE_GRACE, MAX_SETTLE_INTERVAL, MIN_SETTLE_INTERVAL};
 use amp_protocol::text::{AMP_VERSION, network};
 use solana_address::Address;
@@ -69,10 +69,10 @@ pub enum ChargeOn {
 /// Why a configuration can't be served.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
-    /// A pricing mode that needs a metered stream.
-    #[error("{place} is priced {mode:?}: this release's HTTP layer serves per-call prices only")]
+    /// A pricing mode that needs a stream, for something that is answered at once.
+    #[error("{place} is priced {mode:?}: tools have prices per call only")]
     Mode {
-        /// The route, tool or default.
+        /// The tool.
         place: String,
         /// Its mode.
         mode: PricingMode,
@@ -180,6 +180,13 @@ impl ServiceConfig {
     /// The price of a call below `prefix`, in base units; zero is free. The longest prefix wins.
     pub fn route(mut self, prefix: impl Into<String>, rate: Amount) -> Self {
         self.pricing.routes.insert(prefix.into(), RouteRate::per_call(rate));
+        self
+    }
+
+    /// The price of what is counted below `prefix`: by the byte, by the second, or by what its handlers report to
+    /// their [`Meter`](super::Meter). The longest prefix wins.
+    pub fn metered_route(mut self, prefix: impl Into<String>, mode: PricingMode, rate: Rate) -> Self {
+        self.pricing.routes.insert(prefix.into(), RouteRate::metered(mode, rate));
         self
     }
 
@@ -401,10 +408,8 @@ impl ServiceConfig {
     }
 
     fn check_pricing(&self) -> Result<(), ConfigError> {
-        let default = [("the default".to_owned(), self.pricing.default.mode)];
-        let routes = self.pricing.routes.iter().map(|(path, rate)| (format!("the route {path}"), rate.mode));
         let tools = self.pricing.tools.iter().map(|(name, rate)| (format!("the tool {name}"), rate.mode));
-        for (place, mode) in default.into_iter().chain(routes).chain(tools) {
+        for (place, mode) in tools {
             if mode != PricingMode::PerCall {
                 return Err(ConfigError::Mode { place, mode });
             }

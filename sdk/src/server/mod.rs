@@ -55,6 +55,8 @@ mod config;
 mod delegates;
 mod denial;
 mod finishing;
+#[cfg(feature = "grpc")]
+mod grpc;
 mod health;
 mod ledger;
 mod metering;
@@ -82,6 +84,8 @@ mod views;
 pub use admission::{Admission, Payment, Receipt};
 pub use config::{ChargeOn, ConfigError, ServiceConfig};
 pub use denial::{Denial, NameRefused};
+#[cfg(feature = "grpc")]
+pub use grpc::{AmpGrpcLayer, AmpGrpcMiddleware};
 pub use health::{Finding, Health, Reason, Verdict};
 pub use ledger::{ReplayWindow, SignerRecord};
 pub use metering::{Meter, Need};

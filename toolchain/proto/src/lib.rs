@@ -18,7 +18,8 @@ pub fn root() -> PathBuf {
 /// The Rust of the `.proto` as it is now.
 pub fn generate() -> anyhow::Result<String> {
     let folder = tempfile::tempdir()?;
-    let descriptors = protox::compile(FILES, [root().join("proto")]).context("the .proto does not compile")?;
+    let descriptors =
+        protox::compile(FILES, [root().join("proto")]).context("the .proto does not compile")?;
     // whoever wants the transport builds it and hands it over
     let builder = tonic_prost_build::configure().build_transport(false).out_dir(folder.path());
     // so that what is written is the same each time

@@ -112,6 +112,10 @@ pub struct ChannelStatus {
     /// The latest receipt, once something was charged. Not in an answer to Raise.
     #[prost(message, optional, tag = "6")]
     pub metering_proof: ::core::option::Option<MeteringProof>,
+    /// The seq that a stream of this signer waits for, where one does that this process serves. Not in an answer to
+    /// Raise.
+    #[prost(uint64, optional, tag = "7")]
+    pub required_seq: ::core::option::Option<u64>,
 }
 /// A receipt.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -188,17 +192,6 @@ pub struct DelegateCredential {
     /// The delegate's, over the credential's 52 bytes.
     #[prost(bytes = "vec", tag = "4")]
     pub sig: ::prost::alloc::vec::Vec<u8>,
-}
-/// Why a stream waits.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Need {
-    /// The seq that is to be signed, where a higher one helps.
-    #[prost(uint64, optional, tag = "1")]
-    pub required_seq: ::core::option::Option<u64>,
-    /// The error body, in JSON, that the stream would end with if it did not wait: what amp-error-bin would hold. Empty
-    /// where the service itself waits for its chain.
-    #[prost(bytes = "vec", tag = "2")]
-    pub error: ::prost::alloc::vec::Vec<u8>,
 }
 /// What a rate counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -404,29 +397,6 @@ pub mod payments_client {
             req.extensions_mut().insert(GrpcMethod::new("amp.v1.Payments", "Close"));
             self.inner.unary(req, path, codec).await
         }
-        /// Tells what a stream waits for, each time that it does, until the stream ends. Takes the very credential that the
-        /// stream was begun with. NOT_FOUND where no such stream is served here, or any more.
-        pub async fn needs(
-            &mut self,
-            request: impl tonic::IntoRequest<super::CredentialedRequest>,
-        ) -> std::result::Result<
-            tonic::Response<tonic::codec::Streaming<super::Need>>,
-            tonic::Status,
-        > {
-            self.inner
-                .ready()
-                .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
-            let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static("/amp.v1.Payments/Needs");
-            let mut req = request.into_request();
-            req.extensions_mut().insert(GrpcMethod::new("amp.v1.Payments", "Needs"));
-            self.inner.server_streaming(req, path, codec).await
-        }
     }
 }
 /// Generated server implementations.
@@ -466,18 +436,6 @@ pub mod payments_server {
             &self,
             request: tonic::Request<super::CredentialedRequest>,
         ) -> std::result::Result<tonic::Response<super::CloseResponse>, tonic::Status>;
-        /// Server streaming response type for the Needs method.
-        type NeedsStream: tonic::codegen::tokio_stream::Stream<
-                Item = std::result::Result<super::Need, tonic::Status>,
-            >
-            + std::marker::Send
-            + 'static;
-        /// Tells what a stream waits for, each time that it does, until the stream ends. Takes the very credential that the
-        /// stream was begun with. NOT_FOUND where no such stream is served here, or any more.
-        async fn needs(
-            &self,
-            request: tonic::Request<super::CredentialedRequest>,
-        ) -> std::result::Result<tonic::Response<Self::NeedsStream>, tonic::Status>;
     }
     /// Answered by the service's own layer, beside whatever it serves. None of these methods costs anything.
     #[derive(Debug)]
@@ -732,52 +690,6 @@ pub mod payments_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.unary(method, req).await;
-                        Ok(res)
-                    };
-                    Box::pin(fut)
-                }
-                "/amp.v1.Payments/Needs" => {
-                    #[allow(non_camel_case_types)]
-                    struct NeedsSvc<T: Payments>(pub Arc<T>);
-                    impl<
-                        T: Payments,
-                    > tonic::server::ServerStreamingService<super::CredentialedRequest>
-                    for NeedsSvc<T> {
-                        type Response = super::Need;
-                        type ResponseStream = T::NeedsStream;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::ResponseStream>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::CredentialedRequest>,
-                        ) -> Self::Future {
-                            let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as Payments>::needs(&inner, request).await
-                            };
-                            Box::pin(fut)
-                        }
-                    }
-                    let accept_compression_encodings = self.accept_compression_encodings;
-                    let send_compression_encodings = self.send_compression_encodings;
-                    let max_decoding_message_size = self.max_decoding_message_size;
-                    let max_encoding_message_size = self.max_encoding_message_size;
-                    let inner = self.inner.clone();
-                    let fut = async move {
-                        let method = NeedsSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
-                        let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
-                        let res = grpc.server_streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

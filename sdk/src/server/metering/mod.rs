@@ -83,7 +83,7 @@ impl AmpService {
 }
 
 impl Meter {
-    fn of(admission: super::admission::Metered, rate: Rate) -> Self {
+    pub(super) fn of(admission: super::admission::Metered, rate: Rate) -> Self {
         let super::admission::Metered { core, book, verified, reservation, payment, observed } = admission;
         let state = State {
             reservation: Some(reservation),

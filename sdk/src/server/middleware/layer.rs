@@ -55,8 +55,12 @@ impl AmpLayer {
     /// The service for whoever sent a request.
     pub(super) fn service_for<B>(&self, request: &Request<B>) -> AmpService {
         let connected = request.extensions().get::<ConnectInfo<SocketAddr>>();
-        let connected = connected.map(|ConnectInfo(address)| address.ip());
-        match (self.peer)(request.headers(), connected) {
+        self.service_from(request.headers(), connected.map(|ConnectInfo(address)| address.ip()))
+    }
+
+    /// The same for a server that says otherwise than axum who is connected.
+    pub(crate) fn service_from(&self, headers: &HeaderMap, connected: Option<IpAddr>) -> AmpService {
+        match (self.peer)(headers, connected) {
             Some(peer) => self.service.for_peer(peer),
             None => self.service.clone(),
         }

@@ -17,6 +17,10 @@ mod service;
 
 pub use credential::from_headers as credential_from_headers;
 pub use layer::AmpLayer;
+#[cfg(feature = "grpc")]
+pub(crate) use price::has_one_reading;
+#[cfg(feature = "grpc")]
+pub(crate) use respond::charged as say_what_was_charged;
 #[cfg(test)]
 pub(crate) use respond::denied as response_of;
 pub use service::AmpMiddleware;

@@ -7,6 +7,8 @@ mod delegates;
 mod delegates_settled;
 mod durability;
 mod endpoints;
+#[cfg(feature = "grpc")]
+mod grpc;
 mod metrics;
 mod operations;
 mod outage;
