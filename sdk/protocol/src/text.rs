@@ -29,6 +29,15 @@ pub mod header {
     pub const NETWORK: &str = "amp-network";
 }
 
+/// Names of the events that a service adds to a stream of server-sent events.
+pub mod event {
+    /// The stream waits: its data is the error body that a request would be refused with, `required_seq`
+    /// included.
+    pub const NEED: &str = "amp-need";
+    /// The stream is over: its data has `cost`, `spent`, `balance`, and where it ended early the `refusal`.
+    pub const END: &str = "amp-end";
+}
+
 /// Paths under a service's origin.
 pub mod path {
     /// The discovery document.
@@ -41,6 +50,22 @@ pub mod path {
     pub const CHANNEL: &str = "/.well-known/amp/channel";
     /// All of the above but discovery begin with this.
     pub const PREFIX: &str = "/.well-known/amp/";
+}
+
+/// MCP's methods and fields.
+pub mod mcp {
+    /// The credential in `params`, and the receipt in a result.
+    pub const FIELD: &str = "_amp";
+    /// The same in `_meta`, which every MCP library keeps.
+    pub const META: &str = "amp";
+    /// Answers the discovery document.
+    pub const PRICING: &str = "amp/pricing";
+    /// Raises the ceiling without a call.
+    pub const CREDENTIAL: &str = "amp/credential";
+    /// Spent, balance, last seq, latest metering proof.
+    pub const CHANNEL: &str = "amp/channel";
+    /// Stops service for good and answers the close statement.
+    pub const CLOSE: &str = "amp/close";
 }
 
 /// Names of clusters in the discovery document.

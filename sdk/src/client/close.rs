@@ -7,8 +7,6 @@ use amp_protocol::json::{CloseResponse, SignedCloseStatement};
 use amp_protocol::money::Amount;
 use amp_protocol::rejection::Rejection;
 use amp_protocol::rules::{self, Closer};
-use amp_protocol::text::path;
-use reqwest::Method;
 use solana_address::Address;
 use solana_instruction::Instruction;
 
@@ -16,6 +14,7 @@ use super::Client;
 use super::config::Funding;
 use super::delegate::Delegates;
 use super::error::{ClientError, ProofFailure};
+use super::operation::Operation;
 use super::policy::PolicyError;
 use super::service::Service;
 use super::store::{ChannelRecord, ChannelState};
@@ -165,8 +164,8 @@ impl Client {
     ) -> Result<SignedCloseStatement, ClientError> {
         // the newest there is: a new one would authorize what was never served
         let seq = self.inner.store.load(record.id).await?.ledger.last_signed;
-        let answer = self.call(service, record, Method::POST, path::CLOSE, seq).await?;
-        let CloseResponse { close_statement: statement, delegates: shown } = answer.json()?;
+        let CloseResponse { close_statement: statement, delegates: shown } =
+            self.ask(service, record, Operation::Close, seq).await?;
         let origin = || service.name.clone();
         check_statement(&statement, record).map_err(|reason| ClientError::BadProof {
             origin: origin(),

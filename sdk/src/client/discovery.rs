@@ -23,8 +23,19 @@ pub(super) async fn fetch(
     if answer.status != 200 {
         return Err(failed(DiscoveryFailure::Status(answer.status)));
     }
-    let document =
-        DiscoveryDocument::parse(&answer.bytes).map_err(|error| failed(DiscoveryFailure::Document(error)))?;
+    read(settings, origin, &answer.bytes)
+}
+
+/// Reads a document and checks program and network.
+pub(super) fn read(
+    settings: &Settings,
+    origin: &Url,
+    bytes: &[u8],
+) -> Result<DiscoveryDocument, ClientError> {
+    let document = DiscoveryDocument::parse(bytes).map_err(|error| ClientError::Discovery {
+        origin: origin_text(origin),
+        reason: DiscoveryFailure::Document(error),
+    })?;
     check(settings, origin, &document)?;
     Ok(document)
 }
@@ -77,19 +88,36 @@ pub(super) fn check_headers(
     Ok(())
 }
 
-/// Scheme, host and port of a URL: what channels are kept by.
+/// The scheme of the names that an agent gives to MCP servers which have no address.
+pub(super) const MCP: &str = "mcp";
+
+/// Scheme, host and port of a URL: what channels are kept by. Of an `mcp` URL, its name.
 pub(super) fn origin_of(url: &Url) -> Result<Url, ClientError> {
     let bad = || ClientError::Url(url.to_string());
-    if !matches!(url.scheme(), "http" | "https") {
+    let named =
+        url.scheme() == MCP && url.port().is_none() && url.host_str().is_some_and(|name| !name.is_empty());
+    if !matches!(url.scheme(), "http" | "https") && !named {
         return Err(bad());
     }
     // a URL's user and password are not part of its origin
-    Url::parse(&url.origin().ascii_serialization()).map_err(|_| bad())
+    Url::parse(&origin_text(url)).map_err(|_| bad())
+}
+
+/// Whether HTTP leads there.
+pub(super) fn check_http(origin: &Url) -> Result<(), ClientError> {
+    if origin.scheme() == MCP {
+        return Err(ClientError::NotConnected { origin: origin_text(origin) });
+    }
+    Ok(())
 }
 
 /// An origin as it is stored and shown: without the slash at its end.
 pub(super) fn origin_text(origin: &Url) -> String {
-    origin.origin().ascii_serialization()
+    match origin.host_str() {
+        // a scheme whose origins nobody else knows
+        Some(name) if origin.scheme() == MCP => format!("{MCP}://{name}"),
+        _ => origin.origin().ascii_serialization(),
+    }
 }
 
 #[cfg(test)]
@@ -105,5 +133,9 @@ mod tests {
         );
         assert_eq!(origin("http://127.0.0.1:8080/a").as_deref(), Some("http://127.0.0.1:8080"));
         assert_eq!(origin("file:///etc/passwd"), None);
+        assert_eq!(origin("mcp://me@weather/forecast?x#y").as_deref(), Some("mcp://weather"));
+        for other in ["mcp://weather:7", "mcp:weather", "mcp:///weather", "mcp://"] {
+            assert_eq!(origin(other), None, "{other}");
+        }
     }
 }

@@ -18,8 +18,19 @@ pub enum ClientError {
     #[error("the client needs {0}")]
     Incomplete(&'static str),
     /// Not the URL of a service.
-    #[error("{0:?} is no http or https URL with a host")]
+    #[error("{0:?} is no http, https or mcp URL with a host")]
     Url(String),
+    /// A service that is reached by a session alone, and there is none.
+    #[error("there is no session with {origin}; connect with `Client::mcp` first")]
+    NotConnected {
+        /// The service.
+        origin: String,
+    },
+    /// An MCP request failed, or the tool itself did. If it carried a credential and does not say what was charged,
+    /// its price counts as spent until the service says otherwise.
+    #[cfg(feature = "mcp")]
+    #[error("the MCP request failed: {0}")]
+    Mcp(#[source] Box<rmcp::ServiceError>),
     /// The request failed on the way. If it carried a credential, its price counts as spent until the
     /// service says otherwise.
     #[error("the request failed: {0}")]

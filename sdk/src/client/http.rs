@@ -11,7 +11,7 @@ use reqwest::{Body, Method, Request};
 use url::Url;
 
 use super::config::{ClientBuilder, Payer, Settings};
-use super::discovery::{self, origin_of, origin_text};
+use super::discovery::{self, check_http, origin_of, origin_text};
 use super::error::ClientError;
 use super::pay;
 use super::response::Response;
@@ -71,6 +71,7 @@ impl Client {
     /// followed. A failure after sending is not retried: whether the call was served is not known.
     pub async fn execute(&self, request: Request) -> Result<Response, ClientError> {
         let origin = origin_of(request.url())?;
+        check_http(&origin)?;
         if let Some(service) = self.known(&origin) {
             return pay::pay(self, &service, request).await;
         }
@@ -150,11 +151,11 @@ impl Client {
         service: &Service,
         fresh: bool,
     ) -> Result<Arc<DiscoveryDocument>, ClientError> {
-        let settings = &self.inner.settings;
-        if let Some(document) = service.document(settings.options.discovery_max_age).filter(|_| !fresh) {
+        let max_age = self.inner.settings.options.discovery_max_age;
+        if let Some(document) = service.document(max_age).filter(|_| !fresh) {
             return Ok(document);
         }
-        service.set_document(discovery::fetch(settings, &self.inner.http, &service.origin).await?)
+        service.set_document(self.discover(service).await?)
     }
 
     pub(super) fn service_of(&self, url: &str) -> Result<Arc<Service>, ClientError> {

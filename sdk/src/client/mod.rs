@@ -25,6 +25,7 @@
 //! | --- | --- |
 //! | limits | [`Policy`]; nothing is signed, opened or topped up outside it |
 //! | requests | [`Client::get`], [`Client::post`], [`Client::execute`]; [`Client::authorize`] for other transports |
+//! | MCP tools | `Client::mcp` (feature `mcp`) |
 //! | channels | [`Client::prepare`], [`Client::top_up`], [`Client::status`], [`Client::channels`] |
 //! | the end | [`Client::close`], [`Client::close_all`] |
 //! | after a lost store | [`Client::recover`] |
@@ -63,15 +64,20 @@
 //! transaction is: a new client over the same store goes on with the same channels.
 
 mod body;
+mod call;
 mod close;
 mod config;
 mod delegate;
 mod delegated;
 mod discovery;
 mod error;
+mod events;
 mod http;
 mod ledger;
+#[cfg(feature = "mcp")]
+pub mod mcp;
 mod open;
+mod operation;
 mod pay;
 mod policy;
 mod reclaim;
@@ -81,6 +87,7 @@ mod retry;
 mod service;
 mod status;
 mod store;
+mod streaming;
 mod tab;
 #[cfg(test)]
 mod tests;

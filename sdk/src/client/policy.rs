@@ -22,7 +22,7 @@ pub struct Policy {
     pub total_budget: Option<Amount>,
     /// Mints that may be paid with. Empty: none.
     pub allowed_mints: BTreeSet<Address>,
-    /// Hosts that may be paid. Empty: any.
+    /// Hosts that may be paid; of `mcp` URLs, names that the agent gave. Empty: any.
     pub allowed_hosts: BTreeSet<String>,
     /// Longest close grace, in seconds: so long can a service that does not answer hold a refund.
     pub max_close_grace: u32,
@@ -153,7 +153,7 @@ impl Policy {
         if !self.allowed_hosts.is_empty() && !self.allowed_hosts.contains(&host) {
             return Err(PolicyError::Host { host });
         }
-        if url.scheme() != "https" && !self.allow_insecure && !is_loopback(url) {
+        if url.scheme() != "https" && !self.allow_insecure && !is_local(url) {
             return Err(PolicyError::Insecure { host });
         }
         let terms = &document.pricing.default;
@@ -193,9 +193,11 @@ pub(super) fn check_budget(
     }
 }
 
-/// Whether the bytes never leave this machine.
-fn is_loopback(url: &Url) -> bool {
+/// Whether the bytes never leave this machine. What an `mcp` URL names is a pipe to a process that the agent
+/// started itself: nobody is on the way.
+fn is_local(url: &Url) -> bool {
     match url.host() {
+        _ if url.scheme() == super::discovery::MCP => true,
         Some(url::Host::Ipv4(address)) => address.is_loopback(),
         Some(url::Host::Ipv6(address)) => address.is_loopback(),
         Some(url::Host::Domain(name)) => name == "localhost",
@@ -252,6 +254,13 @@ mod tests {
     }
 
     #[test]
+    fn a_server_without_an_address_is_allowed_by_the_name_that_the_agent_gave_it() {
+        let policy = Policy { allowed_hosts: ["weather".to_owned()].into(), ..policy() };
+        assert_eq!(check(&policy, "mcp://weather", 1), Ok(()));
+        assert!(matches!(check(&policy, "mcp://other", 1), Err(PolicyError::Host { .. })));
+    }
+
+    #[test]
     fn without_tls_only_this_machine_is_paid() {
         for (url, fine) in [
             ("http://127.0.0.1:9", true),
@@ -260,6 +269,8 @@ mod tests {
             ("http://a.example", false),
             ("http://localhost.example", false),
             ("http://10.0.0.1", false),
+            ("mcp://weather", true),
+            ("mcps://weather", false),
         ] {
             assert_eq!(check(&policy(), url, 1).is_ok(), fine, "{url}");
         }

@@ -1,14 +1,18 @@
+use std::fmt;
+
 use amp_protocol::code::Code;
 use amp_protocol::json::ErrorBody;
 use amp_protocol::money::{Amount, Seq};
 use amp_protocol::text::header;
-use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use reqwest::{Body, ResponseBuilderExt as _, StatusCode};
 use serde::de::DeserializeOwned;
 use solana_address::Address;
 
 use super::body::{LIMIT, read_up_to};
 use super::error::ClientError;
+use super::streaming::Streaming;
+use super::tab::Tab;
 
 /// What a call was paid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,21 +30,35 @@ pub struct Payment {
 }
 
 /// An answer: status, headers, body, and what was paid for it.
-#[derive(Debug)]
 pub struct Response {
     inner: reqwest::Response,
     /// Bytes of the body that were read already.
     begun: Vec<u8>,
     payment: Option<Payment>,
+    /// The body, where it is paid for while it comes.
+    streaming: Option<Box<Streaming>>,
 }
 
 impl Response {
     pub(super) fn new(inner: reqwest::Response, payment: Option<Payment>) -> Self {
-        Self { inner, begun: Vec::new(), payment }
+        Self { inner, begun: Vec::new(), payment, streaming: None }
     }
 
-    pub(super) fn paid(self, payment: Payment) -> Self {
-        Self { payment: Some(payment), ..self }
+    /// With what was paid for it, and where it goes on: what it is paid from.
+    pub(super) fn paid(self, payment: Payment, tab: Option<Tab>) -> Self {
+        let Some(tab) = tab else { return Self { payment: Some(payment), ..self } };
+        let kind = self.headers().get(CONTENT_TYPE).map_or(&b""[..], |kind| kind.as_bytes());
+        let is_event_stream = kind.to_ascii_lowercase().starts_with(b"text/event-stream");
+        let url = self.inner.url().clone();
+        let (parts, body) = http::Response::<Body>::from(self.inner).into_parts();
+        let mut head = http::Response::builder().url(url).status(parts.status).body(Body::default());
+        if let Ok(head) = &mut head {
+            *head.headers_mut() = parts.headers;
+        }
+        let streaming = Some(Box::new(Streaming::new(body, tab, is_event_stream)));
+        // made of what was an answer, so it is one
+        let inner = head.map_or_else(|_| http::Response::new(Body::default()).into(), Into::into);
+        Self { inner, payment: Some(payment), streaming, ..self }
     }
 
     /// The status. One that says failure can have been paid for too: the handler ran.
@@ -58,16 +76,36 @@ impl Response {
         self.payment.as_ref()
     }
 
-    /// The next piece of the body, or `None` at its end.
+    /// The next piece of the body, or `None` at its end. What is paid for while it comes is signed for here, within
+    /// [`ClientBuilder::metered_budget`](super::ClientBuilder::metered_budget): read on, and it goes on.
+    ///
+    /// # Errors
+    /// What ended it: [`ClientError::Refused`] where the service says so, [`ClientError::Policy`] where the budget is
+    /// used up.
     pub async fn chunk(&mut self) -> Result<Option<Vec<u8>>, ClientError> {
         if !self.begun.is_empty() {
             return Ok(Some(std::mem::take(&mut self.begun)));
+        }
+        if let Some(streaming) = &mut self.streaming {
+            let chunk = streaming.chunk().await;
+            if let (Some(ended), Some(payment)) = (streaming.outcome(), &mut self.payment) {
+                (payment.cost, payment.spent) = (Some(ended.cost), Some(ended.spent));
+                payment.balance = Some(ended.balance);
+            }
+            return chunk;
         }
         Ok(self.inner.chunk().await?.map(|chunk| chunk.to_vec()))
     }
 
     /// The whole body.
-    pub async fn bytes(self) -> Result<Vec<u8>, ClientError> {
+    pub async fn bytes(mut self) -> Result<Vec<u8>, ClientError> {
+        if self.streaming.is_some() {
+            let mut bytes = Vec::new();
+            while let Some(chunk) = self.chunk().await? {
+                bytes.extend_from_slice(&chunk);
+            }
+            return Ok(bytes);
+        }
         let mut bytes = self.begun;
         bytes.extend_from_slice(&self.inner.bytes().await?);
         Ok(bytes)
@@ -111,5 +149,11 @@ impl Response {
             body.retry_after = body.retry_after.or_else(seconds);
             body
         }))
+    }
+}
+
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Response").field("inner", &self.inner).field("payment", &self.payment).finish()
     }
 }

@@ -23,6 +23,9 @@ pub(super) struct Service {
     pub(super) gate: tokio::sync::Mutex<()>,
     view: Mutex<View>,
     permits: OnceLock<Arc<Semaphore>>,
+    /// The session to it, where there is one.
+    #[cfg(feature = "mcp")]
+    peer: Mutex<Option<rmcp::Peer<rmcp::RoleClient>>>,
 }
 
 #[derive(Default)]
@@ -36,7 +39,28 @@ struct View {
 impl Service {
     pub(super) fn new(origin: Url) -> Self {
         let name = origin_text(&origin);
-        Self { origin, name, gate: Default::default(), view: Default::default(), permits: OnceLock::new() }
+        Self {
+            origin,
+            name,
+            gate: Default::default(),
+            view: Default::default(),
+            permits: OnceLock::new(),
+            #[cfg(feature = "mcp")]
+            peer: Mutex::default(),
+        }
+    }
+
+    /// Asks by this session from now on.
+    #[cfg(feature = "mcp")]
+    pub(super) fn connect(&self, peer: rmcp::Peer<rmcp::RoleClient>) {
+        *self.peer.lock().unwrap_or_else(PoisonError::into_inner) = Some(peer);
+    }
+
+    /// The session to it, as long as that lives.
+    #[cfg(feature = "mcp")]
+    pub(super) fn peer(&self) -> Option<rmcp::Peer<rmcp::RoleClient>> {
+        let peer = self.peer.lock().unwrap_or_else(PoisonError::into_inner);
+        peer.clone().filter(|peer| !peer.is_transport_closed())
     }
 
     /// The document, if it is young enough.

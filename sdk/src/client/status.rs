@@ -1,17 +1,16 @@
 //! What a service says of the channel, held against what this client signed and saw.
 
-use amp_protocol::json::{ChannelStatus, ErrorBody, SignedMeteringProof};
-use amp_protocol::text::path;
-use reqwest::{Method, Request};
+use amp_protocol::json::{ChannelStatus, SignedMeteringProof};
+use amp_protocol::money::{Amount, Seq};
+use serde::de::IgnoredAny;
 use solana_address::Address;
 
-use super::body;
 use super::error::{ClientError, ProofFailure};
-use super::http::{Client, credential_headers};
+use super::http::Client;
+use super::operation::Operation;
 use super::service::Service;
 use super::store::ChannelRecord;
-use crate::signed::{sign_credential, verify_metering_proof};
-use amp_protocol::money::{Amount, Seq};
+use crate::signed::verify_metering_proof;
 
 impl Client {
     /// Asks the service of this URL what it has charged, and checks its metering proof: the signature,
@@ -53,8 +52,7 @@ impl Client {
         record: &ChannelRecord,
         seq: Seq,
     ) -> Result<ChannelStatus, ClientError> {
-        let answer = self.call(service, record, Method::GET, path::CHANNEL, seq).await?;
-        let status: ChannelStatus = answer.json()?;
+        let status: ChannelStatus = self.ask(service, record, Operation::Status, seq).await?;
         let signer = self.inner.settings.signer().public_key();
         check(&status, record, &signer).map_err(|reason| ClientError::BadProof {
             origin: service.name.clone(),
@@ -64,36 +62,13 @@ impl Client {
         Ok(status)
     }
 
-    /// One of the protocol's own requests, with a credential. Anything but success is an error.
-    pub(super) async fn call(
-        &self,
-        service: &Service,
-        record: &ChannelRecord,
-        method: Method,
-        path: &str,
-        seq: Seq,
-    ) -> Result<body::Small, ClientError> {
-        let settings = &self.inner.settings;
-        let credential = sign_credential(settings.signer(), &record.channel, record.epoch(), seq).await?;
-        let url = service.origin.join(path).map_err(|_| ClientError::Url(service.name.clone()))?;
-        let mut request = Request::new(method, url);
-        credential_headers(&mut request, &credential);
-        let answer = body::small(&self.inner.http, request, settings.options.timeout).await?;
-        if !(200..300).contains(&answer.status) {
-            let status = answer.status;
-            let body: ErrorBody = answer.json()?;
-            return Err(ClientError::Refused { status, body: Box::new(body) });
-        }
-        Ok(answer)
-    }
-
     /// Signs for `extra` more without a request, as a stream that outlasts its budget needs: the service
     /// may charge that much more. Returns the seq that was signed.
     pub async fn raise_ceiling(&self, url: &str, extra: Amount) -> Result<Seq, ClientError> {
         let ticket = self.authorize(url, extra).await?;
         let service = self.service_of(url)?;
         let seq = ticket.credential().seq;
-        self.call(&service, ticket.channel(), Method::POST, path::CREDENTIAL, seq).await?;
+        let _: IgnoredAny = self.ask(&service, ticket.channel(), Operation::Raise, seq).await?;
         // dropped, not answered: what the stream uses of it is told by later answers
         drop(ticket);
         Ok(seq)

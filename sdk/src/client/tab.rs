@@ -4,16 +4,15 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use amp_protocol::json::{CredentialBody, DiscoveryDocument, Pricing};
+use amp_protocol::json::{ChannelStatus, CredentialBody, DiscoveryDocument, Pricing};
 use amp_protocol::money::{Amount, Seq};
 use amp_protocol::rate::Rate;
-use amp_protocol::text::path;
-use reqwest::Method;
 
 use super::PolicyError;
 use super::error::ClientError;
 use super::http::{Client, parse};
 use super::ledger::{Ledger, Overcharge};
+use super::operation::Operation;
 use super::service::Service;
 use super::store::ChannelRecord;
 use super::ticket::Ticket;
@@ -178,10 +177,10 @@ impl Tab {
         Ok(self.ticket.credential())
     }
 
-    /// Sends the newest credential to the service's HTTP endpoint for it.
+    /// Sends the newest credential to the service, by the operation that there is for it beside the stream.
     pub async fn post(&self) -> Result<(), ClientError> {
         let (client, seq) = (&self.client, self.credential().seq);
-        client.call(&self.service, self.channel(), Method::POST, path::CREDENTIAL, seq).await.map(drop)
+        client.ask::<ChannelStatus>(&self.service, self.channel(), Operation::Raise, seq).await.map(drop)
     }
 
     /// The seq that a stream of this signer waits for, as the service says over HTTP.

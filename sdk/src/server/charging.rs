@@ -1,4 +1,4 @@
-//! Which answers of a route are paid for. What a failure costs the service differs between its routes:
+//! Which answers of a route or tool are paid for. What a failure costs the service differs between them:
 //! one that pays a supplier before it knows that it fails charges always, the others on success.
 
 use std::collections::BTreeMap;
@@ -41,6 +41,12 @@ impl ServiceConfig {
         self.charged_routes.0.insert(prefix.into(), charge_on);
         self
     }
+
+    /// Which results of a tool are paid for; [`Self::charge_on`] holds for all others.
+    pub fn tool_charges_on(mut self, name: impl Into<String>, charge_on: ChargeOn) -> Self {
+        self.charged_tools.insert(name.into(), charge_on);
+        self
+    }
 }
 
 impl AmpService {
@@ -49,6 +55,12 @@ impl AmpService {
     pub fn charges_on(&self, path: &str) -> ChargeOn {
         let config = &self.core.config;
         config.charged_routes.of(path).unwrap_or(config.charge_on)
+    }
+
+    /// Which results of a tool are paid for.
+    pub fn tool_charges_on(&self, name: &str) -> ChargeOn {
+        let config = &self.core.config;
+        config.charged_tools.get(name).copied().unwrap_or(config.charge_on)
     }
 }
 

@@ -53,6 +53,7 @@ pub struct ServiceConfig {
     pub(crate) kept_answer_limit: usize,
     pub(crate) keep_answers: Duration,
     pub(crate) charged_routes: ChargedRoutes,
+    pub(crate) charged_tools: BTreeMap<String, ChargeOn>,
     pub(crate) health_limits: HealthLimits,
 }
 
@@ -173,6 +174,7 @@ impl ServiceConfig {
             kept_answer_limit: 64 * 1024,
             keep_answers: Duration::from_secs(24 * 3_600),
             charged_routes: ChargedRoutes::default(),
+            charged_tools: BTreeMap::new(),
             health_limits: HealthLimits::default(),
         }
     }
@@ -190,7 +192,7 @@ impl ServiceConfig {
         self
     }
 
-    /// The price of a call of a tool, in base units.
+    /// The price of a call of a tool, in base units; zero is free. Tools that are not named cost the default.
     pub fn tool(mut self, name: impl Into<String>, rate: Amount) -> Self {
         self.pricing.tools.insert(name.into(), RouteRate::per_call(rate));
         self

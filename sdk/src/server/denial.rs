@@ -3,6 +3,7 @@ use std::fmt::Display;
 use amp_protocol::code::Code;
 use amp_protocol::json::{ErrorBody, Shortage};
 use amp_protocol::message::Key;
+use serde::{Serialize, Serializer};
 use solana_address::Address;
 
 use super::ledger::Refusal;
@@ -31,6 +32,31 @@ pub enum Denial {
     Name(NameRefused),
 }
 
+/// The body of what has none of the nine codes: it names what it is, and says it.
+#[derive(Serialize)]
+struct Uncoded<'a> {
+    error: &'static str,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after: Option<u64>,
+}
+
+/// The body that travels, the same on every transport.
+impl Serialize for Denial {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (error, retry_after) = (self.name(), self.retry_after());
+        match self {
+            Self::Refused(body) => body.serialize(serializer),
+            Self::Unavailable { message, .. } => {
+                Uncoded { error, message, retry_after }.serialize(serializer)
+            }
+            Self::Name(refused) => {
+                Uncoded { error, message: &refused.to_string(), retry_after: None }.serialize(serializer)
+            }
+        }
+    }
+}
+
 /// What is wrong with the name of a request that must not be done twice. Nothing was charged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameRefused {
@@ -43,6 +69,11 @@ pub enum NameRefused {
     /// The name was used for another question.
     #[error("this key was used for another request; use a new one for this")]
     OtherQuestion,
+    /// Its route is metered: what is paid for while it leaves is not kept.
+    #[error(
+        "answers of this route are paid for while they leave, and can't be kept; send it without an Idempotency-Key"
+    )]
+    Metered,
     /// It was answered and charged, and the answer was too large to be kept.
     #[error("the request with this key was answered and paid for, and its answer was too large to be kept")]
     NotKept,
@@ -91,6 +122,29 @@ impl Denial {
 
     pub(crate) fn unavailable(message: &'static str) -> Self {
         Self::Unavailable { message, retry_after: RETRY_UNAVAILABLE }
+    }
+
+    /// What it is called on the wire: one of the nine codes, or what is none of them.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Refused(body) => body.error.as_str(),
+            Self::Unavailable { .. } => "UNAVAILABLE",
+            Self::Name(NameRefused::Malformed) => "IDEMPOTENCY_KEY_MALFORMED",
+            Self::Name(NameRefused::InProgress) => "IDEMPOTENCY_IN_PROGRESS",
+            Self::Name(NameRefused::OtherQuestion) => "IDEMPOTENCY_KEY_REUSED",
+            Self::Name(NameRefused::Metered) => "IDEMPOTENCY_NOT_POSSIBLE",
+            Self::Name(NameRefused::NotKept) => "IDEMPOTENCY_ANSWER_NOT_KEPT",
+        }
+    }
+
+    /// Seconds after which to ask again, where that is known.
+    pub fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::Refused(body) => body.retry_after,
+            Self::Unavailable { retry_after, .. } => Some(*retry_after),
+            Self::Name(NameRefused::InProgress) => Some(1),
+            Self::Name(_) => None,
+        }
     }
 
     /// The code, if it is one of the nine.

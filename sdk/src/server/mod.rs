@@ -36,6 +36,7 @@
 //! | [`Store`], [`SqliteStore`] | what must survive a crash, and in which order |
 //! | [`SharedStore`], `PostgresStore` | the same for several processes behind a balancer (feature `postgres`) |
 //! | [`AmpService::authorize_once`] | requests that must not be done twice |
+//! | `mcp` | tools of the Model Context Protocol, paid for by the call (feature `mcp`) |
 //!
 //! A settlement worker runs beside it: it collects what is owed before the funder can take it back,
 //! and closes channels whose funder asked for a close statement and did not use it.
@@ -59,6 +60,8 @@ mod finishing;
 mod grpc;
 mod health;
 mod ledger;
+#[cfg(feature = "mcp")]
+pub mod mcp;
 mod metering;
 mod metrics;
 mod middleware;

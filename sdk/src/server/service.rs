@@ -270,6 +270,11 @@ impl AmpService {
         self.core.config.pricing.for_route(path)
     }
 
+    /// What applies to a tool.
+    pub fn tool_pricing(&self, name: &str) -> Pricing {
+        self.core.config.pricing.for_tool(name)
+    }
+
     /// The channel and the signer of a credential that is not for a request. A delegation that has ended
     /// will do.
     pub(crate) async fn identify(&self, credential: &CredentialBody) -> Result<Verified, Denial> {

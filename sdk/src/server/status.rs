@@ -1,11 +1,27 @@
 use amp_protocol::json::{ChannelStatus, CredentialBody};
 use amp_protocol::money::{Amount, Seq};
 
+use super::admission::Receipt;
 use super::denial::Denial;
 use super::ledger::ChannelLedger;
 use super::service::{AmpService, incarnation, signer_failed};
 use super::verification::Verified;
 use crate::signed;
+
+impl Receipt {
+    /// What a raised ceiling is answered with: how the channel stands, without its evidence.
+    pub(crate) fn status(&self, credential: &CredentialBody) -> ChannelStatus {
+        ChannelStatus {
+            channel: credential.channel,
+            spent: self.spent,
+            balance: self.balance,
+            last_seq: self.last_seq,
+            required_seq: None,
+            last_sig: None,
+            metering_proof: None,
+        }
+    }
+}
 
 impl AmpService {
     /// What a client that lost its state needs to go on. Any seq will do, 0 too: only the signature

@@ -18,6 +18,20 @@ pub struct CredentialBody {
     pub sig: Base58<64>,
 }
 
+/// What a call was charged, on transports without headers: `_amp` and `_meta.amp` of an MCP result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceiptBody {
+    /// Deposited - spent, all signers; for a delegate at most what its limit leaves.
+    pub balance: Amount,
+    /// Charged to this signer so far.
+    pub spent: Amount,
+    /// The highest seq accepted from this signer.
+    pub seq: Seq,
+    /// Charged for this call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Amount>,
+}
+
 /// A close statement with the recipient's signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignedCloseStatement {

@@ -10,7 +10,7 @@ mod pricing;
 
 pub use base58::{Base58, Base58Error};
 pub use bodies::{
-    ChannelStatus, CloseResponse, CredentialBody, DelegateCredential, SignedCloseStatement,
+    ChannelStatus, CloseResponse, CredentialBody, DelegateCredential, ReceiptBody, SignedCloseStatement,
     SignedMeteringProof, StatementError,
 };
 pub use discovery::{DiscoveryDocument, DiscoveryError};

@@ -8,6 +8,8 @@ mod delegated_trouble;
 mod delegates_close;
 mod delegating;
 mod liars;
+#[cfg(feature = "mcp")]
+mod mcp;
 mod opening;
 mod paying;
 mod service;

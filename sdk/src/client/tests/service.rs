@@ -231,7 +231,27 @@ impl FakeService {
         Ok((price, meter.spent + lie, deposited - in_all - price))
     }
 
-    async fn own(
+    /// Serves a call, or does what it is told to do wrong: cost, spent, balance.
+    pub(super) async fn call(&self, credential: &CredentialBody) -> Result<(u64, u64, u64), Box<ErrorBody>> {
+        let (refusal, stall_before, stall_after) = {
+            let lies = &mut self.inner().lies;
+            let stalls = (std::mem::take(&mut lies.stall_before), std::mem::take(&mut lies.stall_after));
+            (lies.refusals.pop_front(), stalls.0, stalls.1)
+        };
+        if let Some(body) = refusal {
+            return Err(Box::new(body));
+        }
+        if stall_before {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+        }
+        let served = self.serve(credential);
+        if stall_after {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+        }
+        served
+    }
+
+    pub(super) async fn own(
         &self,
         method: Method,
         at: &str,
@@ -349,27 +369,12 @@ async fn answer(
     if at.starts_with(path::PREFIX) {
         return service.own(method, at, credential).await.unwrap_or_else(|body| refused(&body));
     }
-    let (refusal, stall_before, stall_after) = {
-        let lies = &mut service.inner().lies;
-        if std::mem::take(&mut lies.endless_refusal) {
-            let body = futures::stream::pending::<Result<Vec<u8>, std::io::Error>>();
-            let json = [("content-type", "application/json")];
-            return (StatusCode::PAYMENT_REQUIRED, json, axum::body::Body::from_stream(body)).into_response();
-        }
-        let stalls = (std::mem::take(&mut lies.stall_before), std::mem::take(&mut lies.stall_after));
-        (lies.refusals.pop_front(), stalls.0, stalls.1)
-    };
-    if let Some(body) = refusal {
-        return refused(&body);
+    if std::mem::take(&mut service.inner().lies.endless_refusal) {
+        let body = futures::stream::pending::<Result<Vec<u8>, std::io::Error>>();
+        let json = [("content-type", "application/json")];
+        return (StatusCode::PAYMENT_REQUIRED, json, axum::body::Body::from_stream(body)).into_response();
     }
-    if stall_before {
-        tokio::time::sleep(Duration::from_secs(60)).await;
-    }
-    let served = service.serve(&credential);
-    if stall_after {
-        tokio::time::sleep(Duration::from_secs(60)).await;
-    }
-    match served {
+    match service.call(&credential).await {
         Ok((cost, spent, balance)) => {
             let headers = [(header::COST, cost), (header::SPENT, spent), (header::BALANCE, balance)];
             (headers.map(|(name, value)| (name, value.to_string())), "paid").into_response()

@@ -9,17 +9,15 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::Frame;
 use http_body_util::StreamBody;
-use tokio::time::Instant;
 use tonic::body::Body;
 use tonic::{Code as StatusCode, Status};
 
 use super::messages::{Messages, Part, encoded_length};
 use super::refuse;
-use super::seconds::Seconds;
+use super::running::Running;
 use crate::server::admission::Admission;
 use crate::server::config::ChargeOn;
 use crate::server::denial::Denial;
-use crate::server::metering::Meter;
 use crate::server::middleware::say_what_was_charged;
 
 /// A paid answer.
@@ -38,22 +36,17 @@ pub(super) enum Bill {
     /// A call of which no message has left yet: whether it is a stream, its answer shows.
     Call(Box<Admission>, ChargeOn),
     /// A stream, or a call whose cost is counted while it is served.
-    Metered(Meter, Option<Seconds>),
+    Metered(Running),
     /// All is charged.
     Settled,
 }
 
 impl Bill {
-    /// Of a call that is metered from its beginning.
-    pub(super) fn metered(meter: Meter, mode: PricingMode) -> Self {
-        Self::Metered(meter, (mode == PricingMode::PerSecond).then(Seconds::new))
-    }
-
     /// Charges for an answer that has no message, and says so in what ends it.
     pub(super) async fn of_nothing(self, end: &mut HeaderMap) -> Result<(), Denial> {
         let receipt = match self {
             Self::Settled => return Ok(()),
-            Self::Metered(meter, _) => meter.finish().await,
+            Self::Metered(running) => running.finish().await,
             Self::Call(admission, ChargeOn::Success) => admission.charge(Amount::ZERO).await,
             Self::Call(admission, ChargeOn::Always) => {
                 let price = admission.payment().price;
@@ -83,7 +76,7 @@ impl Answer {
         match std::mem::replace(&mut self.bill, Bill::Settled) {
             Bill::Settled => None,
             Bill::Call(admission, charge_on) => Some(self.first(admission, charge_on).await),
-            Bill::Metered(meter, seconds) => Some(self.go_on(meter, seconds).await),
+            Bill::Metered(running) => Some(self.go_on(running).await),
         }
     }
 
@@ -104,7 +97,7 @@ impl Answer {
             next => {
                 self.seen = next;
                 match admission.into_meter(self.pricing.rate()).await {
-                    Ok(meter) => self.leave(message, meter, None).await,
+                    Ok(meter) => self.leave(message, Running::new(meter, self.pricing.mode)).await,
                     Err(denial) => self.refused(&denial),
                 }
             }
@@ -132,40 +125,31 @@ impl Answer {
     }
 
     /// The next piece of an answer that is paid for as it leaves.
-    async fn go_on(&mut self, meter: Meter, mut seconds: Option<Seconds>) -> Frame<Bytes> {
+    async fn go_on(&mut self, mut running: Running) -> Frame<Bytes> {
+        let meter = running.clone();
         loop {
-            let second_begins = async {
-                match &seconds {
-                    Some(seconds) => seconds.begins().await,
-                    None => std::future::pending().await,
-                }
-            };
             tokio::select! {
                 // a second that has begun is paid before what leaves in it
                 biased;
                 () = meter.stopped() => {
                     let denial = Denial::closed(meter.payment().channel.to_bytes());
-                    return self.end(meter, refuse::trailers(&refuse::status(&denial, None))).await;
+                    return self.halt(running, &denial).await;
                 }
-                () = second_begins => {
-                    let waiting = Instant::now();
-                    if let Err(denial) = meter.spend(1).await {
-                        return self.halt(meter, &denial).await;
-                    }
-                    if let Some(seconds) = &mut seconds {
-                        seconds.pay(waiting);
+                () = running.seconds() => {
+                    if let Err(denial) = running.another_second().await {
+                        return self.halt(running, &denial).await;
                     }
                 }
                 part = next_of(&mut self.seen, &mut self.messages) => return match part {
-                    Part::Message(message) => self.leave(message, meter, seconds).await,
-                    Part::End(trailers) => self.end(meter, trailers).await,
+                    Part::Message(message) => self.leave(message, running).await,
+                    Part::End(trailers) => self.end(running, trailers).await,
                 },
             }
         }
     }
 
     /// Lets a message leave that is paid for, once it is.
-    async fn leave(&mut self, message: Bytes, meter: Meter, seconds: Option<Seconds>) -> Frame<Bytes> {
+    async fn leave(&mut self, message: Bytes, running: Running) -> Frame<Bytes> {
         let count = match self.pricing.mode {
             PricingMode::PerCall => 1,
             PricingMode::PerByte => encoded_length(&message),
@@ -173,22 +157,22 @@ impl Answer {
             PricingMode::PerSecond | PricingMode::PerCompute => 0,
         };
         if count > 0
-            && let Err(denial) = meter.spend(count).await
+            && let Err(denial) = running.spend(count).await
         {
-            return self.halt(meter, &denial).await;
+            return self.halt(running, &denial).await;
         }
-        self.bill = Bill::Metered(meter, seconds);
+        self.bill = Bill::Metered(running);
         Frame::data(message)
     }
 
-    /// Ends a stream for which nothing more is signed, with what was delivered.
-    async fn halt(&mut self, meter: Meter, denial: &Denial) -> Frame<Bytes> {
+    /// Ends a stream that does not go on, with what was delivered.
+    async fn halt(&mut self, running: Running, denial: &Denial) -> Frame<Bytes> {
         let status = refuse::status(denial, Some(&self.pricing));
-        self.end(meter, refuse::trailers(&status)).await
+        self.end(running, refuse::trailers(&status)).await
     }
 
-    async fn end(&mut self, meter: Meter, mut trailers: HeaderMap) -> Frame<Bytes> {
-        match meter.finish().await {
+    async fn end(&mut self, running: Running, mut trailers: HeaderMap) -> Frame<Bytes> {
+        match running.finish().await {
             Ok(receipt) => say_what_was_charged(&mut trailers, &receipt),
             // all of it has left, so the answer is no failure; it just does not say what it cost
             Err(denial) => tracing::warn!(%denial, "a stream ended without a receipt"),

@@ -2,7 +2,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use amp_protocol::json::{CredentialBody, Pricing};
+use amp_protocol::json::{CredentialBody, Pricing, PricingMode};
 use amp_protocol::text::header;
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
@@ -12,6 +12,7 @@ use tower::{BoxError, Service};
 
 use super::answer::{Answer, Bill};
 use super::layer::AmpGrpcLayer;
+use super::running::Running;
 use super::{endpoints, refuse};
 use crate::grpc::PAYMENTS;
 use crate::server::config::ChargeOn;
@@ -158,9 +159,12 @@ where
         Err(denial) => return Ok(Err(denial)),
     };
     request.extensions_mut().insert(meter.payment());
-    request.extensions_mut().insert(meter.clone());
+    if pricing.mode == PricingMode::PerCompute {
+        request.extensions_mut().insert(meter.clone());
+    }
+    let running = Running::new(meter, pricing.mode);
     let response = inner(request).await?;
-    Ok(Ok((Bill::metered(meter, pricing.mode), response)))
+    Ok(Ok((Bill::Metered(running), response)))
 }
 
 /// Lets the answer leave: its beginning at once, the rest as it is paid for.

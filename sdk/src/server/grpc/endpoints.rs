@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 
-use amp_protocol::json::{ChannelStatus, CredentialBody};
+use amp_protocol::json::CredentialBody;
 use async_trait::async_trait;
 use http::{HeaderMap, Response};
 use tonic::body::Body;
@@ -64,16 +64,7 @@ impl Payments for Endpoints {
     ) -> Result<tonic::Response<proto::ChannelStatus>, Status> {
         let credential = self.credential(&request)?;
         let receipt = self.0.raise_ceiling(&credential).await.map_err(|denial| self.refuse(&denial))?;
-        let status = ChannelStatus {
-            channel: credential.channel,
-            spent: receipt.spent,
-            balance: receipt.balance,
-            last_seq: receipt.last_seq,
-            last_sig: None,
-            required_seq: None,
-            metering_proof: None,
-        };
-        Ok(tonic::Response::new((&status).into()))
+        Ok(tonic::Response::new((&receipt.status(&credential)).into()))
     }
 
     async fn channel(

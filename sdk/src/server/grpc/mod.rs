@@ -31,7 +31,7 @@ mod endpoints;
 mod layer;
 mod messages;
 mod refuse;
-mod seconds;
+mod running;
 
 pub use call::AmpGrpcMiddleware;
 pub use layer::AmpGrpcLayer;

@@ -3,21 +3,12 @@
 use amp_protocol::code::Code;
 use amp_protocol::json::{ErrorBody, Pricing};
 use http::{HeaderMap, Response};
-use serde::Serialize;
 use tonic::body::Body;
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Code as StatusCode, Status};
 
 use crate::grpc::{ERROR, status_code};
 use crate::server::denial::Denial;
-
-/// What is none of the nine codes: nothing is wrong with the request.
-#[derive(Serialize)]
-struct Unavailable<'a> {
-    error: &'static str,
-    message: &'a str,
-    retry_after: u64,
-}
 
 /// For handlers: the refusal that a [`Meter`](crate::server::Meter) gave them, as what they return.
 impl From<Denial> for Status {
@@ -28,27 +19,22 @@ impl From<Denial> for Status {
 
 /// The status of a denial. A client that has no channel, or too small a one, is told the price.
 pub(super) fn status(denial: &Denial, pricing: Option<&Pricing>) -> Status {
-    match denial {
-        Denial::Refused(body) => {
-            let is_told = matches!(body.error, Code::NoChannel | Code::Underfunded);
-            let pricing = pricing.filter(|_| is_told).cloned();
-            let body = ErrorBody { amp_pricing: pricing.or(body.amp_pricing.clone()), ..(**body).clone() };
-            with(status_code(body.error), format!("{}: {}", body.error, body.message), &body)
+    let body = match denial {
+        Denial::Refused(body) if matches!(body.error, Code::NoChannel | Code::Underfunded) => {
+            let amp_pricing = pricing.cloned().or_else(|| body.amp_pricing.clone());
+            serde_json::to_vec(&ErrorBody { amp_pricing, ..(**body).clone() })
         }
-        Denial::Unavailable { message, retry_after } => {
-            let body = Unavailable { error: "UNAVAILABLE", message, retry_after: *retry_after };
-            with(StatusCode::Unavailable, (*message).to_owned(), &body)
-        }
-        // names are HTTP's
-        Denial::Name(refused) => Status::invalid_argument(refused.to_string()),
-    }
-}
-
-fn with(code: StatusCode, message: String, body: &impl Serialize) -> Status {
+        denial => serde_json::to_vec(denial),
+    };
+    let code = match denial {
+        Denial::Refused(body) => status_code(body.error),
+        // nothing is wrong with the request: it may be sent again as it is
+        Denial::Unavailable { .. } => StatusCode::Unavailable,
+        Denial::Name(_) => StatusCode::InvalidArgument,
+    };
     let mut metadata = MetadataMap::new();
-    let bytes = serde_json::to_vec(body).unwrap_or_default();
-    metadata.insert_bin(ERROR, MetadataValue::from_bytes(&bytes));
-    Status::with_metadata(code, message, metadata)
+    metadata.insert_bin(ERROR, MetadataValue::from_bytes(&body.unwrap_or_default()));
+    Status::with_metadata(code, denial.to_string(), metadata)
 }
 
 /// The whole answer to a call that is not served.

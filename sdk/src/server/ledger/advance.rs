@@ -101,7 +101,8 @@ impl ChannelLedger {
             match self.check_money(account, signer, &request, limits, now) {
                 Ok(_) => return Ok(price),
                 Err(refusal) if price <= advance.least => return Err(refusal),
-                Err(_) => price = Amount::new(price.get().div_ceil(2)).max(advance.least),
+                // down to nothing, where nothing is needed
+                Err(_) => price = Amount::new(price.get() >> 1).max(advance.least),
             }
         }
     }

@@ -84,6 +84,14 @@ fn as_much_is_set_aside_as_the_ceiling_leaves_by_halves() {
 }
 
 #[test]
+fn where_nothing_is_needed_nothing_is_refused() {
+    let mut ledger = ChannelLedger::default();
+    let reservation = metered(&mut ledger, 100, 100);
+    let (reservation, _) = go_on(&mut ledger, &reservation, by(30, 0, 200)).unwrap();
+    assert_eq!((reservation.price.get(), books(&ledger)), (70, (30, 70, 100)));
+}
+
+#[test]
 fn a_higher_credential_of_another_request_lets_it_go_on() {
     let mut ledger = ChannelLedger::default();
     let reservation = metered(&mut ledger, 100, 100);

@@ -203,6 +203,25 @@ impl Meter {
         }
     }
 
+    /// Has more paid for than is needed now, if the signer's ceiling and all else allow it.
+    pub(crate) async fn reach_ahead(&self) {
+        let more = self.available().saturating_add(1);
+        let advance = Finishing::new(self.clone().advance(more, None));
+        if let Err(stopped) = advance.await
+            && stopped.may_pass
+        {
+            // said early, so that the client can do something about it before the stream has to wait
+            self.0.say(Some(Need::of(&stopped.denial)));
+        }
+    }
+
+    /// Ends it without waiting: what was counted is charged.
+    pub(crate) fn end_soon(&self) {
+        if lock(&self.0.state).reservation.is_some() {
+            drop(Finishing::new(finish(self.0.clone())));
+        }
+    }
+
     /// Charges what was counted, and returns when that is on disk. Nothing more is counted after it.
     ///
     /// # Errors

@@ -1,3 +1,5 @@
+use http::StatusCode;
+
 use super::price::other_readings;
 use crate::server::config::ChargeOn;
 use crate::server::service::AmpService;
@@ -7,6 +9,14 @@ use crate::server::service::AmpService;
 pub(super) fn on_path(service: &AmpService, path: &str) -> ChargeOn {
     let others = other_readings(path).map(|reading| service.charges_on(&reading));
     others.fold(service.charges_on(path), ChargeOn::stricter)
+}
+
+/// Whether an answer with this status is paid for.
+pub(super) fn is_charged(charge_on: ChargeOn, status: StatusCode) -> bool {
+    match charge_on {
+        ChargeOn::Success => status.as_u16() < 400,
+        ChargeOn::Always => true,
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use amp_protocol::code::Code;
-use amp_protocol::json::{ChannelStatus, CredentialBody, Pricing};
+use amp_protocol::json::{CredentialBody, Pricing};
 use amp_protocol::text::path;
 use axum::body::{Body, to_bytes};
 use http::header::CACHE_CONTROL;
@@ -66,15 +66,7 @@ async fn credentialed(service: &AmpService, request: Request<Body>, action: Acti
 
 async fn raise(service: &AmpService, credential: &CredentialBody) -> Result<Response<Body>, Denial> {
     let receipt = service.raise_ceiling(credential).await?;
-    let mut response = ok(&ChannelStatus {
-        channel: credential.channel,
-        spent: receipt.spent,
-        balance: receipt.balance,
-        last_seq: receipt.last_seq,
-        required_seq: None,
-        last_sig: None,
-        metering_proof: None,
-    });
+    let mut response = ok(&receipt.status(credential));
     charged(response.headers_mut(), &receipt);
     Ok(response)
 }

@@ -1,10 +1,9 @@
-use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::net::IpAddr;
 
-use axum::extract::ConnectInfo;
 use http::{HeaderMap, Request};
 use tower::Layer;
 
+use super::peer::PeerRule;
 use super::service::AmpMiddleware;
 use crate::server::service::AmpService;
 
@@ -17,16 +16,13 @@ use crate::server::service::AmpService;
 #[derive(Clone)]
 pub struct AmpLayer {
     service: AmpService,
-    peer: PeerOf,
+    peer: PeerRule,
 }
-
-/// Whose request it is, by its headers and the other end of its connection.
-type PeerOf = Arc<dyn Fn(&HeaderMap, Option<IpAddr>) -> Option<IpAddr> + Send + Sync>;
 
 impl AmpLayer {
     /// A layer that charges for this service.
     pub fn new(service: AmpService) -> Self {
-        Self { service, peer: Arc::new(|_, connected| connected) }
+        Self { service, peer: PeerRule::default() }
     }
 
     /// Says from where a request comes: by its headers, and the other end of its connection where that is known;
@@ -49,21 +45,12 @@ impl AmpLayer {
         self,
         peer: impl Fn(&HeaderMap, Option<IpAddr>) -> Option<IpAddr> + Send + Sync + 'static,
     ) -> Self {
-        Self { peer: Arc::new(peer), ..self }
+        Self { peer: PeerRule::new(peer), ..self }
     }
 
     /// The service for whoever sent a request.
     pub(super) fn service_for<B>(&self, request: &Request<B>) -> AmpService {
-        let connected = request.extensions().get::<ConnectInfo<SocketAddr>>();
-        self.service_from(request.headers(), connected.map(|ConnectInfo(address)| address.ip()))
-    }
-
-    /// The same for a server that says otherwise than axum who is connected.
-    pub(crate) fn service_from(&self, headers: &HeaderMap, connected: Option<IpAddr>) -> AmpService {
-        match (self.peer)(headers, connected) {
-            Some(peer) => self.service.for_peer(peer),
-            None => self.service.clone(),
-        }
+        self.peer.service_for(&self.service, request.headers(), request.extensions())
     }
 }
 

@@ -10,6 +10,8 @@ mod charge;
 mod credential;
 mod endpoints;
 mod layer;
+mod metered;
+mod peer;
 mod price;
 mod repeat;
 mod respond;
@@ -17,6 +19,10 @@ mod service;
 
 pub use credential::from_headers as credential_from_headers;
 pub use layer::AmpLayer;
+#[cfg(feature = "grpc")]
+pub(crate) use metered::Seconds;
+#[cfg(any(feature = "grpc", feature = "mcp"))]
+pub(crate) use peer::PeerRule;
 #[cfg(feature = "grpc")]
 pub(crate) use price::has_one_reading;
 #[cfg(feature = "grpc")]

@@ -6,11 +6,19 @@ use percent_encoding::percent_decode_str;
 use crate::server::service::AmpService;
 
 /// The price of a path: the highest of the readings that a service behind the layer may give it.
-/// Priced by its raw bytes alone, `/v1/%63hat` or `/free/../v1` would reach a priced route unpaid.
-pub(super) fn of_path(service: &AmpService, path: &str) -> Pricing {
-    let dearer = |one: Pricing, other: Pricing| if other.rate > one.rate { other } else { one };
-    let others = other_readings(path).map(|reading| service.pricing(&reading));
-    others.fold(service.pricing(path), dearer)
+/// Priced by its raw bytes alone, `/v1/%63hat` or `/free/../v1` would reach a priced route unpaid. None where they
+/// can't be compared, for they count different things: the cheaper would be anybody's choice.
+pub(super) fn of_path(service: &AmpService, path: &str) -> Option<Pricing> {
+    let mut others = other_readings(path).map(|reading| service.pricing(&reading));
+    others.try_fold(service.pricing(path), dearer)
+}
+
+fn dearer(one: Pricing, other: Pricing) -> Option<Pricing> {
+    if one.rate.is_zero() || other.rate.is_zero() {
+        return Some(if one.rate.is_zero() { other } else { one });
+    }
+    let same = one.mode == other.mode && one.per == other.per;
+    same.then(|| if other.rate > one.rate { other } else { one })
 }
 
 /// Whether there is nothing to decode and nothing to resolve.
@@ -74,7 +82,7 @@ mod tests {
         let bench = Bench::new();
         let config = bench.config().route("/", Amount::ZERO).route("/v1", Amount::new(7));
         let service = bench.service_with(config).await;
-        let rate = |path: &str| of_path(&service, path).rate.get();
+        let rate = |path: &str| of_path(&service, path).unwrap().rate.get();
         assert_eq!(rate("/free"), 0);
         for path in [
             "/v1",

@@ -20,6 +20,11 @@ const OF_ITS_CONNECTION: [&str; 8] =
     ["connection", "date", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"];
 const LONGEST_KEY: usize = 255;
 
+/// Whether the request has a name, good or not.
+pub(super) fn is_named(request: &Request<Body>) -> bool {
+    request.headers().contains_key(KEY)
+}
+
 /// The request's name, if it has one. Two requests are the same one with the same method and the same path and
 /// query: the body may be a stream, and is not looked at.
 pub(super) fn named(request: &Request<Body>) -> Result<Option<Once>, Denial> {

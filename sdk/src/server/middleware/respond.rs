@@ -1,6 +1,6 @@
 use std::fmt::Display;
 
-use amp_protocol::json::{ErrorBody, Pricing};
+use amp_protocol::json::Pricing;
 use amp_protocol::text::{AMP_VERSION, header};
 use axum::body::Body;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
@@ -10,14 +10,6 @@ use serde::Serialize;
 use crate::server::admission::Receipt;
 use crate::server::denial::{Denial, NameRefused};
 use crate::server::service::AmpService;
-
-/// The body of a 503: not one of the nine codes, as nothing is wrong with the request.
-#[derive(Serialize)]
-struct Unavailable<'a> {
-    error: &'static str,
-    message: &'a str,
-    retry_after: u64,
-}
 
 /// Any other plain failure of the endpoints: 404, 405, 413.
 #[derive(Serialize)]
@@ -50,16 +42,10 @@ pub(super) fn wrong_method(allowed: &'static str) -> Response<Body> {
 
 /// A denial as its status, body and headers. Every 402 carries what a client needs to open a channel.
 pub(crate) fn denied(service: &AmpService, pricing: &Pricing, denial: &Denial) -> Response<Body> {
-    let mut response = match denial {
-        Denial::Refused(body) => refused(body),
-        Denial::Unavailable { message, retry_after } => {
-            let body = Unavailable { error: "UNAVAILABLE", message, retry_after: *retry_after };
-            let mut response = json(StatusCode::SERVICE_UNAVAILABLE, &body);
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(*retry_after));
-            response
-        }
-        Denial::Name(refused) => name_refused(*refused),
-    };
+    let mut response = json(status(denial), denial);
+    if let Some(seconds) = denial.retry_after() {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
     if response.status() == StatusCode::PAYMENT_REQUIRED {
         offer(service, pricing, response.headers_mut());
     }
@@ -67,27 +53,17 @@ pub(crate) fn denied(service: &AmpService, pricing: &Pricing, denial: &Denial) -
     response
 }
 
-fn refused(body: &ErrorBody) -> Response<Body> {
-    let status = StatusCode::from_u16(body.error.http_status()).unwrap_or(StatusCode::BAD_REQUEST);
-    let mut response = json(status, body);
-    if let Some(seconds) = body.retry_after {
-        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+fn status(denial: &Denial) -> StatusCode {
+    match denial {
+        Denial::Refused(body) => {
+            StatusCode::from_u16(body.error.http_status()).unwrap_or(StatusCode::BAD_REQUEST)
+        }
+        Denial::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        Denial::Name(NameRefused::Malformed) => StatusCode::BAD_REQUEST,
+        Denial::Name(NameRefused::InProgress) => StatusCode::CONFLICT,
+        Denial::Name(NameRefused::OtherQuestion | NameRefused::Metered) => StatusCode::UNPROCESSABLE_ENTITY,
+        Denial::Name(NameRefused::NotKept) => StatusCode::GONE,
     }
-    response
-}
-
-fn name_refused(refused: NameRefused) -> Response<Body> {
-    let (status, error) = match refused {
-        NameRefused::Malformed => (StatusCode::BAD_REQUEST, "IDEMPOTENCY_KEY_MALFORMED"),
-        NameRefused::InProgress => (StatusCode::CONFLICT, "IDEMPOTENCY_IN_PROGRESS"),
-        NameRefused::OtherQuestion => (StatusCode::UNPROCESSABLE_ENTITY, "IDEMPOTENCY_KEY_REUSED"),
-        NameRefused::NotKept => (StatusCode::GONE, "IDEMPOTENCY_ANSWER_NOT_KEPT"),
-    };
-    let mut response = plain(status, error, &refused.to_string());
-    if refused == NameRefused::InProgress {
-        set(response.headers_mut(), RETRY_AFTER.as_str(), 1);
-    }
-    response
 }
 
 fn offer(service: &AmpService, pricing: &Pricing, headers: &mut HeaderMap) {
@@ -105,6 +81,22 @@ pub(crate) fn charged(headers: &mut HeaderMap, receipt: &Receipt) {
         [(header::BALANCE, receipt.balance), (header::SPENT, receipt.spent), (header::COST, receipt.cost)];
     for (name, amount) in amounts {
         headers.insert(HeaderName::from_static(name), HeaderValue::from(amount.get()));
+    }
+}
+
+/// Lets the answer leave whose charge is on disk: what can't be claimed does not.
+pub(super) fn leave(
+    service: &AmpService,
+    pricing: &Pricing,
+    mut response: Response<Body>,
+    outcome: Result<Receipt, Denial>,
+) -> Response<Body> {
+    match outcome {
+        Ok(receipt) => {
+            charged(response.headers_mut(), &receipt);
+            response
+        }
+        Err(denial) => denied(service, pricing, &denial),
     }
 }
 

@@ -11,14 +11,15 @@ use futures::StreamExt as _;
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use tokio::time::{Instant, timeout_at};
-use tower::{BoxError, Service};
+use tower::{BoxError, Service, ServiceExt as _};
 
+use super::charge::is_charged;
 use super::layer::AmpLayer;
-use super::respond::{charged, denied, plain};
-use super::{charge, credential, endpoints, price, repeat};
-use crate::server::admission::{Admission, Receipt};
+use super::respond::{denied, leave, plain};
+use super::{charge, credential, endpoints, metered, price, repeat};
+use crate::server::admission::Admission;
 use crate::server::config::ChargeOn;
-use crate::server::denial::Denial;
+use crate::server::denial::{Denial, NameRefused};
 use crate::server::once::Authorized;
 use crate::server::service::AmpService;
 
@@ -78,7 +79,11 @@ where
     if endpoints::is_own(request.uri().path()) {
         return Ok(Box::pin(endpoints::answer(&service, request)).await);
     }
-    let pricing = price::of_path(&service, request.uri().path());
+    let Some(pricing) = price::of_path(&service, request.uri().path()) else {
+        let message =
+            "this path can be read in several ways, which are priced differently; send it in its plain form";
+        return Ok(plain(StatusCode::BAD_REQUEST, "AMBIGUOUS_PATH", message));
+    };
     if pricing.rate.is_zero() {
         return Ok(inner.call(request).await?.map(Body::new));
     }
@@ -93,6 +98,14 @@ where
             return Ok(denied(&service, &pricing, &denial));
         }
     };
+    let charge_on = charge::on_path(&service, request.uri().path());
+    if pricing.is_metered() {
+        if repeat::is_named(&request) {
+            return Ok(denied(&service, &pricing, &Denial::Name(NameRefused::Metered)));
+        }
+        let inner = inner.map_response(|response| response.map(Body::new));
+        return Box::pin(metered::serve(service, pricing, charge_on, credential, inner, request)).await;
+    }
     let once = match repeat::named(&request) {
         Ok(once) => once,
         Err(denial) => return Ok(denied(&service, &pricing, &denial)),
@@ -112,7 +125,6 @@ where
         Ok(admission) => admission,
         Err(denial) => return Ok(denied(&service, &pricing, &denial)),
     };
-    let charge_on = charge::on_path(&service, request.uri().path());
     let paid = Paid { service, pricing, charge_on, keeps: once.is_some(), admission };
     if !paid.keeps {
         return paid.serve(inner, request).await;
@@ -177,22 +189,6 @@ impl Paid {
     }
 }
 
-/// Lets the answer leave whose charge is on disk: what can't be claimed does not.
-fn leave(
-    service: &AmpService,
-    pricing: &Pricing,
-    mut response: Response<Body>,
-    outcome: Result<Receipt, Denial>,
-) -> Response<Body> {
-    match outcome {
-        Ok(receipt) => {
-            charged(response.headers_mut(), &receipt);
-            response
-        }
-        Err(denial) => denied(service, pricing, &denial),
-    }
-}
-
 /// The whole answer, to be kept: as it leaves, and in its stored form. One with more than `limit` bytes, or that
 /// is still coming after [`GATHER`], is stored without its body, and leaves as it comes. One that breaks off before is no answer.
 async fn gather(response: Response<Body>, limit: usize) -> Result<(Response<Body>, Vec<u8>), Response<Body>> {
@@ -223,11 +219,4 @@ fn too_large(parts: http::response::Parts, gathered: Vec<u8>, rest: Body) -> (Re
     let so_far = futures::stream::iter([Ok(Bytes::from(gathered))]);
     let all = Body::from_stream(so_far.chain(rest.into_data_stream()));
     (Response::from_parts(parts, all), answer)
-}
-
-fn is_charged(charge_on: ChargeOn, status: StatusCode) -> bool {
-    match charge_on {
-        ChargeOn::Success => status.as_u16() < 400,
-        ChargeOn::Always => true,
-    }
 }

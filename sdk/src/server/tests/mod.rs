@@ -9,6 +9,7 @@ mod durability;
 mod endpoints;
 #[cfg(feature = "grpc")]
 mod grpc;
+mod metered;
 mod metrics;
 mod operations;
 mod outage;

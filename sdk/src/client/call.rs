@@ -1,0 +1,324 @@
+//! One paid call, on any transport: its terms, its credential, and what is done about a refusal.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use amp_protocol::code::Code;
+use amp_protocol::json::{CredentialBody, DiscoveryDocument, ErrorBody, Pricing, PricingMode};
+use amp_protocol::money::{Amount, Seq};
+
+use super::delegated::Undelegated;
+use super::error::ClientError;
+use super::http::Client;
+use super::response::Payment;
+use super::retry::{Attempts, Remedy};
+use super::service::Service;
+use super::store::ChannelRecord;
+use super::tab::Tab;
+use super::ticket::Ticket;
+use super::top_up::Raised;
+
+/// How often and how long a service is given to show a charge: it signs what is on its disk.
+const SHOWS: u32 = 3;
+const BETWEEN_SHOWS: Duration = Duration::from_millis(100);
+
+/// What is called, as the price list names it.
+pub(super) enum Place {
+    /// A path.
+    Route(String),
+    /// A tool.
+    #[cfg(feature = "mcp")]
+    Tool(String),
+}
+
+impl Place {
+    fn pricing(&self, document: &DiscoveryDocument) -> Pricing {
+        match self {
+            Self::Route(path) => document.pricing.for_route(path),
+            #[cfg(feature = "mcp")]
+            Self::Tool(name) => document.pricing.for_tool(name),
+        }
+    }
+}
+
+/// Carries one call to the service and back, as often as it takes.
+pub(super) trait Carrier: Send {
+    /// What a served call is answered with.
+    type Answer: Send;
+
+    /// Sends the call with this credential. An error says that it may have been served.
+    fn carry(
+        &mut self,
+        credential: &CredentialBody,
+    ) -> impl Future<Output = Result<Carried<Self::Answer>, ClientError>> + Send;
+
+    /// Whether it can be carried once more.
+    fn can_repeat(&self) -> bool {
+        true
+    }
+}
+
+/// What came back.
+pub(super) enum Carried<A> {
+    /// It was served.
+    Answered(A, Said),
+    /// It was refused.
+    Refused(Refusal),
+    /// The credential never left.
+    Unsent(ClientError),
+}
+
+/// What an answer says of the payment. Without `spent` it says nothing, as of a proxy on the way.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Said {
+    pub(super) cost: Option<Amount>,
+    pub(super) spent: Option<Amount>,
+    pub(super) balance: Option<Amount>,
+    /// The answer was complete when it said so: a metered stream's cost is not known at its beginning.
+    pub(super) ended: bool,
+}
+
+/// A call under way, and the terms it is made on.
+pub(super) struct Call<'a> {
+    client: &'a Client,
+    service: &'a Arc<Service>,
+    place: Place,
+    document: Arc<DiscoveryDocument>,
+    pricing: Pricing,
+}
+
+/// A request that was refused: nothing was charged.
+pub(super) struct Refusal {
+    pub(super) status: u16,
+    pub(super) body: Box<ErrorBody>,
+}
+
+impl From<Refusal> for ClientError {
+    fn from(Refusal { status, body }: Refusal) -> Self {
+        Self::Refused { status, body }
+    }
+}
+
+impl<'a> Call<'a> {
+    /// A call of `place`, on the terms that the service names.
+    pub(super) async fn of(
+        client: &'a Client,
+        service: &'a Arc<Service>,
+        place: Place,
+    ) -> Result<Self, ClientError> {
+        let document = client.document(service, false).await?;
+        let pricing = place.pricing(&document);
+        Ok(Self { client, service, place, document, pricing })
+    }
+
+    pub(super) fn is_free(&self) -> bool {
+        self.pricing.rate.is_zero()
+    }
+
+    /// Whether what it costs shows while its answer comes.
+    pub(super) fn is_metered(&self) -> bool {
+        self.pricing.is_metered()
+    }
+
+    /// Pays, for as long as there is a remedy for what the service refuses.
+    pub(super) async fn pay<C: Carrier>(
+        mut self,
+        mut carrier: C,
+    ) -> Result<(C::Answer, Payment, Option<Tab>), ClientError> {
+        self.check_policy()?;
+        let mut ticket = self.ticket(Seq::ZERO).await?;
+        let mut attempts = Attempts::new(self.is_delegates());
+        loop {
+            let refusal = match carrier.carry(ticket.credential()).await? {
+                Carried::Answered(answer, said) => {
+                    let (payment, tab) = self.served(ticket, said).await?;
+                    return Ok((answer, payment, tab));
+                }
+                Carried::Refused(refusal) => refusal,
+                Carried::Unsent(error) => {
+                    ticket.refused().await?;
+                    return Err(error);
+                }
+            };
+            if !carrier.can_repeat() {
+                ticket.refused().await?;
+                return Err(refusal.into());
+            }
+            let remedy = attempts.remedy(&refusal.body, self.client.inner.settings.options.max_wait);
+            ticket = self.remedied(remedy, refusal, ticket).await?;
+        }
+    }
+
+    /// Books a served call, and says what it was paid. Of an answer that is paid for while it comes that is not
+    /// known: what it is signed for goes on.
+    async fn served(&self, ticket: Ticket, said: Said) -> Result<(Payment, Option<Tab>), ClientError> {
+        let Said { spent, balance, ended, .. } = said;
+        let cost = said.cost.filter(|_| ended || self.pricing.mode == PricingMode::PerCall);
+        let (channel, seq) = (ticket.channel().channel, ticket.credential().seq);
+        let mut tab = None;
+        match spent {
+            Some(_) => drop(ticket.answered(cost, spent).await?),
+            None if self.pricing.is_metered() => {
+                let (client, service) = (self.client.clone(), self.service.clone());
+                let (document, pricing) = (self.document.clone(), self.pricing.clone());
+                tab = Some(Tab::new(client, service, document, pricing, ticket, self.step()));
+            }
+            // an answer that does not say so may have been charged
+            None => drop(ticket),
+        }
+        Ok((Payment { channel, seq, cost, spent, balance }, tab))
+    }
+
+    /// What is signed for at first.
+    fn step(&self) -> Amount {
+        if self.pricing.is_metered() {
+            self.client.first_step(&self.pricing, self.price())
+        } else {
+            self.price()
+        }
+    }
+
+    fn price(&self) -> Amount {
+        self.client.price(&self.pricing)
+    }
+
+    fn check_policy(&self) -> Result<(), ClientError> {
+        self.client.check_policy(&self.document, self.service, self.price())
+    }
+
+    async fn ticket(&self, at_least: Seq) -> Result<Ticket, ClientError> {
+        self.client.ticket(self.service, &self.document, self.step(), at_least).await
+    }
+
+    /// Applies a remedy: the same ticket where its credential can be sent again, a new one where not.
+    async fn remedied(
+        &mut self,
+        remedy: Remedy,
+        refusal: Refusal,
+        ticket: Ticket,
+    ) -> Result<Ticket, ClientError> {
+        match remedy {
+            Remedy::Again(pause) => {
+                tokio::time::sleep(pause).await;
+                Ok(ticket)
+            }
+            Remedy::TopUp(_) if self.is_delegates() => self.topped_up(&refusal, ticket).await,
+            Remedy::TopUp(least) => self.top_up(least, ticket).await,
+            Remedy::Raise(required) => {
+                let channel = ticket.channel().clone();
+                ticket.refused().await?;
+                // a higher price would explain it
+                self.document = self.client.document(self.service, true).await?;
+                self.pricing = self.place.pricing(&self.document);
+                self.check_policy()?;
+                self.raised(&channel, required).await
+            }
+            Remedy::Resume => {
+                self.client.status_of(self.service, ticket.channel()).await?;
+                self.instead(ticket).await
+            }
+            Remedy::Reopen if self.is_delegates() => self.look_again(refusal, ticket).await,
+            Remedy::Reopen => self.reopen(refusal, ticket).await,
+            Remedy::GiveUp => {
+                ticket.refused().await?;
+                Err(refusal.into())
+            }
+        }
+    }
+
+    /// Signs the seq that the service asks for once its signed status explains it, by lost calls that it
+    /// charged. Its word alone would buy it the price of every call that got lost.
+    async fn raised(&self, channel: &ChannelRecord, required: Seq) -> Result<Ticket, ClientError> {
+        let mut signed = self.ticket(required).await;
+        for look in 0..SHOWS {
+            if !matches!(signed, Err(ClientError::Unjustified { .. })) {
+                break;
+            }
+            tokio::time::sleep(BETWEEN_SHOWS.saturating_mul(look)).await;
+            self.client.status_of(self.service, channel).await?;
+            signed = self.ticket(required).await;
+        }
+        signed
+    }
+
+    async fn top_up(&self, least: Option<Amount>, ticket: Ticket) -> Result<Ticket, ClientError> {
+        let usual = self.client.usual_deposit(&self.document, self.price());
+        // counted from what was known when this call was signed: a top-up since then will do
+        let more = ticket.channel().ledger.deposited.checked_add(usual).unwrap_or(Amount::MAX);
+        let raised =
+            self.client.raise_deposit(self.service, ticket.channel().id, least.unwrap_or(more), usual).await;
+        match raised {
+            Ok(Raised::Done(record)) => {
+                self.service.set_channel(*record);
+                Ok(ticket)
+            }
+            Ok(Raised::Gone) => self.instead(ticket).await,
+            Err(error) => {
+                ticket.refused().await?;
+                Err(error)
+            }
+        }
+    }
+
+    async fn reopen(&self, refusal: Refusal, ticket: Ticket) -> Result<Ticket, ClientError> {
+        if self.client.live_account(ticket.channel()).await?.is_none() {
+            self.client.gone(self.service, ticket.channel()).await?;
+            return self.instead(ticket).await;
+        }
+        if refusal.body.error == Code::NoChannel {
+            return Ok(ticket);
+        }
+        // opening another on the service's word alone would lock up a second deposit
+        let channel = ticket.channel().channel;
+        ticket.refused().await?;
+        Err(ClientError::ClosedByService { origin: self.service.name.clone(), channel })
+    }
+
+    fn is_delegates(&self) -> bool {
+        self.client.inner.settings.delegate().is_some()
+    }
+
+    /// For a delegate only the funder tops up; perhaps it has.
+    async fn topped_up(&self, refusal: &Refusal, ticket: Ticket) -> Result<Ticket, ClientError> {
+        let channel = ticket.channel().clone();
+        match self.client.look_again(self.service, &channel).await {
+            Ok(now) if now.id != channel.id => self.instead(ticket).await,
+            Ok(now) if now.ledger.deposited > channel.ledger.deposited => Ok(ticket),
+            Ok(now) => {
+                ticket.refused().await?;
+                Err(ClientError::FunderMustTopUp {
+                    channel: now.channel,
+                    funder: now.funder,
+                    deposited: now.ledger.deposited,
+                    code: refusal.body.error,
+                })
+            }
+            Err(error) => {
+                ticket.refused().await?;
+                Err(error)
+            }
+        }
+    }
+
+    /// A refusal by which the channel or the delegation may be gone, or made anew.
+    async fn look_again(&self, refusal: Refusal, ticket: Ticket) -> Result<Ticket, ClientError> {
+        let channel = ticket.channel().clone();
+        let error = match self.client.look_again(self.service, &channel).await {
+            Ok(now) if now.id != channel.id => return self.instead(ticket).await,
+            Ok(_) if refusal.body.error == Code::NoChannel => return Ok(ticket),
+            Ok(_) if refusal.body.error == Code::Closed => {
+                self.client.not_delegated(&channel, Undelegated::NotServed)
+            }
+            Ok(_) => refusal.into(),
+            Err(error) => error,
+        };
+        ticket.refused().await?;
+        Err(error)
+    }
+
+    /// Gives a refused ticket back and signs another.
+    async fn instead(&self, ticket: Ticket) -> Result<Ticket, ClientError> {
+        ticket.refused().await?;
+        self.ticket(Seq::ZERO).await
+    }
+}

@@ -1,0 +1,21 @@
+//! A denial as a JSON-RPC error.
+
+use amp_protocol::json::{ErrorBody, Pricing};
+use rmcp::ErrorData;
+use rmcp::model::ErrorCode;
+
+use crate::server::denial::Denial;
+
+/// Invalid params with the code as the message, and the body, prices included, as the data. What is wrong with the
+/// service and not with the request is an internal error: it may be sent again as it is.
+pub(super) fn refused(denial: &Denial, pricing: &Pricing) -> ErrorData {
+    let (code, body) = match denial {
+        Denial::Refused(body) => {
+            let body = ErrorBody { amp_pricing: Some(pricing.clone()), ..(**body).clone() };
+            (ErrorCode::INVALID_PARAMS, Denial::Refused(Box::new(body)))
+        }
+        Denial::Unavailable { .. } => (ErrorCode::INTERNAL_ERROR, denial.clone()),
+        Denial::Name(_) => (ErrorCode::INVALID_PARAMS, denial.clone()),
+    };
+    ErrorData::new(code, denial.name(), serde_json::to_value(&body).ok())
+}
