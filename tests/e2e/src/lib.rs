@@ -11,6 +11,7 @@ mod market;
 mod money;
 mod raw;
 mod shop;
+mod streams;
 
 pub use acts::Opening;
 pub use agent::Agent;
@@ -24,6 +25,12 @@ pub const PRICE: u64 = 250;
 pub const CHAT_PRICE: u64 = 700;
 /// Base units that an agent deposits: a hundred calls.
 pub const DEPOSIT: u64 = 100 * PRICE;
+/// How many bytes of `/stream/bytes` cost a base unit.
+pub const BYTES: u64 = 1_000;
+/// Base units of a second of `/stream/clock`.
+pub const SECOND_PRICE: u64 = 40;
+/// Base units of a token of `/stream/tokens`.
+pub const TOKEN_PRICE: u64 = 3;
 /// Seconds between settlements.
 pub const INTERVAL: u32 = 3_600;
 /// Seconds of close grace.

@@ -16,6 +16,7 @@ use tempfile::TempDir;
 use crate::agent::Agent;
 use crate::money::Wallets;
 use crate::shop::{Counter, Shop};
+use crate::streams;
 use crate::{CHAT_PRICE, GRACE, INTERVAL, PRICE};
 
 type Configure = Arc<dyn Fn(ServiceConfig) -> ServiceConfig + Send + Sync>;
@@ -103,7 +104,7 @@ impl Market {
                 // what happens on chain is noticed soon; the worker does nothing on its own
                 .channel_max_age(Duration::from_millis(50))
                 .watch_interval(Duration::from_secs(600));
-        (self.configure)(config)
+        (self.configure)(streams::price(config))
     }
 
     // -- the service ---------------------------------------------------------------------------
@@ -173,6 +174,12 @@ impl Market {
     /// Prices of all calls that a handler answered with success, as the handlers counted them.
     pub fn served(&self) -> u64 {
         self.counter.served.load(Ordering::SeqCst)
+    }
+
+    /// Bytes of metered answers that were handed to the transport, and what they cost, each answer by itself.
+    pub fn left(&self) -> (u64, u64) {
+        let Counter { left_bytes, left_cost, .. } = &self.counter;
+        (left_bytes.load(Ordering::SeqCst), left_cost.load(Ordering::SeqCst))
     }
 
     /// Calls that have reached `/slow`, ever.

@@ -15,6 +15,8 @@ use tokio::runtime::Runtime;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 
+use crate::streams;
+
 /// What the handlers saw, whatever the layer before them says.
 #[derive(Clone, Default)]
 pub(crate) struct Counter {
@@ -24,6 +26,10 @@ pub(crate) struct Counter {
     pub(crate) waiting: Arc<AtomicU64>,
     /// Calls that are not there any more, answered or not.
     pub(crate) left: Arc<AtomicU64>,
+    /// Bytes of metered answers that were handed to the transport.
+    pub(crate) left_bytes: Arc<AtomicU64>,
+    /// What those cost, each answer by itself.
+    pub(crate) left_cost: Arc<AtomicU64>,
     /// Lets them go.
     pub(crate) gate: Arc<Notify>,
 }
@@ -47,7 +53,11 @@ impl Shop {
         let (stop, stopped) = oneshot::channel::<()>();
         // the settlement worker lives on the runtime that it is started on
         let service = runtime.spawn(start).await.expect("the service starts");
-        let app = router(counter).layer(AmpLayer::new(service.clone()));
+        let routes = router(counter.clone()).nest("/stream", streams::router());
+        // outside of the layer: what is counted there has left it
+        let app = routes
+            .layer(AmpLayer::new(service.clone()))
+            .layer(from_fn_with_state(counter, streams::count_bytes));
         let serving = runtime.spawn(async move {
             listener.set_nonblocking(true).expect("a listener");
             let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
@@ -104,9 +114,10 @@ fn router(counter: Counter) -> Router {
 }
 
 async fn count(State(counter): State<Counter>, request: Request, next: Next) -> Response {
+    let is_metered = request.uri().path().starts_with("/stream/");
     let price = request.extensions().get::<Payment>().map_or(0, |payment| payment.price.get());
     let response = next.run(request).await;
-    if response.status().as_u16() < 400 {
+    if response.status().as_u16() < 400 && !is_metered {
         counter.served.fetch_add(price, Ordering::SeqCst);
     }
     response

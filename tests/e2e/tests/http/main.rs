@@ -14,4 +14,5 @@ mod many;
 mod payout;
 mod prices;
 mod restarts;
+mod streams;
 mod unanswered;
