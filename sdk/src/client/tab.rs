@@ -105,6 +105,12 @@ impl Tab {
         }
     }
 
+    /// The same where each message of the answer costs the price of a call: the budget is that of a stream.
+    #[cfg(feature = "grpc")]
+    pub(super) fn of_messages(self) -> Self {
+        Self { budget: self.client.budget(&self.pricing), ..self }
+    }
+
     /// What is counted, and at which rate.
     pub fn pricing(&self) -> &Pricing {
         &self.pricing

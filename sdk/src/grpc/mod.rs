@@ -3,9 +3,16 @@
 
 mod convert;
 mod refusal;
+#[cfg(feature = "client")]
+mod tally;
 
 pub use convert::Unreadable;
+#[cfg(feature = "client")]
+pub(crate) use refusal::refusal_in;
+pub(crate) use refusal::status_in;
 pub use refusal::{ERROR, error_body, status_code};
+#[cfg(feature = "client")]
+pub(crate) use tally::Tally;
 
 /// The Rust of `proto/amp/v1/payments.proto`.
 pub mod proto {

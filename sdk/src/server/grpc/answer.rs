@@ -15,6 +15,7 @@ use tonic::{Code as StatusCode, Status};
 use super::messages::{Messages, Part, encoded_length};
 use super::refuse;
 use super::running::Running;
+use crate::grpc::status_in;
 use crate::server::admission::Admission;
 use crate::server::config::ChargeOn;
 use crate::server::denial::Denial;
@@ -194,5 +195,5 @@ async fn next_of(seen: &mut Option<Part>, messages: &mut Messages) -> Part {
 
 /// Whether an answer that ends so is a success. One without a status is none.
 pub(super) fn is_ok(trailers: &HeaderMap) -> bool {
-    Status::from_header_map(trailers).is_some_and(|status| status.code() == StatusCode::Ok)
+    status_in(trailers) == Some(StatusCode::Ok)
 }
