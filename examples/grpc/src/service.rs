@@ -48,7 +48,8 @@ pub(crate) async fn serve(
     let service = AmpService::start(config, chain, SqliteStore::open(folder.join("service.db"))?).await?;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}", listener.local_addr()?);
-    let server = Server::builder().layer(AmpGrpcLayer::new(service.clone())).add_service(FilesServer::new(Disk));
+    let server =
+        Server::builder().layer(AmpGrpcLayer::new(service.clone())).add_service(FilesServer::new(Disk));
     tokio::spawn(server.serve_with_incoming(TcpIncoming::from(listener)));
     Ok(Shop { service, url })
 }

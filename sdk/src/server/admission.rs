@@ -96,7 +96,8 @@ impl Admission {
             ));
         }
         let channel = self.book.incarnation.channel;
-        let meter = super::Meter::of(self.metered().ok_or_else(|| Denial::closed(channel))?, rate);
+        let metered = self.metered().ok_or_else(|| Denial::closed(channel))?;
+        let meter = super::Meter::of(metered, rate, rate.per.get());
         meter.cover(1).await?;
         Ok(meter)
     }

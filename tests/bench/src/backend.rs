@@ -6,13 +6,16 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use amp_protocol::json::PricingMode;
 use amp_protocol::money::Amount;
+use amp_protocol::rate::{Per, Rate};
 use amp_sdk::server::{AmpService, PostgresStore, ServiceConfig, SqliteStore};
 use amp_sdk::signer::KeypairSigner;
 use anyhow::{Result, bail};
 use solana_address::Address;
 
 use crate::chain::MemoryChain;
+use crate::http::{FILE, PER};
 use crate::town;
 
 /// Where a service keeps what it must not forget: `sqlite:<file>` or `postgres:<schema>:<database>`.
@@ -67,5 +70,10 @@ pub(crate) fn config(seq_window: u32) -> ServiceConfig {
     let (recipient, mint) = (Arc::new(KeypairSigner::from(town::recipient())), Address::from(town::MINT));
     ServiceConfig::new(recipient, mint, Amount::new(town::PRICE))
         .seq_window(seq_window)
+        .metered_route(
+            FILE,
+            PricingMode::PerByte,
+            Rate { amount: Amount::new(1), per: Per::new(PER).unwrap_or(Per::ONE) },
+        )
         .watch_interval(Duration::from_secs(1_800))
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use anyhow::Result;
 
-use crate::http::{Attacked, Cell, EMBEDDED};
+use crate::http::{Attacked, Cell, Download, EMBEDDED};
 use crate::idle::Idling;
 use crate::in_process::Costs;
 use crate::run::Found;
@@ -21,6 +21,9 @@ pub(crate) fn write(found: &Found) -> Result<String> {
     }
     if let Some(idle) = &found.idle {
         idling(&mut page, idle)?;
+    }
+    if let Some(download) = &found.download {
+        streams(&mut page, download)?;
     }
     if !found.attacked.is_empty() {
         hostile(&mut page, &found.attacked)?;
@@ -168,6 +171,32 @@ A service starts on a store with {channels} channels, each with one signer whose
         memory_met = met(idle.memory <= 1_024.0),
         looked_at = idle.looked_at,
         looked_met = met(idle.looked_at <= 1_024.0),
+    )?;
+    Ok(())
+}
+
+fn streams(page: &mut String, download: &Download) -> Result<()> {
+    let Download { unpaid, paid, ratio, memory, rounds } = download;
+    writeln!(
+        page,
+        "## A download paid by the byte
+
+A file of 10 MiB over loopback, {rounds} times each in turns, from the same route unpaid and at a base unit for {per}
+bytes; signed for with its request. Target: at least 80 % of the speed; {percent:.0} %: {speed}. Memory must not grow
+with what has left: after the first download the server had {first:.1} MiB, after the last {last:.1} MiB.
+
+`make bench ARGS=\"--only streams\"`
+
+| | MB/s |
+| --- | ---: |
+| unpaid | {unpaid:.0} |
+| paid | {paid:.0} |
+",
+        per = crate::http::PER,
+        percent = 100.0 * ratio,
+        speed = met(*ratio >= 0.8),
+        first = memory.0 as f64 / f64::from(1 << 20),
+        last = memory.1 as f64 / f64::from(1 << 20),
     )?;
     Ok(())
 }

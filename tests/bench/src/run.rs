@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use tokio::task::LocalSet;
 
-use crate::http::{self, Attacked, Cell, Grid};
+use crate::http::{self, Attacked, Cell, Download, Grid};
 use crate::idle::{self, Idling};
 use crate::in_process::{self, Costs};
 use crate::measure::{Machine, disk_sync, pin};
@@ -52,6 +52,8 @@ enum Part {
     Http,
     /// Channels that nobody uses.
     Idle,
+    /// A download unpaid and paid by the byte.
+    Streams,
     /// Hostile clients.
     Hostile,
 }
@@ -64,6 +66,7 @@ pub(crate) struct Found {
     pub(crate) costs: Vec<Costs>,
     pub(crate) cells: Vec<Cell>,
     pub(crate) idle: Option<Idling>,
+    pub(crate) download: Option<Download>,
     pub(crate) attacked: Vec<Attacked>,
 }
 
@@ -85,7 +88,8 @@ impl Run {
         let wanted = |part| self.only.is_none_or(|only| only == part);
         let size = |full: usize, quick: usize| if self.quick { quick } else { full };
         let (machine, sync) = (Machine::this()?, disk_sync(folder, size(500, 100))?);
-        let (mut costs, mut cells, mut attacked, mut idle) = (Vec::new(), Vec::new(), Vec::new(), None);
+        let (mut costs, mut cells, mut attacked) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut idle, mut download) = (None, None);
         if wanted(Part::Idle) {
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
             idle = Some(runtime.block_on(idle::run(folder, 100_000))?);
@@ -105,10 +109,13 @@ impl Run {
             let grid = Grid { rounds: size(3, 1), time, connections, embedded };
             cells = local.block_on(&runtime, http::cells(folder, &grid))?;
         }
+        if wanted(Part::Streams) {
+            download = Some(local.block_on(&runtime, http::streams(folder, size(100, 30)))?);
+        }
         if wanted(Part::Hostile) {
             let seconds = if self.quick { 1.0 } else { 2.0 };
             attacked = local.block_on(&runtime, http::hostile(folder, size(3, 1), seconds))?;
         }
-        Ok(Found { machine, sync, costs, cells, idle, attacked })
+        Ok(Found { machine, sync, costs, cells, idle, download, attacked })
     }
 }

@@ -110,6 +110,11 @@ impl Payer {
         Self { signers: numbers.map(signer).collect(), first, seqs, next: 0 }
     }
 
+    /// The next credential is worth so many base units more than the last.
+    pub(crate) fn skip(&mut self, amount: u64) {
+        self.seqs[self.next] += amount - 1;
+    }
+
     /// The next credential, and whose it is.
     pub(crate) fn sign(&mut self) -> (CredentialBody, Key) {
         let number = self.next;

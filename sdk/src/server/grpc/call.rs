@@ -17,7 +17,7 @@ use super::{endpoints, refuse};
 use crate::grpc::PAYMENTS;
 use crate::server::config::ChargeOn;
 use crate::server::denial::Denial;
-use crate::server::middleware::{credential_from_headers, has_one_reading};
+use crate::server::middleware::{ahead_at_first, credential_from_headers, has_one_reading};
 use crate::server::service::AmpService;
 
 /// What the layer says in the trailers of an answer, and nobody else.
@@ -154,7 +154,7 @@ async fn metered<A, E, F>(
 where
     F: Future<Output = Result<Response<Body>, E>>,
 {
-    let meter = match service.authorize_metered(credential, pricing.rate()).await {
+    let meter = match service.authorize_ahead(credential, pricing.rate(), ahead_at_first(pricing)).await {
         Ok(meter) => meter,
         Err(denial) => return Ok(Err(denial)),
     };

@@ -77,7 +77,7 @@ impl ChannelLedger {
         Ok((next, record))
     }
 
-    /// How much more may be set aside beyond `held`: what was asked for, or a half of it, or a half of that.
+    /// How much more may be set aside beyond `held`: as much as was asked for, or the most that all bounds allow.
     fn room(
         &self,
         account: &ChannelAccount,
@@ -87,24 +87,29 @@ impl ChannelLedger {
         now: i64,
     ) -> Result<Amount, Refusal> {
         let signer = self.signer(&held.signer).ok_or(Refusal::Stopped)?;
-        let mut price = advance.most.max(advance.least);
-        loop {
+        let fits = |price: u64| {
             let request = Request {
                 signer: held.signer,
                 authority: advance.authority,
                 seq: Seq::ZERO,
                 sig: [0; 64],
-                price,
+                price: Amount::new(price),
                 key: None,
                 metered: true,
             };
-            match self.check_money(account, signer, &request, limits, now) {
-                Ok(_) => return Ok(price),
-                Err(refusal) if price <= advance.least => return Err(refusal),
-                // down to nothing, where nothing is needed
-                Err(_) => price = Amount::new(price.get() >> 1).max(advance.least),
-            }
+            self.check_money(account, signer, &request, limits, now).map(drop)
+        };
+        let (mut least, mut most) = (advance.least.get(), advance.most.max(advance.least).get());
+        if fits(most).is_ok() {
+            return Ok(Amount::new(most));
         }
+        fits(least)?;
+        // each bound is one on the sum, so what is more than one that does not fit does not fit either
+        while most.saturating_sub(least) > 1 {
+            let middle = least.saturating_add(most.saturating_sub(least) >> 1);
+            if fits(middle).is_ok() { least = middle } else { most = middle }
+        }
+        Ok(Amount::new(least))
     }
 }
 

@@ -70,13 +70,11 @@ fn the_last_charge_takes_what_was_used_and_leaves_nothing_ahead() {
 }
 
 #[test]
-fn as_much_is_set_aside_as_the_ceiling_leaves_by_halves() {
+fn as_much_is_set_aside_as_the_ceiling_leaves() {
     let mut ledger = ChannelLedger::default();
     let reservation = metered(&mut ledger, 100, 10);
     let (reservation, _) = go_on(&mut ledger, &reservation, by(0, 1, 200)).unwrap();
-    assert_eq!(reservation.price.get(), 10 + 50, "of 90 that are left");
-    let (reservation, _) = go_on(&mut ledger, &reservation, by(0, 40, 200)).unwrap();
-    assert_eq!(reservation.price.get(), 100);
+    assert_eq!(reservation.price.get(), 10 + 90);
     let refused = go_on(&mut ledger, &reservation, by(0, 1, 200)).unwrap_err();
     let required_seq = Seq::new(101);
     assert_eq!(refused, Halt::Refused(Refusal::Ceiling { price: Amount::new(1), required_seq }));

@@ -14,9 +14,10 @@ pub(super) struct Advancing {
     last: Option<Instant>,
 }
 
-impl Default for Advancing {
-    fn default() -> Self {
-        Self { window: Window::new(), last: None }
+impl Advancing {
+    /// `first`: how many things are paid for ahead at first.
+    pub(super) fn new(first: u64) -> Self {
+        Self { window: Window::first(first), last: None }
     }
 }
 

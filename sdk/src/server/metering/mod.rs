@@ -74,16 +74,27 @@ impl AmpService {
         credential: &amp_protocol::json::CredentialBody,
         rate: Rate,
     ) -> Result<Meter, Denial> {
+        self.authorize_ahead(credential, rate, rate.per.get()).await
+    }
+
+    /// The same with so many things paid for ahead at first, as far as the client has signed for them: where they
+    /// are small and quick, like bytes, each step costs more than what it is for.
+    pub async fn authorize_ahead(
+        &self,
+        credential: &amp_protocol::json::CredentialBody,
+        rate: Rate,
+        ahead: u64,
+    ) -> Result<Meter, Denial> {
         let least = rate.cost(1).unwrap_or(Amount::MAX);
         let admission = self.admit_metered(credential, least).await?;
-        let meter = Meter::of(admission, rate);
+        let meter = Meter::of(admission, rate, ahead);
         meter.cover(1).await?;
         Ok(meter)
     }
 }
 
 impl Meter {
-    pub(super) fn of(admission: super::admission::Metered, rate: Rate) -> Self {
+    pub(super) fn of(admission: super::admission::Metered, rate: Rate, ahead: u64) -> Self {
         let super::admission::Metered { core, book, verified, reservation, payment, observed } = admission;
         let state = State {
             reservation: Some(reservation),
@@ -100,7 +111,7 @@ impl Meter {
             rate,
             payment,
             state: Mutex::new(state),
-            advancing: Arc::default(),
+            advancing: Arc::new(tokio::sync::Mutex::new(Advancing::new(ahead))),
             need: watch::Sender::new(None),
         }))
     }

@@ -4,10 +4,8 @@ use std::time::Duration;
 const SHORT: Duration = Duration::from_millis(50);
 /// Windows that last longer are too large: what is left of one when the service crashes is charged.
 const LONG: Duration = Duration::from_secs(1);
-/// The first one: what a service that crashes has the client pay for nothing, at most, of a short stream.
-const FIRST: u64 = 16;
-/// The largest: of bytes, 4 MiB.
-const LARGEST: u64 = 4 << 20;
+/// The largest: of bytes, 16 MiB. No window is larger than what its client has signed ahead.
+const LARGEST: u64 = 16 << 20;
 
 /// How much is set aside at once for a stream, in counted things: so much that its disk is asked some times a
 /// second.
@@ -15,15 +13,16 @@ const LARGEST: u64 = 4 << 20;
 pub(super) struct Window(u64);
 
 impl Window {
-    pub(super) const fn new() -> Self {
-        Self(FIRST)
+    /// The first one.
+    pub(super) fn first(count: u64) -> Self {
+        Self(count.clamp(1, LARGEST))
     }
 
     /// The next one, after the last lasted for `lasted`.
     pub(super) fn after(self, lasted: Duration) -> Self {
         if lasted < SHORT {
             // a window of bytes is used up in an instant until it is large
-            Self(self.0.saturating_mul(4).min(LARGEST))
+            Self(self.0.saturating_mul(8).min(LARGEST))
         } else if lasted > LONG {
             Self((self.0 >> 1).max(1))
         } else {
@@ -42,7 +41,7 @@ mod tests {
 
     #[test]
     fn a_window_grows_while_it_is_used_up_at_once_and_shrinks_while_it_lasts() {
-        let mut window = Window::new();
+        let mut window = Window::first(16);
         for _ in 0..20 {
             window = window.after(Duration::ZERO);
         }

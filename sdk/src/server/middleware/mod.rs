@@ -20,7 +20,7 @@ mod service;
 pub use credential::from_headers as credential_from_headers;
 pub use layer::AmpLayer;
 #[cfg(feature = "grpc")]
-pub(crate) use metered::Seconds;
+pub(crate) use metered::{Seconds, ahead_at_first};
 #[cfg(any(feature = "grpc", feature = "mcp"))]
 pub(crate) use peer::PeerRule;
 #[cfg(feature = "grpc")]

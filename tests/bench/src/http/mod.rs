@@ -6,7 +6,9 @@ mod connection;
 mod hostile;
 mod load;
 mod server;
+mod streams;
 
 pub(crate) use cells::{Cell, EMBEDDED, Grid, run as cells};
 pub(crate) use hostile::{Attacked, run as hostile};
-pub(crate) use server::Serve;
+pub(crate) use server::{FILE, Serve};
+pub(crate) use streams::{Download, PER, run as streams};

@@ -15,6 +15,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 
+use super::streams::LENGTH;
 use crate::backend::{Backend, config};
 use crate::chain::MemoryChain;
 use crate::measure::{cpu_of_this_thread, median, pin};
@@ -23,6 +24,8 @@ use crate::measure::{cpu_of_this_thread, median, pin};
 pub(crate) const EMPTY: &str = "/empty";
 /// One whose handler works.
 pub(crate) const BUSY: &str = "/busy";
+/// One that answers with a file, and is paid for by the byte.
+pub(crate) const FILE: &str = "/file";
 /// One whose handler reads a body.
 pub(crate) const READ: &str = "/read";
 /// The core that the server has for itself.
@@ -56,8 +59,10 @@ impl Serve {
 
     async fn serve(self) -> Result<()> {
         let spins = self.spins;
+        let file = Bytes::from(vec![7; LENGTH]);
         let routes = Router::new()
             .route(EMPTY, get(|| async { "ok" }))
+            .route(FILE, get(move || async move { file }))
             .route(BUSY, get(move || async move { work(spins).to_string() }))
             .route(READ, post(|body: Bytes| async move { body.len().to_string() }));
         let app = match self.store {

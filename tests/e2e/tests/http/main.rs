@@ -7,6 +7,7 @@ mod codes;
 mod codes_closed;
 mod delegates;
 mod delegating;
+mod grpc;
 mod hostile;
 mod life;
 mod limits;

@@ -23,6 +23,14 @@ use crate::server::service::AmpService;
 /// Which trailers an answer may end with.
 const TRAILERS: HeaderValue = HeaderValue::from_static("amp-cost, amp-spent, amp-balance");
 
+/// Bytes that are paid for ahead at first.
+const BYTES_AHEAD: u64 = 4 << 20;
+
+/// How many things are paid for ahead at first.
+pub(crate) fn ahead_at_first(pricing: &Pricing) -> u64 {
+    if pricing.mode == PricingMode::PerByte { BYTES_AHEAD } else { pricing.per.get() }
+}
+
 /// Serves a request of a route that is metered.
 pub(super) async fn serve<S>(
     service: AmpService,
@@ -35,7 +43,7 @@ pub(super) async fn serve<S>(
 where
     S: Service<Request<Body>, Response = Response<Body>>,
 {
-    let meter = match service.authorize_metered(&credential, pricing.rate()).await {
+    let meter = match service.authorize_ahead(&credential, pricing.rate(), ahead_at_first(&pricing)).await {
         Ok(meter) => meter,
         Err(denial) => return Ok(denied(&service, &pricing, &denial)),
     };
