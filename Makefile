@@ -1,7 +1,7 @@
 # The recipes are in the scripts that they call.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-chain test postgres soak crash bench fuzz guards mutants check bless program toolchain-check validator-check clean-program
+.PHONY: help demo demo-chain demo-mcp test postgres python soak crash bench fuzz guards mutants check bless program toolchain-check validator-check clean-program
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -12,11 +12,17 @@ demo: program ## the whole life of a channel on an embedded chain (ARGS="--calls
 demo-chain: program ## three parties: an agent pays a service that pays its GPU supplier out of the same deposit
 	@toolchain/run.sh amp-example-chain $(ARGS)
 
-test: program postgres ## every test that takes seconds
+demo-mcp: program ## an MCP tool that is paid for by the call, and an agent that pays
+	@toolchain/run.sh amp-example-mcp $(ARGS)
+
+test: program postgres python ## every test that takes seconds
 	@cargo test --locked --workspace
 
 postgres: ## the server that some tests need, from the system's packages
 	@toolchain/postgres.sh
+
+python: ## the official MCP SDK for Python, that one test pays with, from PyPI
+	@toolchain/python.sh
 
 check: ## what a landing must pass
 	@.ci/run
@@ -39,9 +45,10 @@ guards: program ## take out each guard of the program and see its test fail: hou
 mutants: program ## every change that cargo-mutants knows must be noticed: many hours (ARGS="--only NAME")
 	@toolchain/run.sh amp-guards mutants $(ARGS)
 
-bless: program ## write anew docs/compute-units.md, docs/transactions.md and the guards of docs/state-machine.md
+bless: program ## write anew docs/compute-units.md, docs/transactions.md, the guards of docs/state-machine.md, conformance/ and recorded exchanges
 	@AMP_BLESS=1 cargo test --locked --workspace --test compute_units --test page
 	@AMP_BLESS=1 cargo test --locked --workspace --test http limits
+	@AMP_BLESS=1 cargo test --locked --workspace --lib -- the_tables_are recorded
 
 program: ## build the program: target/deploy/amp.so and target/idl/amp.json
 	@toolchain/build-program.sh

@@ -26,8 +26,8 @@ pub enum ClientError {
         /// The service.
         origin: String,
     },
-    /// An MCP request failed, or the tool itself did. If it carried a credential and does not say what was charged,
-    /// its price counts as spent until the service says otherwise.
+    /// An MCP request failed, or the tool itself did. If it carried a credential and does not say what was
+    /// charged, its price counts as spent until the service says otherwise.
     #[cfg(feature = "mcp")]
     #[error("the MCP request failed: {0}")]
     Mcp(#[source] Box<rmcp::ServiceError>),

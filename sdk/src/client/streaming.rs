@@ -213,19 +213,16 @@ where
 
     /// The most that what has come can have cost.
     fn most(&self, tab: &Tab) -> Amount {
-        match self.mode {
-            PricingMode::PerByte => self.used(tab),
+        let count = match self.mode {
+            PricingMode::PerByte => return self.used(tab),
             // the service's clock began before the answer's head was here
-            PricingMode::PerSecond => {
-                let seconds = self.begun.elapsed().as_secs().saturating_add(3);
-                tab.rate().cost(seconds).unwrap_or(Amount::MAX).min(tab.authorized())
-            }
+            PricingMode::PerSecond => self.begun.elapsed().as_secs().saturating_add(3),
             // a call may cost its price though nothing comes of it
-            PricingMode::PerCall => {
-                tab.rate().cost(self.count_of_messages().max(1)).unwrap_or(Amount::MAX).min(tab.authorized())
-            }
-            PricingMode::PerCompute => tab.authorized(),
-        }
+            PricingMode::PerCall => self.count_of_messages().max(1),
+            // only the service knows
+            PricingMode::PerCompute => return tab.budget(),
+        };
+        tab.rate().cost(count).unwrap_or(Amount::MAX).min(tab.budget())
     }
 
     fn take(&mut self, data: &[u8]) {

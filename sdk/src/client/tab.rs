@@ -136,6 +136,11 @@ impl Tab {
         self.authorized
     }
 
+    /// The most that may be signed for on it.
+    pub(super) fn budget(&self) -> Amount {
+        self.budget
+    }
+
     /// Whether it is time to sign for more: half of the last step is used, and the budget has more.
     pub fn is_due(&self, used: Amount) -> bool {
         let left = self.authorized.checked_sub(used).unwrap_or(Amount::ZERO);
@@ -199,9 +204,9 @@ impl Tab {
     /// that it can have cost by what was received; `spent`: the total, as the service says.
     ///
     /// # Errors
-    /// [`ClientError::Overcharged`] where it cost more than what was counted or signed for.
+    /// [`ClientError::Overcharged`] where it cost more than what was counted.
     pub async fn end(
-        self,
+        mut self,
         cost: Option<Amount>,
         counted: Amount,
         spent: Option<Amount>,
@@ -211,6 +216,11 @@ impl Tab {
             // what was signed for may be claimed: it stays booked
             drop(self);
             return Err(ClientError::Overcharged { origin, overcharge });
+        }
+        // streams side by side share a ceiling: this one may have used what was signed for another
+        let missing = cost.and_then(|cost| cost.checked_sub(self.authorized));
+        if let Some(missing) = missing.filter(|missing| !missing.is_zero()) {
+            self.sign_for(missing).await?;
         }
         self.ticket.answered(Some(cost.unwrap_or(counted.min(self.authorized))), spent).await
     }

@@ -79,7 +79,7 @@ mod subscription;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod turns;
 mod verification;
 mod views;

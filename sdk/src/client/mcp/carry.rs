@@ -28,7 +28,7 @@ impl Carrier for ToolCall<'_> {
     async fn carry(&mut self, credential: &CredentialBody) -> Result<Carried<Answered>, ClientError> {
         let mut params = self.params.clone();
         params.meta = Some(meta_with(params.meta.unwrap_or_default(), credential));
-        let answered = self.tools.send(params).await?;
+        let answered = self.tools.send(params).await;
         let said = match &answered {
             Ok(response) => said(meta_of(response).and_then(|meta| meta.0.get(mcp::META))),
             Err(error) => said(data_of(error).and_then(|data| data.get(mcp::META))),

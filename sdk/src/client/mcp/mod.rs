@@ -15,17 +15,17 @@
 //! # }
 //! ```
 //!
-//! **The name.** Channels, limits and books are kept by a URL, as for HTTP. A server over streamable HTTP has one:
-//! give that, and it shares the channel with whatever else its origin sells. One over a pipe has none, so the
-//! agent names it: `mcp://weather`. The name is the agent's own word, like the name in its list of servers; what
-//! the server says of itself does not count, or one that names another's recipient would be paid from the
-//! other's channel. Who is paid under a name is fixed by its first channel
-//! ([`ClientError::RecipientChanged`](crate::client::ClientError::RecipientChanged)). In the policy the name is the
-//! host: `allow_host("weather")`. A pipe counts as this machine, so no TLS is asked for.
+//! **The name.** Channels, limits and books are kept by a URL, as for HTTP. A server over streamable HTTP has
+//! one: give that, and it shares the channel with whatever else its origin sells. One over a pipe has none,
+//! so the agent names it: `mcp://weather`. The name is the agent's own word, like the name in its list of
+//! servers; what the server says of itself does not count, or one that names another's recipient would be
+//! paid from the other's channel. Who is paid under a name is fixed by its first channel
+//! ([`ClientError::RecipientChanged`](crate::client::ClientError::RecipientChanged)). In the policy the name
+//! is the host: `allow_host("weather")`. A pipe counts as this machine, so no TLS is asked for.
 //!
-//! **Sessions.** A new session is told by calling [`Client::mcp`](crate::client::Client::mcp) again; everything else
-//! goes on where it was. While there is none, `status` and `close` of an `mcp://` name can't ask the server: a
-//! close then is a request, and the deposit comes back after the grace period.
+//! **Sessions.** A new session is told by calling [`Client::mcp`](crate::client::Client::mcp) again;
+//! everything else goes on where it was. While there is none, `status` and `close` of an `mcp://` name can't
+//! ask the server: a close then is a request, and the deposit comes back after the grace period.
 
 mod carry;
 mod operations;

@@ -3,8 +3,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use amp_protocol::code::Code;
 use rmcp::ServiceError;
-use rmcp::model::{CallToolRequestParams, CallToolResponse, CallToolResult, ErrorCode};
-use rmcp::service::{Peer, RoleClient};
+use rmcp::model::{
+    CallToolRequest, CallToolRequestParams, CallToolResponse, CallToolResult, CancelledNotification,
+    CancelledNotificationParam, ClientRequest, ErrorCode, RequestId, ServerResult,
+};
+use rmcp::service::{Peer, PeerRequestOptions, RoleClient};
 
 use super::carry::{Answered, ToolCall, failed, refusal};
 use crate::client::call::{Call, Place};
@@ -30,8 +33,8 @@ pub struct ToolAnswer {
 }
 
 impl ToolAnswer {
-    /// The answer: a result, one that says failure too; or what the tool wants to know before it works, or a task
-    /// that it has begun.
+    /// The answer: a result, one that says failure too; or what the tool wants to know before it works, or a
+    /// task that it has begun.
     pub fn response(&self) -> &CallToolResponse {
         &self.response
     }
@@ -56,8 +59,9 @@ impl ToolAnswer {
 }
 
 impl Client {
-    /// Pays for the tools of an MCP server by `peer`, a session with it. `url` is what the server is known by: its
-    /// address, or where it has none a name of the agent's choosing, as `mcp://weather`. See [`mcp`](super).
+    /// Pays for the tools of an MCP server by `peer`, a session with it. `url` is what the server is known
+    /// by: its address, or where it has none a name of the agent's choosing, as `mcp://weather`. See
+    /// [`mcp`](super).
     pub fn mcp(&self, url: &str, peer: Peer<RoleClient>) -> Result<PaidPeer, ClientError> {
         let service = self.service_of(url)?;
         service.connect(peer.clone());
@@ -66,8 +70,8 @@ impl Client {
 }
 
 impl PaidPeer {
-    /// Calls a tool, and pays for it if it has a price. The first call asks the server for its prices and opens the
-    /// channel. A call that is lost is not repeated: whether it was served is not known.
+    /// Calls a tool, and pays for it if it has a price. The first call asks the server for its prices and
+    /// opens the channel. A call that is lost is not repeated: whether it was served is not known.
     ///
     /// # Errors
     /// [`ClientError::Mcp`] where the tool or the session failed; otherwise what [`Client::execute`] has.
@@ -97,7 +101,7 @@ impl PaidPeer {
     }
 
     async fn unpaid(&self, params: CallToolRequestParams) -> Result<ToolAnswer, ClientError> {
-        match self.send(params).await? {
+        match self.send(params).await {
             Ok(response) => Ok(ToolAnswer { response, payment: None }),
             Err(error) => Err(match refusal(&error) {
                 // not free after all
@@ -107,12 +111,44 @@ impl PaidPeer {
         }
     }
 
-    /// Sends a call as it is. Dropped, or too late, it is called off.
-    pub(super) async fn send(&self, params: CallToolRequestParams) -> Result<Answered, ClientError> {
+    /// Sends a call as it is. One that is too late, or is dropped here, is called off.
+    pub(super) async fn send(&self, params: CallToolRequestParams) -> Answered {
         let limit = self.client.inner.settings.options.timeout;
-        let (url, seconds) = (self.service.name.clone(), limit.as_secs());
-        let answered = tokio::time::timeout(limit, self.peer.call_tool_once(params)).await;
-        answered.map_err(|_| ClientError::TimedOut { url, seconds })
+        // a tool that says how far it is may take longer
+        let options = PeerRequestOptions::with_timeout(limit).reset_timeout_on_progress();
+        let request = ClientRequest::CallToolRequest(CallToolRequest::new(params));
+        let sent = self.peer.send_request_with_option(request, options).await?;
+        let mut waiting = Waiting { peer: &self.peer, id: Some(sent.id.clone()) };
+        let answered = sent.await_response().await;
+        waiting.id = None;
+        match answered? {
+            ServerResult::CallToolResult(result) => Ok(CallToolResponse::Complete(result)),
+            ServerResult::InputRequiredResult(result) => Ok(CallToolResponse::InputRequired(result)),
+            ServerResult::CreateTaskResult(result) => Ok(CallToolResponse::Task(result)),
+            _ => Err(ServiceError::UnexpectedResponse),
+        }
+    }
+}
+
+/// A call that is waited for. rmcp calls off what takes too long; who stops waiting before that does it here,
+/// so that the server sets nothing aside for a call that nobody wants any more.
+struct Waiting<'a> {
+    peer: &'a Peer<RoleClient>,
+    id: Option<RequestId>,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let Some(id) = self.id.take() else { return };
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let peer = self.peer.clone();
+        let called_off = CancelledNotificationParam::new(Some(id), Some("nobody waits for it".to_owned()));
+        runtime.spawn(async move {
+            let called_off = CancelledNotification::new(called_off);
+            if let Err(error) = peer.send_notification(called_off.into()).await {
+                tracing::debug!(%error, "a call could not be called off");
+            }
+        });
     }
 }
 

@@ -65,8 +65,8 @@ async fn admit(
     service.authorize(&credential, pricing.rate).await
 }
 
-/// Lets the answer leave once its charge is on disk, with the receipt. One that is not charged has used its seq
-/// up, which is on disk too.
+/// Lets the answer leave once its charge is on disk, with the receipt. One that is not charged has used its
+/// seq up, which is on disk too.
 async fn charge(
     admission: Admission,
     charge_on: ChargeOn,

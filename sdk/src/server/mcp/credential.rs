@@ -9,10 +9,10 @@ use serde_json::{Map, Value};
 
 use crate::server::denial::Denial;
 
-/// Takes the credential out of a message's `_meta`, so that a handler which passes that on does not pass money
-/// on. It is in `_meta.amp`, or in `_amp`, wherever that was moved to or is still; `None` where it is nowhere.
-/// Both may be there and must then say the same: of two, the one that is checked might not be the one that
-/// somebody on the way counted.
+/// Takes the credential out of a message's `_meta`, so that a handler which passes that on does not pass
+/// money on. It is in `_meta.amp`, or in `_amp`, wherever that was moved to or is still; `None` where it is
+/// nowhere. Both may be there and must then say the same: of two, the one that is checked might not be the
+/// one that somebody on the way counted.
 pub(super) fn take(
     meta: &mut RequestMetaObject,
     params: Option<&Value>,

@@ -36,18 +36,19 @@
 //! # }
 //! ```
 //!
-//! Over streamable HTTP it is made anew for each session, and [`AmpFieldsLayer`] goes around rmcp's service:
+//! Over streamable HTTP it is made anew for each session, and [`AmpFields`] goes around rmcp's service
+//! (examples/mcp is a whole server):
 //!
 //! ```ignore
 //! let make = move || Ok(PaidTools::new(service.clone(), Forecast));
-//! let mcp = StreamableHttpService::new(make, sessions, StreamableHttpServerConfig::default());
-//! let app = Router::new().nest_service("/mcp", AmpFieldsLayer.layer(mcp));
+//! let tools = StreamableHttpService::new(make, sessions, StreamableHttpServerConfig::default());
+//! let app = Router::new().route_service("/mcp", AmpFields::new(tools));
 //! ```
 //!
 //! | piece | what it does |
 //! | --- | --- |
 //! | [`PaidTools`] | asks for a credential in `_meta.amp`, charges, and puts the receipt into `_meta.amp` of the result |
-//! | [`stdio`], [`wire`], [`AmpFieldsLayer`] | the same for clients that say `_amp` in `params` and look for it in the result |
+//! | [`stdio`], [`wire`], [`AmpFields`] | the same for clients that say `_amp` in `params` and look for it in the result |
 //!
 //! rmcp keeps what is in `_meta` and nothing else that it does not know, so `_amp` is moved where its bytes
 //! come in and go out; without these pieces `_meta.amp` works all the same.

@@ -6,8 +6,8 @@ use rmcp::model::ErrorCode;
 
 use crate::server::denial::Denial;
 
-/// Invalid params with the code as the message, and the body, prices included, as the data. What is wrong with the
-/// service and not with the request is an internal error: it may be sent again as it is.
+/// Invalid params with the code as the message, and the body, prices included, as the data. What is wrong
+/// with the service and not with the request is an internal error: it may be sent again as it is.
 pub(super) fn refused(denial: &Denial, pricing: &Pricing) -> ErrorData {
     let (code, body) = match denial {
         Denial::Refused(body) => {

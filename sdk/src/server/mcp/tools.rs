@@ -14,8 +14,8 @@ use crate::server::service::AmpService;
 /// An MCP server whose tools are paid for: calls of tools that have a price ask for a credential, `amp/*` is
 /// answered here, and everything else goes to the handler inside untouched.
 ///
-/// A tool costs what [`ServiceConfig::tool`](crate::server::ServiceConfig::tool) says, or else the default price.
-/// It finds the [`Payment`](crate::server::Payment) among the extensions of its request's context.
+/// A tool costs what [`ServiceConfig::tool`](crate::server::ServiceConfig::tool) says, or else the default
+/// price. It finds the [`Payment`](crate::server::Payment) among the extensions of its request's context.
 #[derive(Clone)]
 pub struct PaidTools<H> {
     pub(super) inner: H,
@@ -29,8 +29,8 @@ impl<H: ServerHandler> PaidTools<H> {
         Self { inner, service, peer: PeerRule::default() }
     }
 
-    /// Says from where a request over HTTP comes, as [`AmpLayer::peer`](crate::server::AmpLayer::peer) does. The
-    /// other end of the connection, unless set, where the router is served with
+    /// Says from where a request over HTTP comes, as [`AmpLayer::peer`](crate::server::AmpLayer::peer) does.
+    /// The other end of the connection, unless set, where the router is served with
     /// `into_make_service_with_connect_info::<SocketAddr>()`.
     #[must_use]
     pub fn peer(

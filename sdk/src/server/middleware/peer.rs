@@ -8,10 +8,12 @@ use http::{Extensions, HeaderMap};
 
 use crate::server::service::AmpService;
 
+type Rule = dyn Fn(&HeaderMap, Option<IpAddr>) -> Option<IpAddr> + Send + Sync;
+
 /// Whose request it is, by its headers and the other end of its connection. The latter, unless told
 /// otherwise: any client can send any header.
 #[derive(Clone)]
-pub(crate) struct PeerRule(Arc<dyn Fn(&HeaderMap, Option<IpAddr>) -> Option<IpAddr> + Send + Sync>);
+pub(crate) struct PeerRule(Arc<Rule>);
 
 impl Default for PeerRule {
     fn default() -> Self {

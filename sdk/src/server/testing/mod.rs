@@ -32,7 +32,7 @@ pub(crate) use open_metrics::Exposition;
 
 pub(crate) const CHANNEL: Key = [200; 32];
 pub(crate) const MINT: Key = [4; 32];
-const OPENED_SLOT: u64 = 9;
+pub(crate) const OPENED_SLOT: u64 = 9;
 /// Those of a service that is not configured otherwise.
 pub(crate) const LIMITS: Limits = Limits { seq_window: 64, max_owing: 17 };
 
@@ -106,10 +106,15 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn new() -> Self {
+        Self::of(KeypairSigner::generate())
+    }
+
+    /// With a client of this key.
+    pub(crate) fn of(client: KeypairSigner) -> Self {
         let bench = Self {
             chain: Arc::default(),
             recipient: KeypairSigner::generate(),
-            client: KeypairSigner::generate(),
+            client,
             disk: Arc::new(Mutex::new(Disk::Works)),
             folder: tempfile::tempdir().unwrap(),
         };

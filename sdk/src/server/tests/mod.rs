@@ -3,6 +3,7 @@
 mod charging;
 mod closing;
 mod codes;
+pub(crate) mod conformance;
 mod delegates;
 mod delegates_settled;
 mod durability;
@@ -15,6 +16,7 @@ mod operations;
 mod outage;
 mod packing;
 mod peers;
+mod recorded;
 mod repeating;
 mod requests;
 mod sending;

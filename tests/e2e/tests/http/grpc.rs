@@ -63,6 +63,7 @@ async fn a_service_is_discovered_paid_and_closed_over_grpc_alone() {
     }
     let status = agent.client.status(market.grpc_origin()).await.unwrap();
     assert_eq!((status.spent.get(), status.metering_proof.unwrap().calls), (5 * PRICE, 5));
+    market.next_slot();
     let outcome = agent.client.close(market.grpc_origin()).await.unwrap();
     assert!(
         matches!(outcome, CloseOutcome::Closed { payout, .. } if payout.get() == 5 * PRICE),
@@ -112,6 +113,7 @@ async fn after_a_restart_the_same_channel_pays_and_closes() {
     agent.restart(&market).await;
     quote(&mut agent.calls(&market).await).await.unwrap();
     assert_eq!(agent.client.channels().await.unwrap().len(), 1);
+    market.next_slot();
     agent.client.close(market.grpc_origin()).await.unwrap();
     market.end_having_earned(2 * PRICE);
 }

@@ -1,5 +1,5 @@
-//! Every code that can come over MCP. AMP_SETTLE_EARLY and AMP_INVALID_PROOF can't: no method settles, and none
-//! takes a proof.
+//! Every code that can come over MCP. AMP_SETTLE_EARLY and AMP_INVALID_PROOF can't: no method settles, and
+//! none takes a proof.
 
 use std::time::Duration;
 

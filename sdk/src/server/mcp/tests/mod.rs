@@ -3,6 +3,7 @@
 
 mod calls;
 mod codes;
+mod conformance;
 mod fields;
 mod layer;
 mod operations;
@@ -27,8 +28,8 @@ use super::{PaidTools, wire};
 use crate::server::testing::{Bench, CHANNEL};
 use crate::server::{AmpService, Payment, ServiceConfig};
 
-/// `quote` costs 10 and says who pays; `fail` costs 10 and says that it failed, `crash` does not answer with a
-/// result at all; `ask` wants to know more; `slow` waits; `free` is free.
+/// `quote` costs 10 and says who pays; `fail` costs 10 and says that it failed, `crash` does not answer with
+/// a result at all; `ask` wants to know more; `slow` waits; `free` is free.
 #[derive(Clone, Default)]
 struct Shop {
     gate: Arc<Notify>,

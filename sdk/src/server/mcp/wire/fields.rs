@@ -35,8 +35,8 @@ impl Direction {
     }
 }
 
-/// `_meta._amp` is a name of its own: a `_meta.amp` that is there as well is compared with it where the credential
-/// is read.
+/// `_meta._amp` is a name of its own: a `_meta.amp` that is there as well is compared with it where the
+/// credential is read.
 fn lift(message: &mut Value) -> Option<()> {
     let params = message.get_mut("params")?.as_object_mut()?;
     let credential = params.remove(mcp::FIELD)?;

@@ -11,8 +11,8 @@ use tower::{BoxError, Layer, Service};
 use super::fields::Direction;
 use super::lines::Lines;
 
-/// Largest message that is looked at, in bytes: as much as rmcp's service takes unless it is told otherwise. A
-/// larger one goes on as it comes.
+/// Largest message that is looked at, in bytes: as much as rmcp's service takes unless it is told otherwise.
+/// A larger one goes on as it comes.
 const LARGEST: usize = 4 * 1024 * 1024;
 
 /// Goes around rmcp's `StreamableHttpService`: credentials may be in `params._amp`, receipts are in
@@ -24,7 +24,7 @@ impl<S> Layer<S> for AmpFieldsLayer {
     type Service = AmpFields<S>;
 
     fn layer(&self, inner: S) -> AmpFields<S> {
-        AmpFields { inner }
+        AmpFields::new(inner)
     }
 }
 
@@ -32,6 +32,13 @@ impl<S> Layer<S> for AmpFieldsLayer {
 #[derive(Clone, Debug)]
 pub struct AmpFields<S> {
     inner: S,
+}
+
+impl<S> AmpFields<S> {
+    /// Goes around `inner`.
+    pub fn new(inner: S) -> Self {
+        Self { inner }
+    }
 }
 
 impl<S, B> Service<Request<Body>> for AmpFields<S>

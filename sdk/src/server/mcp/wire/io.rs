@@ -109,7 +109,8 @@ impl<W: AsyncWrite + Unpin> AmpWriter<W> {
 impl<W: AsyncWrite + Unpin> AsyncWrite for AmpWriter<W> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        // what was taken before is written before more is taken: a slow reader on the other side is waited for
+        // what was taken before is written before more is taken: a slow reader on the other side is waited
+        // for
         ready!(this.poll_drain(context))?;
         this.lines.push(bytes, &mut this.edited);
         Poll::Ready(Ok(bytes.len()))

@@ -1,0 +1,55 @@
+//! An MCP tool that is paid for by the call, and an agent that pays: real bytecode on an embedded chain, real
+//! streamable HTTP. `make demo-mcp`. Exits non-zero where the money does not add up.
+
+mod agent;
+mod server;
+
+use std::sync::Arc;
+
+use amp_embedded::{ClockMode, EmbeddedChain};
+use amp_sdk::chain::{Chain, TOKEN_PROGRAM};
+use amp_sdk::client::{Client, CloseOutcome};
+use amp_sdk::protocol::money::Amount;
+use amp_sdk::server::{ServiceConfig, SqliteStore};
+use amp_sdk::signer::{KeypairSigner, Signer};
+use anyhow::{bail, ensure};
+
+const CALLS: u64 = 20;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let chain = EmbeddedChain::new(ClockMode::Wall)?;
+    let mint = chain.create_mint(&TOKEN_PROGRAM)?;
+    let [recipient, funder] = [(); 2].map(|()| KeypairSigner::generate());
+    for (key, tokens) in [(&recipient, 0), (&funder, 1_000_000)] {
+        chain.airdrop(&key.public_key(), 1_000_000_000)?;
+        chain.mint_to(&mint, &key.public_key(), Amount::new(tokens))?;
+    }
+    let folder = tempfile::tempdir()?;
+    let shared: Arc<dyn Chain> = Arc::new(chain.clone());
+
+    let config = ServiceConfig::new(Arc::new(recipient.clone()), mint.address, Amount::ZERO);
+    let store = SqliteStore::open(folder.path().join("service.db"))?;
+    let url = server::serve(config, shared.clone(), store).await?;
+    eprintln!("  tools at {url}");
+
+    let client = Client::builder().funder(funder.clone()).chain(shared).allow_mint(mint.address);
+    let client = client.deposit(Amount::new(100_000)).store(folder.path().join("agent.db")).build().await?;
+    let spent = agent::call(&client, &url, CALLS).await?;
+    eprintln!("  {CALLS} calls cost {spent} base units, and one transaction so far");
+
+    let CloseOutcome::Closed { payout, refund, .. } = client.close(&url).await? else { bail!("not closed") };
+    eprintln!("  the agent closed its channel: {payout} to the server, {refund} back");
+    let earned = chain.tokens(&mint.account_of(&recipient.public_key()));
+    let cost = Amount::new(server::PRICE).checked_mul(CALLS);
+    ensure!(Some(earned) == cost && earned == spent && payout == spent, "the server has {earned}");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_server_earns_its_price_for_each_call_and_nothing_else() {
+        super::main().unwrap();
+    }
+}
