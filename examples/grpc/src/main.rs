@@ -7,6 +7,7 @@ mod agent;
 mod service;
 
 /// Of `proto/files.proto`; a project of one's own has `tonic-prost-build` write this.
+#[allow(unreachable_pub, reason = "it is generated")]
 mod files {
     include!("generated/files.v1.rs");
 }

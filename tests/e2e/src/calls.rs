@@ -23,6 +23,7 @@ use crate::agent::Agent;
 use crate::market::Market;
 use crate::{BYTES, SECOND_PRICE, TOKEN_PRICE};
 
+#[allow(unreachable_pub, reason = "it is generated")]
 mod generated {
     include!("generated/market.v1.rs");
 }

@@ -1,6 +1,7 @@
 //! The service as a gRPC client sees it: tonic's server and tonic's client over a real socket, a fake chain, a real
 //! store.
 
+mod conformance;
 mod drops;
 mod payments;
 mod refusals;
@@ -141,23 +142,13 @@ impl Stage {
     async fn with(change: impl FnOnce(ServiceConfig) -> ServiceConfig) -> Self {
         let bench = Bench::new();
         let service = bench.service_with(change(prices(bench.config()))).await;
-        let handlers = Handlers { gate: Arc::default() };
-        let gate = handlers.gate.clone();
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let origin = format!("http://{}", listener.local_addr().unwrap());
-        let server = Server::builder().layer(AmpGrpcLayer::new(service.clone())).add_service(handlers);
-        tokio::spawn(server.serve_with_incoming(TcpIncoming::from(listener)));
-        let channel = Channel::from_shared(origin).unwrap().connect().await.unwrap();
+        let (channel, gate) = open(&service).await;
         Self { bench, service, channel, gate }
     }
 
     /// A call without a credential, or with any metadata.
     async fn unary(&self, method: &str, metadata: MetadataMap) -> Result<Response<Vec<u8>>, Status> {
-        let mut client = tonic::client::Grpc::new(self.channel.clone());
-        client.ready().await.unwrap();
-        let path = format!("/test.Test/{method}").parse().unwrap();
-        let request = Request::from_parts(metadata, Default::default(), 0);
-        client.unary(request, path, ProstCodec::<u64, Vec<u8>>::default()).await
+        unary(&self.channel, method, metadata).await
     }
 
     /// A call that is paid with this seq.
@@ -187,6 +178,25 @@ impl Stage {
         assert_eq!(book.ledger().in_flight(), 0);
         self.service.channel_status(&self.bench.credential(0).await).await.unwrap().spent.get()
     }
+}
+
+/// Serves on a socket, and connects to it.
+async fn open(service: &AmpService) -> (Channel, Arc<Notify>) {
+    let handlers = Handlers { gate: Arc::default() };
+    let gate = handlers.gate.clone();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = format!("http://{}", listener.local_addr().unwrap());
+    let server = Server::builder().layer(AmpGrpcLayer::new(service.clone())).add_service(handlers);
+    tokio::spawn(server.serve_with_incoming(TcpIncoming::from(listener)));
+    (Channel::from_shared(origin).unwrap().connect().await.unwrap(), gate)
+}
+
+async fn unary(channel: &Channel, method: &str, metadata: MetadataMap) -> Result<Response<Vec<u8>>, Status> {
+    let mut client = tonic::client::Grpc::new(channel.clone());
+    client.ready().await.unwrap();
+    let path = format!("/test.Test/{method}").parse().unwrap();
+    let request = Request::from_parts(metadata, Default::default(), 0);
+    client.unary(request, path, ProstCodec::<u64, Vec<u8>>::default()).await
 }
 
 /// Metadata with a credential.
