@@ -234,6 +234,13 @@ impl Market {
         person
     }
 
+    /// The same with a key that others can know.
+    pub fn person_of_seed(&self, seed: [u8; 32]) -> KeypairSigner {
+        let person = KeypairSigner::from(solana_keypair::Keypair::new_from_array(seed));
+        self.equip(&person.public_key(), Wallets::TOKENS);
+        person
+    }
+
     /// An agent with a client, a hot key and a store of its own.
     pub async fn hire(&self) -> Agent {
         Agent::hire(self, |builder| builder).await

@@ -8,6 +8,7 @@ mod codes_closed;
 mod delegates;
 mod delegating;
 mod grpc;
+mod grpc_python;
 mod hostile;
 mod life;
 mod limits;

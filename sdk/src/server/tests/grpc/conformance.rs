@@ -17,7 +17,7 @@ async fn grpc_gives_every_verdict_of_the_table() {
         let mut verdicts = Vec::new();
         for fields in sent {
             let mut metadata = MetadataMap::new();
-            for Fields { channel, seq, sig } in fields {
+            if let Some(Fields { channel, seq, sig }) = fields {
                 for (name, value) in [(header::CHANNEL, channel), (header::SEQ, seq), (header::SIG, sig)] {
                     metadata.insert(name, value.parse().unwrap());
                 }
