@@ -23,3 +23,5 @@ pub mod grpc;
 pub mod server;
 pub mod signed;
 pub mod signer;
+#[cfg(all(feature = "ws", any(feature = "client", feature = "server")))]
+mod websocket;

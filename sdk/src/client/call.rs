@@ -26,6 +26,9 @@ const BETWEEN_SHOWS: Duration = Duration::from_millis(100);
 pub(super) enum Place {
     /// A path.
     Route(String),
+    /// A path where a socket is: what pays for it goes on after it is open.
+    #[cfg(feature = "ws")]
+    Socket(String),
     /// A tool.
     #[cfg(feature = "mcp")]
     Tool(String),
@@ -35,9 +38,20 @@ impl Place {
     fn pricing(&self, document: &DiscoveryDocument) -> Pricing {
         match self {
             Self::Route(path) => document.pricing.for_route(path),
+            #[cfg(feature = "ws")]
+            Self::Socket(path) => document.pricing.for_route(path),
             #[cfg(feature = "mcp")]
             Self::Tool(name) => document.pricing.for_tool(name),
         }
+    }
+
+    /// Whether more is bought after the answer, whatever the price's mode.
+    fn goes_on(&self) -> bool {
+        #[cfg(feature = "ws")]
+        if let Self::Socket(_) = self {
+            return true;
+        }
+        false
     }
 }
 
@@ -160,7 +174,7 @@ impl<'a> Call<'a> {
         let mut tab = None;
         match spent {
             Some(_) => drop(ticket.answered(cost, spent).await?),
-            None if self.pricing.is_metered() || said.later => {
+            None if self.pricing.is_metered() || self.place.goes_on() || said.later => {
                 let (client, service) = (self.client.clone(), self.service.clone());
                 let (document, pricing) = (self.document.clone(), self.pricing.clone());
                 tab = Some(Tab::new(client, service, document, pricing, ticket, self.step()));

@@ -94,6 +94,8 @@ pub(super) struct Options {
     pub(super) max_wait: Duration,
     pub(super) discovery_max_age: Duration,
     pub(super) in_flight_limit: u32,
+    #[cfg(feature = "ws")]
+    pub(super) max_socket_message: usize,
 }
 
 impl Default for Options {
@@ -116,6 +118,8 @@ impl Default for Options {
             max_wait: Duration::ZERO,
             discovery_max_age: Duration::from_secs(300),
             in_flight_limit: 32,
+            #[cfg(feature = "ws")]
+            max_socket_message: crate::websocket::MAX_MESSAGE,
         }
     }
 }
@@ -213,6 +217,13 @@ impl ClientBuilder {
         /// Most paid calls to one service at a time. Default: 32, and never more than the service
         /// remembers seqs for.
         in_flight_limit(limit: u32) => options.in_flight_limit = limit.max(1);
+    }
+
+    /// The largest message of a socket either way, in bytes, with its credential. Default: 64 KiB.
+    #[cfg(feature = "ws")]
+    pub fn max_socket_message(mut self, bytes: usize) -> Self {
+        self.options.max_socket_message = bytes;
+        self
     }
 
     /// Allows paying with a mint. At least one is needed.

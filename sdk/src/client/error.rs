@@ -48,6 +48,14 @@ pub enum ClientError {
         /// How long was waited.
         seconds: u64,
     },
+    /// A WebSocket did not open, or broke off.
+    #[error("the socket to {url}: {reason}")]
+    Socket {
+        /// Where to.
+        url: String,
+        /// What happened.
+        reason: String,
+    },
     /// The answer is larger than anything the protocol sends.
     #[error("the answer of {url} is larger than {limit} bytes")]
     TooLarge {

@@ -26,6 +26,7 @@
 //! | limits | [`Policy`]; nothing is signed, opened or topped up outside it |
 //! | requests | [`Client::get`], [`Client::post`], [`Client::execute`]; [`Client::authorize`] for other transports |
 //! | gRPC | `Client::grpc` (feature `grpc`) |
+//! | WebSockets | `Client::connect` (feature `ws`) |
 //! | MCP tools | `Client::mcp` (feature `mcp`) |
 //! | channels | [`Client::prepare`], [`Client::top_up`], [`Client::status`], [`Client::channels`] |
 //! | the end | [`Client::close`], [`Client::close_all`] |
@@ -96,6 +97,8 @@ mod tab;
 mod tests;
 mod ticket;
 mod top_up;
+#[cfg(feature = "ws")]
+mod websocket;
 
 pub use close::CloseOutcome;
 pub use config::ClientBuilder;
@@ -110,3 +113,5 @@ pub use response::{Payment, Response};
 pub use store::{ChannelRecord, ChannelState, HeldDelegation};
 pub use tab::Tab;
 pub use ticket::Ticket;
+#[cfg(feature = "ws")]
+pub use websocket::{Message, PaidSocket, SocketReceipt};

@@ -160,6 +160,21 @@ impl Tab {
         self.sign_for(behind.checked_add(self.step).unwrap_or(Amount::MAX)).await
     }
 
+    /// The same for a stream of calls: each may cost what the policy allows for one, and is signed for by itself.
+    #[cfg(feature = "ws")]
+    pub(super) fn of_calls(self) -> Self {
+        Self { budget: Amount::MAX, ..self }
+    }
+
+    /// Signs for what `used` is beyond what was signed for, and no more.
+    #[cfg(feature = "ws")]
+    pub(super) async fn cover(&mut self, used: Amount) -> Result<(), ClientError> {
+        match used.checked_sub(self.authorized) {
+            Some(missing) if !missing.is_zero() => self.sign_for(missing).await.map(drop),
+            _ => Ok(()),
+        }
+    }
+
     /// Signs for a step more, and at the least what makes the ceiling that of `required`, which the service asked
     /// for. Its word alone justifies that only within the budget.
     ///

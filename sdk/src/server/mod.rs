@@ -35,6 +35,7 @@
 //! | [`AmpService::operations`] | metrics and health, for a port of the operator's |
 //! | [`Store`], [`SqliteStore`] | what must survive a crash, and in which order |
 //! | [`SharedStore`], `PostgresStore` | the same for several processes behind a balancer (feature `postgres`) |
+//! | `AmpWebSocket` | the engine behind WebSockets (feature `ws`) |
 //! | [`AmpService::authorize_once`] | requests that must not be done twice |
 //! | `mcp` | tools of the Model Context Protocol, paid for by the call (feature `mcp`) |
 //!
@@ -83,6 +84,8 @@ pub(crate) mod tests;
 mod turns;
 mod verification;
 mod views;
+#[cfg(feature = "ws")]
+mod websocket;
 
 pub use admission::{Admission, Payment, Receipt};
 pub use config::{ChargeOn, ConfigError, ServiceConfig};
@@ -102,3 +105,5 @@ pub use store::{
     ALIVE_EVERY, AnswerId, AnswerKey, Change, DEAD_AFTER, Exchanged, Hold, Incarnation, KeptAnswer,
     SharedChannel, SharedStore, SqliteStore, Stamp, Store, StoreError, StoreIdentity, StoredChannel,
 };
+#[cfg(feature = "ws")]
+pub use websocket::{AmpWebSocket, Message, PaidSender, PaidSocket, SocketClosed, SocketLimits};

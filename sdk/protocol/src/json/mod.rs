@@ -7,6 +7,7 @@ mod decimal;
 mod discovery;
 mod error_body;
 mod pricing;
+mod socket;
 
 pub use base58::{Base58, Base58Error};
 pub use bodies::{
@@ -16,3 +17,7 @@ pub use bodies::{
 pub use discovery::{DiscoveryDocument, DiscoveryError};
 pub use error_body::{ErrorBody, Shortage};
 pub use pricing::{Pricing, PricingMode, PricingTable, RouteRate, longest_prefix};
+pub use socket::{
+    BINARY_HEADER, SocketAck, SocketBinary, SocketBind, SocketControl, SocketEnd, SocketError, SocketFault,
+    SocketFrame, SocketFrameError, SocketPaid, SocketTrouble, UnknownControl,
+};

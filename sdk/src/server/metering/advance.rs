@@ -22,9 +22,14 @@ impl Advancing {
 }
 
 impl Meter {
-    /// Has so many more things paid for, and some ahead. `since`: something had to change first, and how old what
-    /// is known of the chain may be then.
-    pub(super) async fn advance(self, count: u64, since: Option<Instant>) -> Result<(), Stopped> {
+    /// Has so many more things paid for, and some ahead. `since`: how old what is known of the chain may be, where
+    /// something had to change there first.
+    pub(super) async fn advance(
+        self,
+        count: u64,
+        since: Option<Instant>,
+        has_waited: bool,
+    ) -> Result<(), Stopped> {
         let request = &self.0;
         let mut advancing = request.advancing.clone().lock_owned().await;
         let (reservation, verified, counted) = {
@@ -39,7 +44,7 @@ impl Meter {
         let channel = request.book.incarnation.channel;
         let verified = request.core.standing(&verified, channel, freshness).await?;
         let window = match advancing.last {
-            Some(last) if since.is_none() => advancing.window.after(last.elapsed()),
+            Some(last) if !has_waited => advancing.window.after(last.elapsed()),
             _ => advancing.window,
         };
         let used = request.rate.cost(counted).unwrap_or(Amount::MAX);

@@ -142,6 +142,17 @@ impl Meter {
         lock(&self.0.state).count(most)
     }
 
+    /// Counts things that leave now where all of them are paid for, and the request goes on: all of them, or none.
+    #[must_use = "unless this is true nothing may leave"]
+    pub fn try_spend(&self, count: u64) -> bool {
+        let mut state = lock(&self.0.state);
+        let may = state.ended.is_none() && state.available() >= count;
+        if may {
+            state.counted = state.counted.saturating_add(count);
+        }
+        may
+    }
+
     /// Waits until `count` more things are paid for, and counts them: all of them, or none.
     ///
     /// # Errors
@@ -178,12 +189,12 @@ impl Meter {
             let mut changed = std::pin::pin!(book.changed());
             // listen before looking, or what happens in between is missed
             changed.as_mut().enable();
-            let advance = Finishing::new(self.clone().advance(count, fresh));
+            let advance = Finishing::new(self.clone().advance(count, fresh, waiting.is_some()));
             let Err(stopped) = advance.await else { continue };
             let now = Instant::now();
             let since = *waiting.get_or_insert(now);
             // a higher ceiling is no matter of the chain's; a top-up is, whenever it lands
-            fresh = Some(if stopped.is_of_ceiling() { since } else { now });
+            fresh = (!stopped.is_of_ceiling()).then_some(now);
             let wait = self.0.core.config.stream_wait;
             let until = since.checked_add(wait).filter(|_| stopped.may_pass).unwrap_or(since);
             if until <= now {
@@ -217,7 +228,7 @@ impl Meter {
     /// Has more paid for than is needed now, if the signer's ceiling and all else allow it.
     pub(crate) async fn reach_ahead(&self) {
         let more = self.available().saturating_add(1);
-        let advance = Finishing::new(self.clone().advance(more, None));
+        let advance = Finishing::new(self.clone().advance(more, None, false));
         if let Err(stopped) = advance.await
             && stopped.may_pass
         {

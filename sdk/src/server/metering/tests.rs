@@ -79,6 +79,7 @@ async fn a_stream_at_the_ceiling_says_what_it_needs_and_goes_on_when_that_is_sig
     let meter = metered(&bench, &service, 30).await;
     meter.spend(40).await.unwrap();
     let mut needs = meter.needs();
+    let asked = bench.chain.calls();
     let waiting = tokio::spawn({
         let meter = meter.clone();
         async move { meter.spend(10).await }
@@ -94,6 +95,7 @@ async fn a_stream_at_the_ceiling_says_what_it_needs_and_goes_on_when_that_is_sig
     assert!(!waiting.is_finished());
     service.raise_ceiling(&bench.credential(38).await).await.unwrap();
     waiting.await.unwrap().unwrap();
+    assert_eq!(bench.chain.calls(), asked, "it waited for its client, not for a look at the chain");
     assert_eq!((meter.needs().borrow().clone(), status().await.required_seq), (None, None));
     assert_eq!(meter.finish().await.unwrap().cost.get(), 38);
 }

@@ -16,7 +16,7 @@ mod operations;
 mod outage;
 mod packing;
 mod peers;
-mod recorded;
+pub(crate) mod recorded;
 mod repeating;
 mod requests;
 mod sending;

@@ -4,6 +4,7 @@
 mod conformance;
 mod drops;
 mod payments;
+mod recorded;
 mod refusals;
 mod streams;
 mod unary;
