@@ -103,7 +103,7 @@ mod tests {
             cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..10),
         ) {
             let whole: Vec<u8> = contents.iter().flat_map(|content| message(content)).collect();
-            let mut at: Vec<usize> = cuts.iter().map(|cut| cut.index(whole.len() + 1)).collect();
+            let mut at: Vec<usize> = cuts.iter().map(|cut| cut.index(whole.len().saturating_add(1))).collect();
             at.extend([0, whole.len()]);
             at.sort_unstable();
             let pieces = at.windows(2).map(|pair| whole[pair[0]..pair[1]].to_vec()).collect();

@@ -1,6 +1,8 @@
 //! The service as a gRPC client sees it: tonic's server and tonic's client over a real socket, a fake chain, a real
 //! store.
 
+#![allow(clippy::arithmetic_side_effects, reason = "an overflow fails the test, as it should")]
+
 mod conformance;
 mod drops;
 mod payments;
