@@ -1,7 +1,7 @@
 # The recipes are in the scripts that they call.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-chain demo-tokens demo-agents demo-mcp test postgres python soak crash bench fuzz guards mutants check bless program toolchain-check validator-check clean-program
+.PHONY: help demo demo-chain demo-tokens demo-agents demo-mcp demo-grpc test postgres python soak crash bench fuzz guards mutants check bless program toolchain-check validator-check clean-program
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -15,6 +15,9 @@ demo-chain: program ## three parties: an agent pays a service that pays its GPU 
 demo-mcp: program ## an MCP tool that is paid for by the call, and an agent that pays
 	@toolchain/run.sh amp-example-mcp $(ARGS)
 
+demo-grpc: program ## a file download over gRPC, paid by the byte as it comes
+	@toolchain/run.sh amp-example-grpc $(ARGS)
+
 demo-tokens: program ## a model whose tokens are paid for one by one, and an agent that pays as it reads
 	@toolchain/run.sh amp-example-tokens $(ARGS)
 
@@ -27,8 +30,9 @@ test: program postgres python ## every test that takes seconds
 postgres: ## the server that some tests need, from the system's packages
 	@toolchain/postgres.sh
 
-python: ## the official MCP SDK for Python, that one test pays with, from PyPI
-	@toolchain/python.sh
+python: ## the packages for Python that tests pay with as others do, from PyPI
+	@toolchain/python.sh make tests/mcp/python/requirements.txt
+	@toolchain/python.sh make tests/e2e/python/requirements.txt
 
 check: ## what a landing must pass
 	@.ci/run
@@ -54,7 +58,7 @@ mutants: program ## every change that cargo-mutants knows must be noticed: many 
 bless: program ## write anew docs/compute-units.md, docs/transactions.md, the guards of docs/state-machine.md, conformance/ and recorded exchanges
 	@AMP_BLESS=1 cargo test --locked --workspace --test compute_units --test page
 	@AMP_BLESS=1 cargo test --locked --workspace --test http limits
-	@AMP_BLESS=1 cargo test --locked --workspace --lib -- the_tables_are recorded
+	@AMP_BLESS=1 cargo test --locked --workspace --lib -- the_tables_are recorded what_is_checked_in
 
 program: ## build the program: target/deploy/amp.so and target/idl/amp.json
 	@toolchain/build-program.sh

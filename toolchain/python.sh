@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# A Python with the packages of tests/mcp/python/requirements.txt, for the test in which the official MCP SDK pays:
-# in a folder of its own in the cache, from PyPI. `python.sh where` prints the interpreter, if it is there.
+# A Python with the packages of a requirements file, for the tests in which clients that are none of ours pay: in a
+# folder of its own in the cache, from PyPI.
+# usage: python.sh make <requirements>    python.sh where <requirements>: prints the interpreter, if it is there
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-requirements=tests/mcp/python/requirements.txt
+requirements=$2
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/amp-python
 
 python=$(command -v python3 || true)
@@ -11,7 +12,7 @@ version=$({ [ -z "$python" ] || "$python" -c 'import sys; print(sys.version)'; }
 home=$cache/$({ cat "$requirements"; echo "$version"; } | sha256sum | cut -c1-16)
 # made under another name, so that what is there is whole
 if [ -x "$home/bin/python" ]; then found=yes; else found=; fi
-if [ "${1:-}" = where ]; then
+if [ "$1" = where ]; then
     [ -z "$found" ] || echo "$home/bin/python"
     exit 0
 fi
@@ -28,7 +29,7 @@ if command -v apt-get >/dev/null; then
 fi
 mkdir -p "$cache"
 if [ -n "$python" ]; then
-    echo "installing the MCP SDK for Python for the test in which it pays" >&2
+    echo "installing the packages of $requirements" >&2
     # Debian's Python has no venv until its package is there
     if ! "$python" -c 'import ensurepip' 2>/dev/null && [ ${#install[@]} -gt 0 ]; then
         "${install[@]}" DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends python3-venv >/dev/null 2>&1 || true
@@ -36,9 +37,9 @@ if [ -n "$python" ]; then
     make_it || true
 fi
 if [ ! -x "$home/bin/python" ]; then
-    cat >&2 <<'WORDS'
+    cat >&2 <<WORDS
 
-*** NO PYTHON WITH THE MCP SDK HERE: that others' clients can pay over MCP is NOT TESTED.
+*** NO PYTHON WITH THE PACKAGES OF $requirements HERE: that others' clients can pay is NOT TESTED.
 *** Install Python 3.10 or newer with its `venv` module, and let it reach PyPI.
 
 WORDS

@@ -17,6 +17,8 @@ pub mod chain;
 pub mod client;
 #[cfg(any(feature = "client", feature = "server"))]
 pub mod durable;
+#[cfg(feature = "grpc")]
+pub mod grpc;
 #[cfg(feature = "server")]
 pub mod server;
 pub mod signed;

@@ -100,6 +100,8 @@ pub(super) struct Said {
     pub(super) balance: Option<Amount>,
     /// The answer was complete when it said so: a metered stream's cost is not known at its beginning.
     pub(super) ended: bool,
+    /// It is said at the end of the answer, which is not here yet, whatever the price counts.
+    pub(super) later: bool,
 }
 
 /// A call under way, and the terms it is made on.
@@ -184,7 +186,7 @@ impl<'a> Call<'a> {
         let mut tab = None;
         match spent {
             Some(_) => drop(ticket.answered(cost, spent).await?),
-            None if self.pricing.is_metered() || self.place.goes_on() => {
+            None if self.pricing.is_metered() || self.place.goes_on() || said.later => {
                 let (client, service) = (self.client.clone(), self.service.clone());
                 let (document, pricing) = (self.document.clone(), self.pricing.clone());
                 tab = Some(Tab::new(client, service, document, pricing, ticket, self.step()));

@@ -40,7 +40,12 @@ pub(super) fn read(
     Ok(document)
 }
 
-fn check(settings: &Settings, origin: &Url, document: &DiscoveryDocument) -> Result<(), ClientError> {
+/// Checks program and network of a document.
+pub(super) fn check(
+    settings: &Settings,
+    origin: &Url,
+    document: &DiscoveryDocument,
+) -> Result<(), ClientError> {
     let pinned = settings.options.program_id;
     if document.program_id.0 != pinned.to_bytes() {
         return Err(ClientError::WrongProgram {

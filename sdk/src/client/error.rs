@@ -31,6 +31,11 @@ pub enum ClientError {
     #[cfg(feature = "mcp")]
     #[error("the MCP request failed: {0}")]
     Mcp(#[source] Box<rmcp::ServiceError>),
+    /// A gRPC call failed on the way, or the service did. If it carried a credential and does not say what was
+    /// charged, its price counts as spent until the service says otherwise.
+    #[cfg(feature = "grpc")]
+    #[error("the gRPC call failed: {0}")]
+    Grpc(#[source] Box<tonic::Status>),
     /// The request failed on the way. If it carried a credential, its price counts as spent until the
     /// service says otherwise.
     #[error("the request failed: {0}")]
@@ -429,6 +434,10 @@ pub enum DiscoveryFailure {
     /// It does not parse.
     #[error("{0}")]
     Document(DiscoveryError),
+    /// Its message lacks something.
+    #[cfg(feature = "grpc")]
+    #[error("{0}")]
+    Message(crate::grpc::Unreadable),
 }
 
 /// Why a signed message of the service's is no proof.
@@ -443,4 +452,11 @@ pub enum ProofFailure {
     /// The numbers contradict those beside it.
     #[error("its numbers contradict the answer it came with")]
     Numbers,
+}
+
+#[cfg(feature = "grpc")]
+impl From<tonic::Status> for ClientError {
+    fn from(status: tonic::Status) -> Self {
+        Self::Grpc(Box::new(status))
+    }
 }

@@ -138,9 +138,14 @@ impl Client {
 
     /// The most that a call may cost: its price, or the budget where that depends on what is used.
     pub(super) fn price(&self, pricing: &Pricing) -> Amount {
-        if pricing.mode == PricingMode::PerCall {
-            return pricing.rate;
+        match pricing.mode {
+            PricingMode::PerCall => pricing.rate,
+            _ => self.budget(),
         }
+    }
+
+    /// The most that an answer may cost which is paid for while it comes.
+    pub(super) fn budget(&self) -> Amount {
         let options = &self.inner.settings.options;
         options.metered_budget.unwrap_or(options.policy.max_price_per_call)
     }

@@ -25,6 +25,7 @@
 //! | --- | --- |
 //! | limits | [`Policy`]; nothing is signed, opened or topped up outside it |
 //! | requests | [`Client::get`], [`Client::post`], [`Client::execute`]; [`Client::authorize`] for other transports |
+//! | gRPC | `Client::grpc` (feature `grpc`) |
 //! | WebSockets | `Client::connect` (feature `ws`) |
 //! | MCP tools | `Client::mcp` (feature `mcp`) |
 //! | channels | [`Client::prepare`], [`Client::top_up`], [`Client::status`], [`Client::channels`] |
@@ -73,6 +74,8 @@ mod delegated;
 mod discovery;
 mod error;
 mod events;
+#[cfg(feature = "grpc")]
+pub mod grpc;
 mod http;
 mod ledger;
 #[cfg(feature = "mcp")]

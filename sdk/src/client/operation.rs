@@ -41,6 +41,10 @@ impl Client {
         if let Some(peer) = service.peer() {
             return super::mcp::discover(self, service, &peer).await;
         }
+        #[cfg(feature = "grpc")]
+        if let Some(channel) = service.grpc() {
+            return super::grpc::discover(self, service, channel).await;
+        }
         discovery::check_http(&service.origin)?;
         discovery::fetch(&self.inner.settings, &self.inner.http, &service.origin).await
     }
@@ -58,6 +62,10 @@ impl Client {
         #[cfg(feature = "mcp")]
         if let Some(peer) = service.peer() {
             return super::mcp::ask(self, service, &peer, operation, &credential).await;
+        }
+        #[cfg(feature = "grpc")]
+        if let Some(channel) = service.grpc() {
+            return super::grpc::ask(self, service, channel, operation, &credential).await;
         }
         discovery::check_http(&service.origin)?;
         let (method, path) = operation.http();

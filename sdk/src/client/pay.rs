@@ -71,6 +71,7 @@ impl Carrier for HttpCall<'_> {
             spent: answer.amount(header::SPENT),
             balance: answer.amount(header::BALANCE),
             ended: answer.headers().contains_key(CONTENT_LENGTH),
+            later: false,
         };
         Ok(Carried::Answered(answer, said))
     }

@@ -26,6 +26,9 @@ pub(super) struct Service {
     /// The session to it, where there is one.
     #[cfg(feature = "mcp")]
     peer: Mutex<Option<rmcp::Peer<rmcp::RoleClient>>>,
+    /// The connection to it, where it is called over gRPC.
+    #[cfg(feature = "grpc")]
+    grpc: Mutex<Option<tonic::transport::Channel>>,
 }
 
 #[derive(Default)]
@@ -47,6 +50,8 @@ impl Service {
             permits: OnceLock::new(),
             #[cfg(feature = "mcp")]
             peer: Mutex::default(),
+            #[cfg(feature = "grpc")]
+            grpc: Mutex::default(),
         }
     }
 
@@ -61,6 +66,18 @@ impl Service {
     pub(super) fn peer(&self) -> Option<rmcp::Peer<rmcp::RoleClient>> {
         let peer = self.peer.lock().unwrap_or_else(PoisonError::into_inner);
         peer.clone().filter(|peer| !peer.is_transport_closed())
+    }
+
+    /// Asks over gRPC from now on, by this connection.
+    #[cfg(feature = "grpc")]
+    pub(super) fn connect_grpc(&self, channel: tonic::transport::Channel) {
+        *self.grpc.lock().unwrap_or_else(PoisonError::into_inner) = Some(channel);
+    }
+
+    /// The connection, where it is asked over gRPC.
+    #[cfg(feature = "grpc")]
+    pub(super) fn grpc(&self) -> Option<tonic::transport::Channel> {
+        self.grpc.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The document, if it is young enough.

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use amp_protocol::json::PricingMode;
 use amp_protocol::money::{Amount, Seq};
 use amp_protocol::text::header;
+use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use reqwest::Body;
 use reqwest::header::HeaderMap;
@@ -14,6 +15,8 @@ use tokio::time::sleep;
 use super::error::ClientError;
 use super::events::{Ended, Events, Heard};
 use super::tab::Tab;
+#[cfg(feature = "grpc")]
+use crate::grpc::Tally;
 
 /// An answer that makes no progress for so long may wait for more to be signed. It is asked less often the longer
 /// it has nothing to say.
@@ -21,10 +24,13 @@ const STALL: Duration = Duration::from_millis(300);
 const LONGEST_STALL: Duration = Duration::from_secs(5);
 /// How often a credential is sent again where sending it failed: it is signed already.
 const SENDS: u32 = 3;
+/// One message that is not followed by its status at once may be the first of many, which wait.
+#[cfg(feature = "grpc")]
+const FIRST_STALL: Duration = Duration::from_millis(20);
 
 /// The rest of an answer, and what it is paid from.
-pub(super) struct Streaming {
-    body: Body,
+pub(super) struct Streaming<B = Body> {
+    body: B,
     /// None while more is being signed for, and after the end.
     tab: Option<Tab>,
     extending: Option<JoinHandle<(Tab, Result<(), ClientError>)>>,
@@ -33,6 +39,10 @@ pub(super) struct Streaming {
     mode: PricingMode,
     begun: Instant,
     received: u64,
+    /// Where it is made of messages.
+    #[cfg(feature = "grpc")]
+    messages: Option<Tally>,
+    trailers: Option<HeaderMap>,
     /// What the service asked for.
     required: Option<Seq>,
     stall: Duration,
@@ -41,15 +51,32 @@ pub(super) struct Streaming {
 }
 
 enum Step {
-    Data(Vec<u8>),
+    Data(Bytes),
+    Trailers(HeaderMap),
     End,
     Broken(ClientError),
     Extended,
     Stalled,
 }
 
-impl Streaming {
-    pub(super) fn new(body: Body, tab: Tab, is_event_stream: bool) -> Self {
+/// A piece of an answer.
+pub(super) enum Piece {
+    Data(Bytes),
+    /// The last one.
+    Trailers(HeaderMap),
+}
+
+impl<B> Streaming<B>
+where
+    B: http_body::Body<Data = Bytes, Error: Into<ClientError>> + Unpin,
+{
+    /// The answer to a call over gRPC.
+    #[cfg(feature = "grpc")]
+    pub(super) fn of_messages(body: B, tab: Tab) -> Self {
+        Self { messages: Some(Tally::default()), ..Self::new(body, tab, false) }
+    }
+
+    pub(super) fn new(body: B, tab: Tab, is_event_stream: bool) -> Self {
         Self {
             body,
             mode: tab.pricing().mode,
@@ -58,6 +85,9 @@ impl Streaming {
             spent_up: None,
             begun: Instant::now(),
             received: 0,
+            #[cfg(feature = "grpc")]
+            messages: None,
+            trailers: None,
             required: None,
             // events tell by themselves
             stall: if is_event_stream { LONGEST_STALL } else { STALL },
@@ -71,8 +101,16 @@ impl Streaming {
         self.outcome.as_ref()
     }
 
-    /// The next piece.
+    /// The next piece of the body.
     pub(super) async fn chunk(&mut self) -> Result<Option<Vec<u8>>, ClientError> {
+        match self.piece().await? {
+            Some(Piece::Data(data)) => Ok(Some(data.to_vec())),
+            Some(Piece::Trailers(_)) | None => Ok(None),
+        }
+    }
+
+    /// The next piece. What it cost is booked before the last one is given out.
+    pub(super) async fn piece(&mut self) -> Result<Option<Piece>, ClientError> {
         loop {
             self.extend();
             match self.step().await {
@@ -81,11 +119,15 @@ impl Streaming {
                         self.stall = STALL;
                     }
                     self.take(&data);
-                    return Ok(Some(data));
+                    return Ok(Some(Piece::Data(data)));
+                }
+                Step::Trailers(trailers) => {
+                    self.outcome = said_in(&trailers);
+                    self.trailers = Some(trailers);
                 }
                 Step::End => {
                     self.ended().await?;
-                    return Ok(None);
+                    return Ok(self.trailers.take().map(Piece::Trailers));
                 }
                 Step::Broken(error) => return Err(self.broke(error).await),
                 Step::Extended => {}
@@ -96,7 +138,7 @@ impl Streaming {
 
     /// Whichever comes first.
     async fn step(&mut self) -> Step {
-        let is_extending = self.extending.is_some();
+        let (is_extending, patience) = (self.extending.is_some(), self.patience());
         let extended = async {
             match &mut self.extending {
                 Some(extending) => extending.await,
@@ -109,11 +151,8 @@ impl Streaming {
                 None => Step::End,
                 Some(Err(error)) => Step::Broken(error.into()),
                 Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) => Step::Data(data.to_vec()),
-                    Err(frame) => {
-                        self.outcome = frame.trailers_ref().and_then(said_in);
-                        Step::Extended
-                    }
+                    Ok(data) => Step::Data(data),
+                    Err(frame) => Step::Trailers(frame.into_trailers().unwrap_or_default()),
                 },
             },
             done = extended => {
@@ -126,7 +165,7 @@ impl Streaming {
                 }
                 Step::Extended
             }
-            () = sleep(self.stall), if !is_extending => Step::Stalled,
+            () = sleep(patience), if !is_extending => Step::Stalled,
         }
     }
 
@@ -142,11 +181,40 @@ impl Streaming {
         self.extending = Some(tokio::spawn(extended(tab, used, required)));
     }
 
+    /// How long nothing may come before the service is asked whether it waits.
+    fn patience(&self) -> Duration {
+        #[cfg(feature = "grpc")]
+        if self.mode == PricingMode::PerCall && self.count_of_messages() == 1 {
+            return FIRST_STALL.max(self.stall.saturating_sub(STALL));
+        }
+        self.stall
+    }
+
+    /// Messages that came whole.
+    fn count_of_messages(&self) -> u64 {
+        #[cfg(feature = "grpc")]
+        if let Some(messages) = &self.messages {
+            return messages.count();
+        }
+        0
+    }
+
+    /// Bytes that came: of messages, without what parts them.
+    fn count_of_bytes(&self) -> u64 {
+        #[cfg(feature = "grpc")]
+        if let Some(messages) = &self.messages {
+            return messages.bytes();
+        }
+        self.received
+    }
+
     /// What has come costs, as far as this side can count it.
     fn used(&self, tab: &Tab) -> Amount {
         let count = match self.mode {
-            PricingMode::PerByte => self.received,
+            PricingMode::PerByte => self.count_of_bytes(),
             PricingMode::PerSecond => self.begun.elapsed().as_secs().saturating_add(1),
+            // one may be all there is
+            PricingMode::PerCall if self.count_of_messages() > 1 => self.count_of_messages(),
             // the service says when it needs more
             PricingMode::PerCompute | PricingMode::PerCall => 0,
         };
@@ -155,19 +223,24 @@ impl Streaming {
 
     /// The most that what has come can have cost.
     fn most(&self, tab: &Tab) -> Amount {
-        match self.mode {
-            PricingMode::PerByte => self.used(tab),
+        let count = match self.mode {
+            PricingMode::PerByte => return self.used(tab),
             // the service's clock began before the answer's head was here
-            PricingMode::PerSecond => {
-                let seconds = self.begun.elapsed().as_secs().saturating_add(3);
-                tab.rate().cost(seconds).unwrap_or(Amount::MAX).min(tab.budget())
-            }
-            PricingMode::PerCompute | PricingMode::PerCall => tab.budget(),
-        }
+            PricingMode::PerSecond => self.begun.elapsed().as_secs().saturating_add(3),
+            // a call may cost its price though nothing comes of it
+            PricingMode::PerCall => self.count_of_messages().max(1),
+            // only the service knows
+            PricingMode::PerCompute => return tab.budget(),
+        };
+        tab.rate().cost(count).unwrap_or(Amount::MAX).min(tab.budget())
     }
 
     fn take(&mut self, data: &[u8]) {
         self.received = self.received.saturating_add(u64::try_from(data.len()).unwrap_or(u64::MAX));
+        #[cfg(feature = "grpc")]
+        if let Some(messages) = &mut self.messages {
+            messages.take(data);
+        }
         let Some(events) = &mut self.events else { return };
         for heard in events.hear(data) {
             match heard {

@@ -107,6 +107,12 @@ impl Tab {
         }
     }
 
+    /// The same where each message of the answer costs the price of a call: the budget is that of a stream.
+    #[cfg(feature = "grpc")]
+    pub(super) fn of_messages(self) -> Self {
+        Self { budget: self.client.budget(), ..self }
+    }
+
     /// What is counted, and at which rate.
     pub fn pricing(&self) -> &Pricing {
         &self.pricing
@@ -224,7 +230,7 @@ impl Tab {
     /// [`ClientError::Overcharged`] where it cost more than what was counted, or than the budget: nothing more is paid
     /// to the service then.
     pub async fn end(
-        self,
+        mut self,
         cost: Option<Amount>,
         counted: Amount,
         spent: Option<Amount>,
@@ -232,8 +238,15 @@ impl Tab {
         // what was counted is the price that was agreed to: more is a fraud, and ends all payments
         let most = counted.min(self.budget);
         let cost = cost.unwrap_or(most);
-        let ticket = if cost > most { self.ticket.at_most(most) } else { self.ticket };
-        ticket.answered(Some(cost), spent).await
+        if cost > most {
+            return self.ticket.at_most(most).answered(Some(cost), spent).await;
+        }
+        // a stream of calls was agreed to call by call, and may have used what was signed for others
+        let missing = cost.checked_sub(self.ticket.agreed()).unwrap_or(Amount::ZERO);
+        if !missing.is_zero() {
+            self.client.extend(&mut self.ticket, &self.document, missing).await?;
+        }
+        self.ticket.answered(Some(cost), spent).await
     }
 }
 

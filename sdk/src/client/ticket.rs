@@ -61,6 +61,11 @@ impl Ticket {
         self.reservation.map_or(Amount::ZERO, |reservation| reservation.price)
     }
 
+    /// What it may cost, as far as that was agreed to.
+    pub(super) fn agreed(&self) -> Amount {
+        self.reservation.map_or(Amount::ZERO, |reservation| reservation.agreed)
+    }
+
     /// A stream does not take up a place among the calls in flight for as long as it lasts.
     pub(super) fn is_begun(mut self) -> Self {
         self.permit = None;

@@ -82,6 +82,26 @@ impl Admission {
         Some(Metered { core, book, verified, reservation, payment, observed })
     }
 
+    /// A request that was admitted for the price of one thing, and turns out to be a stream of them: it goes on as a
+    /// metered one, and what it was admitted for is its first thing.
+    ///
+    /// # Errors
+    /// [`Denial::Unavailable`] while the chain does not answer: no stream is begun on an old view. `AMP_CLOSED`
+    /// where a close came in between.
+    #[cfg(feature = "grpc")]
+    pub(crate) async fn into_meter(self, rate: amp_protocol::rate::Rate) -> Result<super::Meter, Denial> {
+        if self.exposed.is_some() {
+            return Err(Denial::unavailable(
+                "the service can't reach the chain, and begins no streams until it can",
+            ));
+        }
+        let channel = self.book.incarnation.channel;
+        let metered = self.metered().ok_or_else(|| Denial::closed(channel))?;
+        let meter = super::Meter::of(metered, rate, rate.per.get());
+        meter.cover(1).await?;
+        Ok(meter)
+    }
+
     pub(crate) fn new(
         core: Arc<Core>,
         book: Arc<Book>,

@@ -57,6 +57,8 @@ mod config;
 mod delegates;
 mod denial;
 mod finishing;
+#[cfg(feature = "grpc")]
+mod grpc;
 mod health;
 mod ledger;
 #[cfg(feature = "mcp")]
@@ -88,6 +90,8 @@ mod websocket;
 pub use admission::{Admission, Payment, Receipt};
 pub use config::{ChargeOn, ConfigError, ServiceConfig};
 pub use denial::{Denial, NameRefused};
+#[cfg(feature = "grpc")]
+pub use grpc::{AmpGrpcLayer, AmpGrpcMiddleware};
 pub use health::{Finding, Health, Reason, Verdict};
 pub use ledger::{ReplayWindow, SignerRecord};
 pub use metering::{Meter, Need};

@@ -7,6 +7,7 @@
 
 mod acts;
 mod agent;
+mod calls;
 mod market;
 mod money;
 mod raw;
@@ -15,6 +16,7 @@ mod streams;
 
 pub use acts::Opening;
 pub use agent::Agent;
+pub use calls::{Calls, MarketClient, Order, PAGE_PRICE, Trick};
 pub use market::{Market, MarketBuilder};
 pub use money::Money;
 pub use raw::Answer;

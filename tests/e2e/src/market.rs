@@ -14,6 +14,7 @@ use solana_address::Address;
 use tempfile::TempDir;
 
 use crate::agent::Agent;
+use crate::calls::{self, Tricks};
 use crate::money::Wallets;
 use crate::shop::{Counter, Shop};
 use crate::streams;
@@ -104,7 +105,7 @@ impl Market {
                 // what happens on chain is noticed soon; the worker does nothing on its own
                 .channel_max_age(Duration::from_millis(50))
                 .watch_interval(Duration::from_secs(600));
-        (self.configure)(streams::price(config))
+        (self.configure)(calls::price(streams::price(config)))
     }
 
     // -- the service ---------------------------------------------------------------------------
@@ -167,6 +168,16 @@ impl Market {
         &self.origin
     }
 
+    /// Where the same service is called over gRPC.
+    pub fn grpc_origin(&self) -> &str {
+        &self.shop.as_ref().expect("it runs").grpc_origin
+    }
+
+    /// What is done to calls over gRPC on their way.
+    pub fn tricks(&self) -> &Tricks {
+        &self.shop.as_ref().expect("it runs").tricks
+    }
+
     pub fn url(&self, path: &str) -> String {
         format!("{}{path}", self.origin)
     }
@@ -219,6 +230,13 @@ impl Market {
     /// Somebody with lamports and tokens.
     pub fn person(&self) -> KeypairSigner {
         let person = KeypairSigner::generate();
+        self.equip(&person.public_key(), Wallets::TOKENS);
+        person
+    }
+
+    /// The same with a key that others can know.
+    pub fn person_of_seed(&self, seed: [u8; 32]) -> KeypairSigner {
+        let person = KeypairSigner::from(solana_keypair::Keypair::new_from_array(seed));
         self.equip(&person.public_key(), Wallets::TOKENS);
         person
     }

@@ -15,6 +15,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 
+use crate::calls::{self, Tricks};
 use crate::streams;
 
 /// What the handlers saw, whatever the layer before them says.
@@ -36,6 +37,8 @@ pub(crate) struct Counter {
 
 pub(crate) struct Shop {
     pub(crate) service: AmpService,
+    pub(crate) grpc_origin: String,
+    pub(crate) tricks: Tricks,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<()>,
     runtime: Option<Runtime>,
@@ -64,7 +67,10 @@ impl Shop {
             let until = async { drop(stopped.await) };
             axum::serve(listener, app).with_graceful_shutdown(until).await.expect("served");
         });
-        Self { service, stop, serving, runtime: Some(runtime) }
+        let (grpc, tricks) = (TcpListener::bind("127.0.0.1:0").expect("a free port"), Tricks::default());
+        let grpc_origin = format!("http://{}", grpc.local_addr().expect("an address"));
+        runtime.spawn(calls::serve(grpc, service.clone(), tricks.clone()));
+        Self { service, grpc_origin, tricks, stop, serving, runtime: Some(runtime) }
     }
 
     /// Ends as a deployment ends it: answers what is under way, and finishes settlements.

@@ -15,10 +15,11 @@ use serde_json::{Value, json};
 /// The interpreter that `toolchain/python.sh` made; `None`, and a loud word, where there is none.
 fn python() -> Option<PathBuf> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../toolchain/python.sh");
-    let said = Command::new(script).arg("where").output().expect("a shell");
+    let said =
+        Command::new(script).args(["where", "tests/mcp/python/requirements.txt"]).output().expect("a shell");
     let path = String::from_utf8(said.stdout).expect("a path");
     if path.trim().is_empty() {
-        let why = "NO PYTHON WITH THE MCP SDK HERE: what needs it is NOT TESTED. Run toolchain/python.sh.";
+        let why = "NO PYTHON WITH THE MCP SDK HERE: what needs it is NOT TESTED. Run `make python`.";
         assert!(std::env::var_os("AMP_REQUIRE_PYTHON").is_none(), "{why}");
         eprintln!("\n*** {why}\n");
         return None;

@@ -64,9 +64,14 @@ impl DiscoveryDocument {
     /// Reads a document and checks that its version is one this crate speaks (any 1.x).
     pub fn parse(bytes: &[u8]) -> Result<Self, DiscoveryError> {
         let document: Self = serde_json::from_slice(bytes).map_err(DiscoveryError::Json)?;
-        match document.amp_version.split_once('.') {
-            Some(("1", _)) => Ok(document),
-            _ => Err(DiscoveryError::Version(document.amp_version)),
+        document.of_known_version()
+    }
+
+    /// The document, if its version is one this crate speaks (any 1.x).
+    pub fn of_known_version(self) -> Result<Self, DiscoveryError> {
+        match self.amp_version.split_once('.') {
+            Some(("1", _)) => Ok(self),
+            _ => Err(DiscoveryError::Version(self.amp_version)),
         }
     }
 }

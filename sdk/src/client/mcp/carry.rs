@@ -85,5 +85,6 @@ fn said(receipt: Option<&Value>) -> Said {
         spent: Some(spent),
         balance: Some(balance),
         ended: true,
+        later: false,
     })
 }

@@ -77,7 +77,7 @@ pub(super) struct Reservation {
     channel_id: i64,
     pub(super) price: Amount,
     /// What it may cost: of a stream, more than what is signed for it so far.
-    agreed: Amount,
+    pub(super) agreed: Amount,
     pub(super) seq: Seq,
 }
 

@@ -57,7 +57,8 @@ impl ChannelLedger {
         }
         let at = self.holds.iter().position(|held| held.is_of(reservation)).ok_or(forgotten)?;
         let held = *self.holds.get(at).ok_or(forgotten)?;
-        let charged = held.metered.ok_or(forgotten)?;
+        // one that was admitted for a price goes on as a metered one from its first advance on
+        let charged = held.metered.unwrap_or(Amount::ZERO);
         let more = self.room(account, &held, advance, limits, now).map_err(Halt::Refused)?;
         let signer = self.signers.get_mut(&held.signer).ok_or(forgotten)?;
         let used = advance.used.checked_sub(charged).unwrap_or(Amount::ZERO).min(held.price);

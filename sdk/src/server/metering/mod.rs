@@ -111,7 +111,7 @@ impl AmpService {
 }
 
 impl Meter {
-    fn of(admission: super::admission::Metered, rate: Rate, ahead: u64) -> Self {
+    pub(super) fn of(admission: super::admission::Metered, rate: Rate, ahead: u64) -> Self {
         let super::admission::Metered { core, book, verified, reservation, payment, observed } = admission;
         let signer = verified.signer;
         let state = State {

@@ -19,8 +19,14 @@ mod service;
 
 pub use credential::from_headers as credential_from_headers;
 pub use layer::AmpLayer;
-#[cfg(feature = "mcp")]
+#[cfg(feature = "grpc")]
+pub(crate) use metered::{Seconds, ahead_at_first};
+#[cfg(any(feature = "grpc", feature = "mcp"))]
 pub(crate) use peer::PeerRule;
+#[cfg(feature = "grpc")]
+pub(crate) use price::has_one_reading;
+#[cfg(feature = "grpc")]
+pub(crate) use respond::charged as say_what_was_charged;
 #[cfg(test)]
 pub(crate) use respond::denied as response_of;
 pub use service::AmpMiddleware;

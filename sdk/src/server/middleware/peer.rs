@@ -35,11 +35,18 @@ impl PeerRule {
         headers: &HeaderMap,
         extensions: &Extensions,
     ) -> AmpService {
-        let connected = extensions.get::<ConnectInfo<SocketAddr>>();
-        let connected = connected.map(|ConnectInfo(address)| address.ip());
-        match (self.0)(headers, connected) {
+        match (self.0)(headers, connected(extensions)) {
             Some(peer) => service.for_peer(peer),
             None => service.clone(),
         }
     }
+}
+
+/// The other end of the connection, where the server says who that is.
+fn connected(extensions: &Extensions) -> Option<IpAddr> {
+    #[cfg(feature = "grpc")]
+    if let Some(connected) = extensions.get::<tonic::transport::server::TcpConnectInfo>() {
+        return connected.remote_addr().map(|address| address.ip());
+    }
+    extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip())
 }

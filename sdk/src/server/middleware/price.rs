@@ -22,7 +22,7 @@ fn dearer(one: Pricing, other: Pricing) -> Option<Pricing> {
 }
 
 /// Whether there is nothing to decode and nothing to resolve.
-fn has_one_reading(path: &str) -> bool {
+pub(crate) fn has_one_reading(path: &str) -> bool {
     let ambiguous = |pair: &[u8]| matches!(pair, [b'/', b'/' | b'.']);
     path.starts_with('/') && !path.contains('%') && !path.as_bytes().windows(2).any(ambiguous)
 }

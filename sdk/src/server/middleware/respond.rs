@@ -76,7 +76,7 @@ fn offer(service: &AmpService, pricing: &Pricing, headers: &mut HeaderMap) {
 }
 
 /// Adds what was charged to an answer. An inner service that names the same headers is overruled.
-pub(super) fn charged(headers: &mut HeaderMap, receipt: &Receipt) {
+pub(crate) fn charged(headers: &mut HeaderMap, receipt: &Receipt) {
     let amounts =
         [(header::BALANCE, receipt.balance), (header::SPENT, receipt.spent), (header::COST, receipt.cost)];
     for (name, amount) in amounts {

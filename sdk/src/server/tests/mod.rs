@@ -8,13 +8,15 @@ mod delegates;
 mod delegates_settled;
 mod durability;
 mod endpoints;
+#[cfg(feature = "grpc")]
+mod grpc;
 mod metered;
 mod metrics;
 mod operations;
 mod outage;
 mod packing;
 mod peers;
-mod recorded;
+pub(crate) mod recorded;
 mod repeating;
 mod requests;
 mod sending;

@@ -1,4 +1,4 @@
-//! The exchanges in `docs/transports/http.md`, as they are on the wire.
+//! The exchanges in `docs/transports/http.md`, as they are on the wire. Other bindings' pages are held likewise.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -41,6 +41,15 @@ fn shown(title: &str, request: &str, answer: &str) -> String {
     format!("**{title}**\n\n```text\n{}\n{}```\n\n", lines(request, ">"), lines(answer, "<"))
 }
 
+/// A bench whose keys are the same each time.
+pub(crate) fn known() -> Bench {
+    let key = |seed| KeypairSigner::from(Keypair::new_from_array([seed; 32]));
+    let mut bench = Bench::of(key(1));
+    bench.recipient = key(3);
+    bench.chain.put_channel(CHANNEL, &bench.account());
+    bench
+}
+
 fn routes(service: &AmpService) -> Router {
     let tokens = |Extension(meter): Extension<Meter>| async move {
         let tokens = stream::iter(["a", "b", "c"]).then(move |token| {
@@ -58,10 +67,7 @@ fn routes(service: &AmpService) -> Router {
 
 #[tokio::test]
 async fn recorded_exchanges_are_those_of_the_page() {
-    let key = |seed| KeypairSigner::from(Keypair::new_from_array([seed; 32]));
-    let mut bench = Bench::of(key(1));
-    bench.recipient = key(3);
-    bench.chain.put_channel(CHANNEL, &bench.account());
+    let bench = known();
     let config = bench
         .config()
         .metered_route("/tokens", PricingMode::PerCompute, Rate::each(Amount::new(5)))
@@ -98,7 +104,12 @@ async fn recorded_exchanges_are_those_of_the_page() {
         page.push_str(&shown(title, &request, &answer));
     }
     serving.abort();
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/transports/http.md");
+    hold("http.md", &page);
+}
+
+/// Holds the exchanges of a page in `docs/transports` against what was recorded.
+pub(crate) fn hold(name: &str, page: &str) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/transports").join(name);
     let text = std::fs::read_to_string(&path).unwrap();
     let (before, rest) = text.split_once(BEGIN).expect("a place for them");
     let (found, after) = rest.split_once(END).expect("its end");

@@ -7,6 +7,8 @@ mod codes;
 mod codes_closed;
 mod delegates;
 mod delegating;
+mod grpc;
+mod grpc_python;
 mod hostile;
 mod life;
 mod limits;

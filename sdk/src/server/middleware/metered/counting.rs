@@ -21,7 +21,8 @@ pub(super) enum Counting {
 }
 
 /// When the next second begins.
-pub(super) struct Seconds {
+#[derive(Default)]
+pub(crate) struct Seconds {
     /// None: the first has not begun, or the last is over and the next not paid for.
     next: Option<Pin<Box<Sleep>>>,
 }
@@ -30,7 +31,7 @@ impl Counting {
     pub(super) fn of(mode: PricingMode) -> Self {
         match mode {
             PricingMode::PerByte => Self::Bytes,
-            PricingMode::PerSecond => Self::Seconds(Seconds { next: None }),
+            PricingMode::PerSecond => Self::Seconds(Seconds::default()),
             // a call is charged without this
             PricingMode::PerCompute | PricingMode::PerCall => Self::Reported,
         }
@@ -39,7 +40,7 @@ impl Counting {
 
 impl Seconds {
     /// Counts a second that begins; pending while one runs, ready where the next is not paid for.
-    pub(super) fn poll_unpaid(&mut self, meter: &Meter, context: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_unpaid(&mut self, meter: &Meter, context: &mut Context<'_>) -> Poll<()> {
         loop {
             match &mut self.next {
                 Some(next) => {

@@ -13,6 +13,8 @@ use tower::Service;
 
 use self::body::MeteredBody;
 use self::counting::Counting;
+#[cfg(feature = "grpc")]
+pub(crate) use self::counting::Seconds;
 use super::charge::is_charged;
 use super::respond::{denied, leave};
 use crate::server::config::ChargeOn;
@@ -23,6 +25,11 @@ const TRAILERS: HeaderValue = HeaderValue::from_static("amp-cost, amp-spent, amp
 
 /// Bytes that are paid for ahead at first.
 const BYTES_AHEAD: u64 = 4 << 20;
+
+/// How many things are paid for ahead at first.
+pub(crate) fn ahead_at_first(pricing: &Pricing) -> u64 {
+    if pricing.mode == PricingMode::PerByte { BYTES_AHEAD } else { pricing.per.get() }
+}
 
 /// Serves a request of a route that is metered.
 pub(super) async fn serve<S>(
@@ -36,9 +43,7 @@ pub(super) async fn serve<S>(
 where
     S: Service<Request<Body>, Response = Response<Body>>,
 {
-    let rate = pricing.rate();
-    let ahead = if pricing.mode == PricingMode::PerByte { BYTES_AHEAD } else { rate.per.get() };
-    let meter = match service.authorize_ahead(&credential, rate, ahead).await {
+    let meter = match service.authorize_ahead(&credential, pricing.rate(), ahead_at_first(&pricing)).await {
         Ok(meter) => meter,
         Err(denial) => return Ok(denied(&service, &pricing, &denial)),
     };

@@ -1,0 +1,104 @@
+//! One call, there and back, and what the head of its answer says of its payment.
+
+use amp_protocol::json::CredentialBody;
+use amp_protocol::text::header;
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use tonic::body::Body;
+use tonic::transport::Channel;
+use tonic::{ConnectError, Status};
+use tower::{Service as _, ServiceExt as _};
+
+use super::repeat::Repeatable;
+use crate::client::call::{Carried, Carrier, Refusal, Said};
+use crate::client::service::Service;
+use crate::client::{Client, ClientError};
+use crate::grpc::{refusal_in, status_in};
+
+/// A call that may be sent several times.
+pub(super) struct GrpcCall<'a> {
+    pub(super) client: &'a Client,
+    pub(super) service: &'a Service,
+    pub(super) channel: Channel,
+    pub(super) head: Parts,
+    pub(super) body: Repeatable,
+}
+
+impl GrpcCall<'_> {
+    fn request(&self, credential: &CredentialBody) -> Request<Body> {
+        let mut request = Request::new(self.body.begin());
+        *request.method_mut() = self.head.method.clone();
+        *request.uri_mut() = self.head.uri.clone();
+        *request.version_mut() = self.head.version;
+        *request.headers_mut() = self.head.headers.clone();
+        *request.extensions_mut() = self.head.extensions.clone();
+        for (name, value) in [
+            (header::CHANNEL, credential.channel.to_string()),
+            (header::SEQ, credential.seq.to_string()),
+            (header::SIG, credential.sig.to_string()),
+        ] {
+            // base58 and digits are always a header's value
+            if let Ok(value) = HeaderValue::from_str(&value) {
+                request.headers_mut().insert(HeaderName::from_static(name), value);
+            }
+        }
+        request
+    }
+}
+
+impl Carrier for GrpcCall<'_> {
+    type Answer = Response<Body>;
+
+    async fn carry(&mut self, credential: &CredentialBody) -> Result<Carried<Response<Body>>, ClientError> {
+        let request = self.request(credential);
+        let limit = self.client.inner.settings.options.timeout;
+        let answer = tokio::time::timeout(limit, send(&mut self.channel, request)).await;
+        let timed_out =
+            |_| ClientError::TimedOut { url: self.service.name.clone(), seconds: limit.as_secs() };
+        let answer = match answer.map_err(timed_out)? {
+            Ok(answer) => answer,
+            Err(error) if never_left(&*error) => return Ok(Carried::Unsent(status(error).into())),
+            Err(error) => return Err(status(error).into()),
+        };
+        // an answer without a body has its end in its head
+        if status_in(answer.headers()).is_none() {
+            return Ok(Carried::Answered(answer, Said { later: true, ..Said::default() }));
+        }
+        let said = said_in(answer.headers());
+        match refusal_in(answer.headers()).filter(|_| said.spent.is_none()) {
+            Some(body) => {
+                Ok(Carried::Refused(Refusal { status: body.error.http_status(), body: Box::new(body) }))
+            }
+            None => Ok(Carried::Answered(answer, said)),
+        }
+    }
+
+    fn can_repeat(&self) -> bool {
+        self.body.can_repeat()
+    }
+}
+
+/// Sends a call as it is.
+pub(super) async fn send(
+    channel: &mut Channel,
+    request: Request<Body>,
+) -> Result<Response<Body>, Box<tonic::transport::Error>> {
+    let ready = channel.ready().await.map_err(Box::new)?;
+    ready.call(request).await.map_err(Box::new)
+}
+
+/// What a failed sending is to the caller.
+pub(super) fn status(error: Box<tonic::transport::Error>) -> Status {
+    Status::from_error(error)
+}
+
+/// Whether there was no connection to send it by.
+fn never_left(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source()).any(|error| error.is::<ConnectError>())
+}
+
+fn said_in(head: &HeaderMap) -> Said {
+    let amount = |name| head.get(name)?.to_str().ok()?.parse().ok();
+    let [cost, spent, balance] = [header::COST, header::SPENT, header::BALANCE].map(amount);
+    Said { cost, spent, balance, ended: true, later: false }
+}
