@@ -1,6 +1,7 @@
 //! Listens to prices for a while, and pays for the seconds that it does.
 
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use amp_sdk::client::{Client, Message, SocketReceipt};
 use amp_sdk::protocol::money::Amount;
 use amp_sdk::signer::KeypairSigner;
 use solana_address::Address;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::sleep;
 
 /// Listens for `time` and returns what that has cost, and how many prices came.
 pub(crate) async fn listen(
@@ -31,9 +32,13 @@ pub(crate) async fn listen(
         .await?;
     let mut socket = client.connect(url).await?;
     socket.send("SOL/USDC").await?;
-    let (until, mut prices) = (Instant::now() + time, 0_u32);
-    while let Ok(message) = timeout_at(until, socket.recv()).await {
-        let Some(Message::Text(price)) = message? else { break };
+    let (mut listening, mut prices) = (pin!(sleep(time)), 0_u32);
+    loop {
+        let message = tokio::select! {
+            message = socket.recv() => message?,
+            () = &mut listening => break,
+        };
+        let Some(Message::Text(price)) = message else { break };
         println!("{price}");
         prices = prices.saturating_add(1);
     }

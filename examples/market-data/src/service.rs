@@ -18,24 +18,19 @@ use axum::routing::{any, get};
 use solana_address::Address;
 use tokio::time::interval;
 
-/// Base units a second.
-pub(crate) const PRICE: u64 = 20;
-
-/// Starts the service; returns where it is.
+/// Starts the service, at 20 base units a second; returns where it is.
 pub(crate) async fn start(
     key: KeypairSigner,
     mint: Address,
     chain: Arc<dyn Chain>,
     folder: &Path,
 ) -> anyhow::Result<(AmpService, String)> {
-    let config = ServiceConfig::new(Arc::new(key), mint, Amount::new(PRICE)).metered_route(
-        "/prices",
-        PricingMode::PerSecond,
-        Rate::each(Amount::new(PRICE)),
-    );
+    let price = Amount::new(20);
+    let config = ServiceConfig::new(Arc::new(key), mint, price);
+    let config = config.metered_route("/prices", PricingMode::PerSecond, Rate::each(price));
     let service = AmpService::start(config, chain, SqliteStore::open(folder.join("service.db"))?).await?;
-    let by_http = Router::new().route("/pairs", get(|| async { "SOL/USDC" }));
-    let app = by_http
+    let app = Router::new()
+        .route("/pairs", get(|| async { "SOL/USDC" }))
         .layer(AmpLayer::new(service.clone()))
         .route("/prices", any(prices).with_state(AmpWebSocket::new(service.clone())));
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
@@ -47,14 +42,14 @@ pub(crate) async fn start(
 async fn prices(State(paid): State<AmpWebSocket>, upgrade: WebSocketUpgrade) -> Response {
     paid.on_upgrade(upgrade, "/prices", |mut socket: PaidSocket| async move {
         let Some(Message::Text(pair)) = socket.recv().await else { return };
-        let (mut ticks, mut cents) = (interval(Duration::from_millis(100)), 15_000_u32..);
-        while let Some(price) = cents.next() {
+        let mut ticks = interval(Duration::from_millis(100));
+        for price in 15_000_u32.. {
             tokio::select! {
                 _ = ticks.tick() => {}
                 message = socket.recv() => if message.is_none() { break },
             }
-            let quote = serde_json::json!({ "pair": pair, "cents": price }).to_string();
-            if socket.send(quote).await.is_err() {
+            let quote = serde_json::json!({ "pair": pair, "cents": price });
+            if socket.send(quote.to_string()).await.is_err() {
                 break;
             }
         }

@@ -7,6 +7,7 @@ use amp_protocol::code::Code;
 use amp_protocol::json::{CredentialBody, DiscoveryDocument, ErrorBody, Pricing, PricingMode};
 use amp_protocol::money::{Amount, Seq};
 
+use super::PolicyError;
 use super::delegated::Undelegated;
 use super::error::ClientError;
 use super::http::Client;
@@ -21,6 +22,15 @@ use super::top_up::Raised;
 /// How often and how long a service is given to show a charge: it signs what is on its disk.
 const SHOWS: u32 = 3;
 const BETWEEN_SHOWS: Duration = Duration::from_millis(100);
+
+/// Whether a budget pays for anything at all.
+pub(super) fn check_budget(pricing: &Pricing, budget: Amount) -> Result<(), ClientError> {
+    let price = pricing.rate().cost(1).unwrap_or(Amount::MAX);
+    if pricing.is_metered() && price > budget {
+        return Err(PolicyError::Price { price, max: budget }.into());
+    }
+    Ok(())
+}
 
 /// What is called, as the price list names it.
 pub(super) enum Place {
@@ -101,6 +111,8 @@ pub(super) struct Call<'a> {
     place: Place,
     document: Arc<DiscoveryDocument>,
     pricing: Pricing,
+    /// Of a stream: what is signed for at first beyond the usual.
+    lift: Amount,
 }
 
 /// A request that was refused: nothing was charged.
@@ -124,7 +136,7 @@ impl<'a> Call<'a> {
     ) -> Result<Self, ClientError> {
         let document = client.document(service, false).await?;
         let pricing = place.pricing(&document);
-        Ok(Self { client, service, place, document, pricing })
+        Ok(Self { client, service, place, document, pricing, lift: Amount::ZERO })
     }
 
     pub(super) fn is_free(&self) -> bool {
@@ -143,7 +155,7 @@ impl<'a> Call<'a> {
     ) -> Result<(C::Answer, Payment, Option<Tab>), ClientError> {
         self.check_policy()?;
         let mut ticket = self.ticket(Seq::ZERO).await?;
-        let mut attempts = Attempts::new(self.is_delegates());
+        let mut attempts = Attempts::new(self.is_delegates()).of_stream(self.pricing.is_metered());
         loop {
             let refusal = match carrier.carry(ticket.credential()).await? {
                 Carried::Answered(answer, said) => {
@@ -188,7 +200,8 @@ impl<'a> Call<'a> {
     /// What is signed for at first.
     fn step(&self) -> Amount {
         if self.pricing.is_metered() {
-            self.client.first_step(&self.pricing, self.price())
+            let (first, budget) = (self.client.first_step(&self.pricing, self.price()), self.price());
+            first.checked_add(self.lift).unwrap_or(budget).min(budget)
         } else {
             self.price()
         }
@@ -199,11 +212,13 @@ impl<'a> Call<'a> {
     }
 
     fn check_policy(&self) -> Result<(), ClientError> {
+        check_budget(&self.pricing, self.price())?;
         self.client.check_policy(&self.document, self.service, self.price())
     }
 
     async fn ticket(&self, at_least: Seq) -> Result<Ticket, ClientError> {
-        self.client.ticket(self.service, &self.document, self.step(), at_least).await
+        let budget = self.pricing.is_metered().then(|| self.price());
+        self.client.ticket_for(self.service, &self.document, (self.step(), budget), at_least).await
     }
 
     /// Applies a remedy: the same ticket where its credential can be sent again, a new one where not.
@@ -223,6 +238,13 @@ impl<'a> Call<'a> {
             Remedy::Raise(required) => {
                 let channel = ticket.channel().clone();
                 ticket.refused().await?;
+                if self.pricing.is_metered() {
+                    // other streams of this signer have taken what was signed for this one, too
+                    let ledger = self.client.inner.store.load(channel.id).await?.ledger;
+                    let ceiling = ledger.unit_price.ceiling(required).amount().unwrap_or(Amount::MAX);
+                    self.lift = ceiling.checked_sub(ledger.signed_for()).unwrap_or(Amount::ZERO);
+                    return self.ticket(Seq::ZERO).await;
+                }
                 // a higher price would explain it
                 self.document = self.client.document(self.service, true).await?;
                 self.pricing = self.place.pricing(&self.document);

@@ -140,14 +140,14 @@ impl Client {
     pub(super) fn price(&self, pricing: &Pricing) -> Amount {
         match pricing.mode {
             PricingMode::PerCall => pricing.rate,
-            _ => self.budget(pricing),
+            _ => self.budget(),
         }
     }
 
     /// The most that an answer may cost which is paid for while it comes.
-    pub(super) fn budget(&self, pricing: &Pricing) -> Amount {
+    pub(super) fn budget(&self) -> Amount {
         let options = &self.inner.settings.options;
-        options.metered_budget.unwrap_or(options.policy.max_price_per_call).max(pricing.rate)
+        options.metered_budget.unwrap_or(options.policy.max_price_per_call)
     }
 
     /// The service's document, fetched anew where it is old or `fresh` is asked for.

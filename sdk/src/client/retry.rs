@@ -11,10 +11,15 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// Six pauses: 6.3 s in all, longer than a confirmation takes to reach every node.
 const PAUSES: u32 = 6;
 
+/// How often a stream is signed for anew before it has begun.
+const STREAM_RAISES: u32 = 5;
+
 /// What has been tried for one call.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Attempts {
-    raised: bool,
+    raised: u32,
+    /// How often that may be.
+    raises: u32,
     topped_up: bool,
     reopened: bool,
     resumed: bool,
@@ -43,14 +48,23 @@ pub(super) enum Remedy {
 
 impl Attempts {
     pub(super) fn new(delegate: bool) -> Self {
-        Self { delegate, ..Self::default() }
+        Self { delegate, raises: 1, ..Self::default() }
+    }
+
+    /// Streams beside it may be faster, and take what is signed for this one.
+    pub(super) fn of_stream(self, is_stream: bool) -> Self {
+        Self { raises: if is_stream { STREAM_RAISES } else { self.raises }, ..self }
     }
 
     /// Chooses the remedy for a refusal and remembers it.
     pub(super) fn remedy(&mut self, body: &ErrorBody, max_wait: Duration) -> Remedy {
         match (body.error, body.shortage) {
             (Code::Underfunded, Some(Shortage::Ceiling)) => match body.required_seq {
-                Some(required) => once(&mut self.raised, Remedy::Raise(required)),
+                Some(required) if self.raised < self.raises => {
+                    self.raised = self.raised.saturating_add(1);
+                    Remedy::Raise(required)
+                }
+                Some(_) => Remedy::GiveUp,
                 None => Remedy::GiveUp,
             },
             // the service may see a top-up later than this client does
@@ -110,7 +124,7 @@ mod tests {
         let underfunded = |shortage| ErrorBody { shortage: Some(shortage), ..body(Code::Underfunded) };
         let required = ErrorBody { required_seq: Some(Seq::new(7)), ..underfunded(Shortage::Ceiling) };
         let low = ErrorBody { min_deposit: Some(Amount::new(9)), ..body(Code::DepositLow) };
-        let remedy = |body| Attempts::default().remedy(&body, Duration::from_secs(5));
+        let remedy = |body| Attempts::new(false).remedy(&body, Duration::from_secs(5));
         assert_eq!(remedy(required), Remedy::Raise(Seq::new(7)));
         assert_eq!(remedy(underfunded(Shortage::Ceiling)), Remedy::GiveUp);
         assert_eq!(remedy(underfunded(Shortage::Balance)), Remedy::TopUp(None));

@@ -18,8 +18,12 @@ use super::tab::Tab;
 #[cfg(feature = "grpc")]
 use crate::grpc::Tally;
 
-/// An answer that makes no progress for so long may wait for more to be signed.
+/// An answer that makes no progress for so long may wait for more to be signed. It is asked less often the longer
+/// it has nothing to say.
 const STALL: Duration = Duration::from_millis(300);
+const LONGEST_STALL: Duration = Duration::from_secs(5);
+/// How often a credential is sent again where sending it failed: it is signed already.
+const SENDS: u32 = 3;
 /// One message that is not followed by its status at once may be the first of many, which wait.
 #[cfg(feature = "grpc")]
 const FIRST_STALL: Duration = Duration::from_millis(20);
@@ -41,6 +45,7 @@ pub(super) struct Streaming<B = Body> {
     trailers: Option<HeaderMap>,
     /// What the service asked for.
     required: Option<Seq>,
+    stall: Duration,
     events: Option<Events>,
     outcome: Option<Ended>,
 }
@@ -84,6 +89,8 @@ where
             messages: None,
             trailers: None,
             required: None,
+            // events tell by themselves
+            stall: if is_event_stream { LONGEST_STALL } else { STALL },
             events: is_event_stream.then(Events::default),
             outcome: None,
         }
@@ -108,6 +115,9 @@ where
             self.extend();
             match self.step().await {
                 Step::Data(data) => {
+                    if self.events.is_none() {
+                        self.stall = STALL;
+                    }
                     self.take(&data);
                     return Ok(Some(Piece::Data(data)));
                 }
@@ -174,10 +184,10 @@ where
     /// How long nothing may come before the service is asked whether it waits.
     fn patience(&self) -> Duration {
         #[cfg(feature = "grpc")]
-        if self.mode == PricingMode::PerCall && self.count_of_messages() == 1 {
+        if self.mode == PricingMode::PerCall && self.count_of_messages() == 1 && self.stall == STALL {
             return FIRST_STALL;
         }
-        STALL
+        self.stall
     }
 
     /// Messages that came whole.
@@ -245,11 +255,13 @@ where
         if let Some(error) = self.spent_up.take() {
             return Err(self.broke(error).await);
         }
+        self.stall = self.stall.saturating_mul(2).min(LONGEST_STALL);
         let Some(tab) = &self.tab else { return Ok(()) };
         // it may be that the service has nothing to send: a failed question is no reason to end it
         let asked = tab.asked_for().await.ok().flatten();
-        let authorized = tab.credential().seq;
-        self.required = asked.filter(|required| *required > authorized);
+        // it may be another stream of this signer that waits: what was signed since is for either
+        let signed = tab.signed().await?;
+        self.required = asked.filter(|required| *required > signed);
         Ok(())
     }
 
@@ -291,6 +303,12 @@ async fn extended(mut tab: Tab, used: Amount, required: Option<Seq>) -> (Tab, Re
             Some(required) => tab.extend_to(required).await?,
             None => tab.extend(used).await?,
         };
+        for sent in 1..SENDS {
+            if tab.post().await.is_ok() {
+                return Ok(());
+            }
+            sleep(STALL.saturating_mul(sent)).await;
+        }
         tab.post().await
     };
     let extended = extend.await;

@@ -9,9 +9,10 @@ use amp_protocol::money::{Amount, Seq};
 use amp_protocol::rate::Rate;
 
 use super::PolicyError;
+use super::call::check_budget;
 use super::error::ClientError;
 use super::http::{Client, parse};
-use super::ledger::{Ledger, Overcharge};
+use super::ledger::Ledger;
 use super::operation::Operation;
 use super::service::Service;
 use super::store::ChannelRecord;
@@ -34,6 +35,8 @@ pub struct Tab {
     authorized: Amount,
     /// The most that may be.
     budget: Amount,
+    /// What it may cost, where that is more than what was agreed to when it began.
+    agrees_to: Amount,
     step: Amount,
     stepped: Instant,
 }
@@ -64,9 +67,10 @@ impl Client {
         pricing: Pricing,
     ) -> Result<Tab, ClientError> {
         let budget = self.price(&pricing);
+        check_budget(&pricing, budget)?;
         self.check_policy(&document, &service, budget)?;
         let step = self.first_step(&pricing, budget);
-        let ticket = self.ticket(&service, &document, step, Seq::ZERO).await?;
+        let ticket = self.ticket_for(&service, &document, (step, Some(budget)), Seq::ZERO).await?;
         Ok(Tab::new(self.clone(), service, document, pricing, ticket, step))
     }
 
@@ -82,14 +86,14 @@ impl Client {
 }
 
 impl Tab {
-    /// A stream whose first step, `authorized`, a ticket was signed for.
+    /// A stream whose first step a ticket was signed for.
     pub(super) fn new(
         client: Client,
         service: Arc<Service>,
         document: Arc<DiscoveryDocument>,
         pricing: Pricing,
         ticket: Ticket,
-        authorized: Amount,
+        step: Amount,
     ) -> Self {
         let budget = client.price(&pricing);
         Self {
@@ -97,18 +101,21 @@ impl Tab {
             service,
             document,
             pricing,
-            ticket,
-            authorized,
+            authorized: ticket.price(),
+            ticket: ticket.is_begun(),
             budget,
-            step: authorized,
+            agrees_to: Amount::ZERO,
+            step,
             stepped: Instant::now(),
         }
     }
 
-    /// The same where each message of the answer costs the price of a call: the budget is that of a stream.
+    /// The same where each message of the answer costs the price of a call: the budget is that of a stream. As what
+    /// was begun may be a call like any other, it is agreed to with the first step beyond its price.
     #[cfg(feature = "grpc")]
     pub(super) fn of_messages(self) -> Self {
-        Self { budget: self.client.budget(&self.pricing), ..self }
+        let budget = self.client.budget();
+        Self { budget, agrees_to: budget, ..self }
     }
 
     /// What is counted, and at which rate.
@@ -131,14 +138,15 @@ impl Tab {
         self.ticket.channel()
     }
 
+    /// The most that this stream may cost, in base units: it was agreed to when it began. A service may charge so much
+    /// of what was signed for earlier and not used.
+    pub fn budget(&self) -> Amount {
+        self.budget
+    }
+
     /// What was signed for on this stream so far, in base units.
     pub fn authorized(&self) -> Amount {
         self.authorized
-    }
-
-    /// The most that may be signed for on it.
-    pub(super) fn budget(&self) -> Amount {
-        self.budget
     }
 
     /// Whether it is time to sign for more: half of the last step is used, and the budget has more.
@@ -197,8 +205,8 @@ impl Tab {
             return Err(PolicyError::Price { price, max: self.budget }.into());
         }
         let extra = extra.min(left).max(Amount::new(1));
-        self.client.extend(&mut self.ticket, &self.document, extra).await?;
-        self.authorized = self.authorized.checked_add(extra).unwrap_or(Amount::MAX);
+        self.client.extend(&mut self.ticket, &self.document, (extra, self.agrees_to)).await?;
+        self.authorized = self.ticket.price();
         self.stepped = Instant::now();
         Ok(self.ticket.credential())
     }
@@ -207,6 +215,11 @@ impl Tab {
     pub async fn post(&self) -> Result<(), ClientError> {
         let (client, seq) = (&self.client, self.credential().seq);
         client.ask::<ChannelStatus>(&self.service, self.channel(), Operation::Raise, seq).await.map(drop)
+    }
+
+    /// The highest seq that this signer has signed, on whichever call.
+    pub(super) async fn signed(&self) -> Result<Seq, ClientError> {
+        Ok(self.client.inner.store.load(self.channel().id).await?.ledger.last_signed)
     }
 
     /// The seq that a stream of this signer waits for, as the service says over HTTP.
@@ -219,25 +232,19 @@ impl Tab {
     /// that it can have cost by what was received; `spent`: the total, as the service says.
     ///
     /// # Errors
-    /// [`ClientError::Overcharged`] where it cost more than what was counted.
+    /// [`ClientError::Overcharged`] where it cost more than what was counted, or than the budget: nothing more is paid
+    /// to the service then.
     pub async fn end(
-        mut self,
+        self,
         cost: Option<Amount>,
         counted: Amount,
         spent: Option<Amount>,
     ) -> Result<Ledger, ClientError> {
-        if let Some(cost) = cost.filter(|cost| *cost > counted) {
-            let (origin, overcharge) = (self.service.name.clone(), Overcharge::Cost { cost, price: counted });
-            // what was signed for may be claimed: it stays booked
-            drop(self);
-            return Err(ClientError::Overcharged { origin, overcharge });
-        }
-        // streams side by side share a ceiling: this one may have used what was signed for another
-        let missing = cost.and_then(|cost| cost.checked_sub(self.authorized));
-        if let Some(missing) = missing.filter(|missing| !missing.is_zero()) {
-            self.sign_for(missing).await?;
-        }
-        self.ticket.answered(Some(cost.unwrap_or(counted.min(self.authorized))), spent).await
+        // what was counted is the price that was agreed to: more is a fraud, and ends all payments
+        let most = counted.min(self.budget);
+        let cost = cost.unwrap_or(most);
+        let ticket = if cost > most { self.ticket.at_most(most) } else { self.ticket };
+        ticket.answered(Some(cost), spent).await
     }
 }
 

@@ -27,7 +27,7 @@ pub struct Ticket {
     credential: CredentialBody,
     /// Taken when the call's outcome is booked.
     reservation: Option<Reservation>,
-    _permit: Option<OwnedSemaphorePermit>,
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Ticket {
@@ -54,6 +54,23 @@ impl Ticket {
     /// The service refused, or was never reached: nothing was charged.
     pub async fn refused(mut self) -> Result<Ledger, ClientError> {
         self.resolve(Outcome::Refused).await
+    }
+
+    /// What is in flight of it: what it was signed for.
+    pub(super) fn price(&self) -> Amount {
+        self.reservation.map_or(Amount::ZERO, |reservation| reservation.price)
+    }
+
+    /// A stream does not take up a place among the calls in flight for as long as it lasts.
+    pub(super) fn is_begun(mut self) -> Self {
+        self.permit = None;
+        self
+    }
+
+    /// Agrees to `agreed` at the most: more is a fraud.
+    pub(super) fn at_most(mut self, agreed: Amount) -> Self {
+        self.reservation = self.reservation.map(|reservation| reservation.at_most(agreed));
+        self
     }
 
     async fn resolve(&mut self, outcome: Outcome) -> Result<Ledger, ClientError> {
@@ -99,23 +116,36 @@ impl Client {
         price: Amount,
         at_least: Seq,
     ) -> Result<Ticket, ClientError> {
+        self.ticket_for(service, document, (price, None), at_least).await
+    }
+
+    /// Signs for `price`; with a budget, for the first step of a stream that may cost so much.
+    pub(super) async fn ticket_for(
+        &self,
+        service: &Arc<Service>,
+        document: &DiscoveryDocument,
+        (price, budget): (Amount, Option<Amount>),
+        at_least: Seq,
+    ) -> Result<Ticket, ClientError> {
         let options = &self.inner.settings.options;
         let permit = service.permit(document, options.in_flight_limit).await;
-        let ask = Ask { price, prepay: options.policy.max_prepay, at_least };
+        let prepay = if budget.is_some() { Amount::ZERO } else { options.policy.max_prepay };
+        let ask = Ask { price, budget, prepay, at_least };
         let Signed { channel, reservation, credential } = self.sign(service, document, ask, None).await?;
         let (store, service) = (self.inner.store.clone(), service.clone());
         let reservation = Some(reservation);
-        Ok(Ticket { store, service, channel, credential, reservation, _permit: permit })
+        Ok(Ticket { store, service, channel, credential, reservation, permit })
     }
 
-    /// Signs for `extra` more of the call that a ticket is for.
+    /// Signs for `extra` more of the call that a ticket is for, which may cost `agreed` where that is more than what was
+    /// agreed to at first.
     pub(super) async fn extend(
         &self,
         ticket: &mut Ticket,
         document: &DiscoveryDocument,
-        extra: Amount,
+        (extra, agreed): (Amount, Amount),
     ) -> Result<(), ClientError> {
-        let ask = Ask { price: extra, prepay: Amount::ZERO, at_least: Seq::ZERO };
+        let ask = Ask { price: extra, budget: Some(agreed), ..Ask::default() };
         let service = ticket.service.clone();
         let signed = self.sign(&service, document, ask, ticket.reservation).await?;
         (ticket.channel, ticket.credential) = (signed.channel, signed.credential);
@@ -135,11 +165,11 @@ impl Client {
         let usual = self.usual_deposit(document, price);
         let mut last = ClientError::NoChannel { origin: service.name.clone() };
         for _ in 0..ROUNDS {
-            let channel = self.channel(service, document, price).await?;
-            if more.is_some_and(|more| !more.is_on(channel.id)) {
-                // another was opened meanwhile: this call is the old one's
-                return Err(last);
-            }
+            let channel = match more {
+                None => self.channel(service, document, price).await?,
+                // a call that is under way stays with its channel, and opens no other
+                Some(more) => Arc::new(store.load(more.channel_id()).await?),
+            };
             let reservation = match store.reserve(channel.id, ask, options.policy.total_budget, more).await? {
                 Ok(reservation) => reservation,
                 Err(ReserveError::State(_)) => {

@@ -27,6 +27,9 @@ use crate::chain::TRANSACTION_LIFE;
 /// How often a close looks whether other processes are done.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
+/// How long streams have to notice that their channel is not served any more.
+const STREAMS_NOTICE: Duration = Duration::from_secs(1);
+
 /// Seconds before what holds is stored, after a charge was taken back.
 const CORRECTING: [u64; 6] = [0, 1, 5, 30, 120, 600];
 
@@ -66,6 +69,15 @@ impl From<Denial> for Stopped {
     /// What the chain says may change; that it does not answer will.
     fn from(denial: Denial) -> Self {
         Self { may_pass: matches!(denial, Denial::Unavailable { .. }), denial }
+    }
+}
+
+/// Charges what has left of all streams of a channel at this process: nothing more leaves of them.
+pub(crate) async fn finish_streams(book: &Book) {
+    for meter in book.streams() {
+        if let Err(denial) = meter.finish().await {
+            tracing::debug!(%denial, "a stream was over already, or could not be stored yet");
+        }
     }
 }
 
@@ -138,8 +150,10 @@ impl Core {
         let (limits, now) = (self.config.limits(), self.time.now());
         if !self.is_shared() {
             let admitted = book.ledger().admit(account, &request, &limits, now);
-            // a stream may wait for what it authorizes
-            book.has_changed();
+            if admitted.is_ok() {
+                // a stream may wait for what it authorizes
+                book.has_changed();
+            }
             return Ok(admitted);
         }
         let account = account.clone();
@@ -151,7 +165,9 @@ impl Core {
             }
         });
         let admitted = Box::pin(self.turn(book, admit, Some(undo))).await;
-        book.has_changed();
+        if matches!(admitted, Ok(Ok(_))) {
+            book.has_changed();
+        }
         admitted
     }
 
@@ -339,9 +355,12 @@ impl Core {
     /// Waits until no request of a channel that was stopped is in flight, but for no longer than configured.
     pub(crate) async fn drained(&self, book: &Arc<Book>) -> Result<(), StoreError> {
         let wait = self.config.in_flight_wait;
+        // most streams notice by themselves; one whose client does not read is not asked for more, and would not
+        book.drained(wait.min(STREAMS_NOTICE)).await;
+        finish_streams(book).await;
         if !self.is_shared() {
             book.drained(wait).await;
-            return Ok(());
+            return self.store_all(book).await;
         }
         let begun = Instant::now();
         loop {
@@ -351,6 +370,16 @@ impl Core {
             }
             sleep(LOOK_AGAIN.min(wait)).await;
         }
+    }
+
+    /// Stores what is charged and could not be stored so far: a close statement has all of it.
+    async fn store_all(&self, book: &Arc<Book>) -> Result<(), StoreError> {
+        let unstored = book.ledger().unstored();
+        for (signer, to_store, live) in unstored {
+            self.store.commit(book.incarnation, to_store, None).await?;
+            book.ledger().note_stored(&signer, live);
+        }
+        Ok(())
     }
 
     /// Charges nothing more, and returns what the channel owes in all: what is charged after this is not

@@ -9,6 +9,7 @@ use tokio::sync::futures::Notified;
 use tokio::time::{Instant, timeout};
 
 use super::ledger::{ChannelLedger, SignerId};
+use super::metering::{Meter, WeakMeter};
 use super::settlement::Noted;
 use super::store::{Incarnation, StoredChannel};
 use super::turns::Turns;
@@ -18,7 +19,13 @@ use crate::chain::TRANSACTION_LIFE;
 /// How long the books of a channel that is gone still answer "closed" instead of "unknown".
 const MEMORY_OF_ENDED: Duration = Duration::from_secs(3_600);
 
-type Waiting = BTreeMap<(SignerId, Seq), Seq>;
+/// The metered requests of a channel, each by its signer and seq.
+#[derive(Default)]
+struct Streams {
+    live: BTreeMap<(SignerId, Seq), WeakMeter>,
+    /// What those that wait need.
+    waiting: BTreeMap<(SignerId, Seq), Seq>,
+}
 
 /// One incarnation's ledger, shared by the requests on it.
 pub(crate) struct Book {
@@ -35,8 +42,8 @@ pub(crate) struct Book {
     ended: Mutex<Option<Instant>>,
     /// When this service last sent, or was about to send, a close of its own.
     close_sent: Mutex<Option<Instant>>,
-    /// What streams wait for, each by its signer and the seq of its request. Boxed, as hardly any does.
-    waiting: Mutex<Option<Box<Waiting>>>,
+    /// Boxed, as hardly any channel has some.
+    streams: Mutex<Option<Box<Streams>>>,
     /// Boxed, as nearly all channels are idle and have none.
     noted: Mutex<Option<Box<Noted>>>,
 }
@@ -52,7 +59,7 @@ impl Book {
             gone: Mutex::default(),
             ended: Mutex::default(),
             close_sent: Mutex::default(),
-            waiting: Mutex::default(),
+            streams: Mutex::default(),
             noted: Mutex::default(),
         }
     }
@@ -87,26 +94,43 @@ impl Book {
         self.changes.notified()
     }
 
+    /// A stream has begun.
+    pub(crate) fn streams_begin(&self, signer: SignerId, seq: Seq, meter: WeakMeter) {
+        lock(&self.streams).get_or_insert_default().live.insert((signer, seq), meter);
+    }
+
+    /// A stream is over.
+    pub(crate) fn streams_end(&self, signer: SignerId, seq: Seq) {
+        let mut streams = lock(&self.streams);
+        if let Some(all) = &mut *streams {
+            all.live.remove(&(signer, seq));
+            all.waiting.remove(&(signer, seq));
+        }
+        streams.take_if(|all| all.live.is_empty() && all.waiting.is_empty());
+    }
+
+    /// The streams of this process.
+    pub(crate) fn streams(&self) -> Vec<Meter> {
+        let streams = lock(&self.streams);
+        streams.iter().flat_map(|all| all.live.values()).filter_map(WeakMeter::upgrade).collect()
+    }
+
     /// A stream waits until its signer has signed `required`; none: it does not wait any more.
     pub(crate) fn waits(&self, signer: SignerId, seq: Seq, required: Option<Seq>) {
-        let mut waiting = lock(&self.waiting);
+        let mut streams = lock(&self.streams);
+        let Some(all) = &mut *streams else { return };
         match required {
-            Some(required) => {
-                waiting.get_or_insert_default().insert((signer, seq), required);
+            Some(required) if all.live.contains_key(&(signer, seq)) => {
+                all.waiting.insert((signer, seq), required);
             }
-            None => {
-                if let Some(all) = &mut *waiting {
-                    all.remove(&(signer, seq));
-                }
-                waiting.take_if(|all| all.is_empty());
-            }
+            _ => drop(all.waiting.remove(&(signer, seq))),
         }
     }
 
     /// The highest seq that a stream of this signer waits for.
     pub(crate) fn required_of(&self, signer: &SignerId) -> Option<Seq> {
-        let waiting = lock(&self.waiting);
-        let own = waiting.as_ref()?.iter().filter(|((of, _), _)| of == signer);
+        let streams = lock(&self.streams);
+        let own = streams.as_ref()?.waiting.iter().filter(|((of, _), _)| of == signer);
         own.map(|(_, required)| *required).max()
     }
 

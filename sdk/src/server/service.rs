@@ -14,6 +14,7 @@ use solana_address::Address;
 use tracing::Instrument as _;
 
 use super::admission::{Admission, Metered, Receipt};
+use super::bookkeeping::finish_streams;
 use super::books::{Book, Books};
 use super::caretaker;
 use super::channels::{ChannelSource, Channels};
@@ -287,6 +288,10 @@ impl AmpService {
     /// still answered until the last clone is dropped.
     pub async fn shutdown(&self) {
         self.core.vitals.stop();
+        // what has left is charged while this process still can
+        for book in self.core.books.all() {
+            finish_streams(&book).await;
+        }
         self.following.end_subscription();
         self.core.retire().await;
         self.worker.shutdown().await;

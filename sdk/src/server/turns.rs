@@ -248,6 +248,10 @@ async fn take_all(
             }
             Exchanged::Stale(stored) => {
                 book.ledger().adopt(&stored);
+                if stored.stored.stopped_at.is_some() {
+                    // its streams are to end
+                    book.has_changed();
+                }
                 *lock(&book.turns().seen) = stored.stamp;
                 is_new = true;
             }

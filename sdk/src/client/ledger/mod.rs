@@ -31,6 +31,9 @@ pub struct Ledger {
 pub struct Ask {
     /// The call's price.
     pub price: Amount,
+    /// Of a stream, whose price is what is signed for it at first: the most that it may cost. It takes whatever was
+    /// signed for before and is not used, as the service lets it do, so calls beside it must not count on that.
+    pub budget: Option<Amount>,
     /// Signed on top, where the deposit has room.
     pub prepay: Amount,
     /// The seq that the service asked for. It is no reason to sign more: where the books as they are need
@@ -133,9 +136,17 @@ impl Ledger {
     pub fn reserve(&self, ask: Ask) -> Result<(Seq, Self), LedgerError> {
         let seq = self.next_seq(ask)?;
         let overflow = || self.too_small(Amount::MAX);
-        let agreed = self.agreed.checked_add(ask.price).ok_or_else(overflow)?;
-        let in_flight = self.in_flight.checked_add(ask.price).ok_or_else(overflow)?;
+        let agreed = self.agreed.checked_add(ask.budget.unwrap_or(ask.price)).ok_or_else(overflow)?;
+        let price = if ask.budget.is_some() { self.headroom(seq).max(ask.price) } else { ask.price };
+        let in_flight = self.in_flight.checked_add(price).ok_or_else(overflow)?;
         Ok((seq, Self { last_signed: seq, agreed, in_flight, ..*self }))
+    }
+
+    /// What a credential with `seq` authorizes beyond what is acknowledged and in flight.
+    fn headroom(&self, seq: Seq) -> Amount {
+        let expected = self.acknowledged.checked_add(self.in_flight).unwrap_or(Amount::MAX).min(self.agreed);
+        let ceiling = self.unit_price.ceiling(seq).amount().unwrap_or(Amount::MAX);
+        ceiling.checked_sub(expected).unwrap_or(Amount::ZERO)
     }
 
     fn next_seq(&self, ask: Ask) -> Result<Seq, LedgerError> {
@@ -187,8 +198,19 @@ impl Ledger {
         cost: Option<Amount>,
         spent: Option<Amount>,
     ) -> Result<Self, Overcharge> {
-        let cost = cost.unwrap_or(price);
-        let unused = price.checked_sub(cost).ok_or(Overcharge::Cost { cost, price })?;
+        self.ended(price, price, cost, spent)
+    }
+
+    /// The same for a call of which `price` was signed for, and that was agreed to cost up to `agreed`.
+    pub fn ended(
+        &self,
+        price: Amount,
+        agreed: Amount,
+        cost: Option<Amount>,
+        spent: Option<Amount>,
+    ) -> Result<Self, Overcharge> {
+        let cost = cost.unwrap_or(agreed);
+        let unused = agreed.checked_sub(cost).ok_or(Overcharge::Cost { cost, price: agreed })?;
         let settled = self.lost(price).no_longer_agreed(unused);
         spent.map_or(Ok(settled), |spent| settled.acknowledge(spent))
     }
@@ -217,8 +239,8 @@ impl Ledger {
     }
 
     /// The books after a call was refused: nothing was charged.
-    pub fn refused(&self, price: Amount) -> Self {
-        self.lost(price).no_longer_agreed(price)
+    pub fn refused(&self, price: Amount, agreed: Amount) -> Self {
+        self.lost(price).no_longer_agreed(agreed)
     }
 
     /// The books after a call whose outcome nobody knows.

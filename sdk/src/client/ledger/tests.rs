@@ -142,7 +142,7 @@ fn charges_above_price_agreement_or_signature_are_told_apart() {
 
 #[test]
 fn a_refused_call_may_not_be_charged_later() {
-    let books = pay(ledger(1, 1_000), 100).1.refused(Amount::new(100));
+    let books = pay(ledger(1, 1_000), 100).1.refused(Amount::new(100), Amount::new(100));
     assert!(matches!(books.acknowledge(Amount::new(1)), Err(Overcharge::Total { .. })));
 }
 
@@ -210,7 +210,7 @@ proptest! {
                     Some(Err(required)) => {
                         let Call { price, .. } = calls.swap_remove(at);
                         // and its status shows what it charged
-                        books = books.refused(Amount::new(price)).acknowledge(Amount::new(service.spent)).unwrap();
+                        books = books.refused(Amount::new(price), Amount::new(price)).acknowledge(Amount::new(service.spent)).unwrap();
                         let again = books.reserve(Ask { at_least: Seq::new(required), ..ask(price) });
                         prop_assert!(again.is_ok(), "{:?} for {}", again, required);
                     }
@@ -243,7 +243,7 @@ proptest! {
             in_flight: Amount::new(in_flight),
         };
         let (price, prepay) = (Amount::new(price), Amount::new(prepay));
-        if let Ok((seq, _)) = books.reserve(Ask { price, prepay, at_least: Seq::new(at_least) }) {
+        if let Ok((seq, _)) = books.reserve(Ask { price, prepay, at_least: Seq::new(at_least), ..Ask::default() }) {
             let ceiling = u128::from(seq.get()) * u128::from(unit);
             prop_assert!(ceiling <= u128::from(deposited.min(limit.unwrap_or(u64::MAX))));
             prop_assert!(seq.get() > last);

@@ -75,14 +75,21 @@ impl Owner {
 pub(super) struct Reservation {
     id: i64,
     channel_id: i64,
-    price: Amount,
+    pub(super) price: Amount,
+    /// What it may cost: of a stream, more than what is signed for it so far.
+    agreed: Amount,
     pub(super) seq: Seq,
 }
 
 impl Reservation {
-    /// Whether it is on this channel.
-    pub(super) const fn is_on(&self, channel_id: i64) -> bool {
-        self.channel_id == channel_id
+    /// The channel's row.
+    pub(super) const fn channel_id(&self) -> i64 {
+        self.channel_id
+    }
+
+    /// For no more than `agreed`.
+    pub(super) fn at_most(self, agreed: Amount) -> Self {
+        Self { agreed: self.agreed.min(agreed), ..self }
     }
 }
 
@@ -176,19 +183,34 @@ impl Store {
                     Ok(reserved) => reserved,
                     Err(error) => return Ok(Err(error)),
                 };
+                // what was agreed to at first covers the steps of a stream
+                let wanted = ledger.in_flight.checked_sub(record.ledger.in_flight).unwrap_or(ask.price);
+                let covered = more.and_then(|more| more.agreed.checked_sub(more.price)).unwrap_or(Amount::ZERO);
+                let added = ask.price.checked_sub(covered).unwrap_or(Amount::ZERO);
+                let later = ask.budget.zip(more).and_then(|(budget, more)| budget.checked_sub(more.agreed));
+                let added = added.max(later.unwrap_or(Amount::ZERO));
+                let agreed = match more {
+                    Some(_) => record.ledger.agreed.checked_add(added).unwrap_or(Amount::MAX),
+                    None => ledger.agreed,
+                };
+                let ledger = Ledger { agreed, ..ledger };
                 save(connection, id, &ledger)?;
                 let sql = "DELETE FROM in_flight WHERE channel_id = ?1 AND sent_at <= ?2";
                 connection.prepare_cached(sql)?.execute([id, horizon])?;
                 // admitted by the ledger, so it fits
                 let before = more.map_or(Amount::ZERO, |more| more.price);
-                let price = before.checked_add(ask.price).unwrap_or(Amount::MAX);
+                let price = before.checked_add(wanted).unwrap_or(Amount::MAX);
                 let row = more.map(|more| more.id);
                 // the row of one that is under way for long may be gone
                 let sql = "INSERT OR REPLACE INTO in_flight (id, channel_id, price, sent_at) VALUES (?1, ?2, ?3, ?4)";
                 let values = params![row, id, price.get().cast_signed(), now];
                 connection.prepare_cached(sql)?.execute(values)?;
                 let row = row.unwrap_or_else(|| connection.last_insert_rowid());
-                Ok(Ok(Reservation { id: row, channel_id: id, price, seq }))
+                let agreed = match more {
+                    Some(more) => more.agreed.checked_add(added).unwrap_or(Amount::MAX),
+                    None => ask.budget.unwrap_or(price),
+                };
+                Ok(Ok(Reservation { id: row, channel_id: id, price, agreed, seq }))
             })
             .await
     }
@@ -202,12 +224,12 @@ impl Store {
         outcome: Outcome,
     ) -> Result<Result<Ledger, Overcharge>, DurableError> {
         let horizon = self.horizon();
-        let Reservation { id, channel_id, price, .. } = reservation;
+        let Reservation { id, channel_id, price, agreed, .. } = reservation;
         self.soon(move |connection| {
             let ledger = load(connection, channel_id, horizon)?.ledger;
             let after = match outcome {
-                Outcome::Answered { cost, spent } => ledger.answered(price, cost, spent),
-                Outcome::Refused => Ok(ledger.refused(price)),
+                Outcome::Answered { cost, spent } => ledger.ended(price, agreed, cost, spent),
+                Outcome::Refused => Ok(ledger.refused(price, agreed)),
                 Outcome::Lost => Ok(ledger.lost(price)),
             };
             connection.prepare_cached("DELETE FROM in_flight WHERE id = ?1")?.execute([id])?;

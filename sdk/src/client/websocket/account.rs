@@ -124,7 +124,7 @@ impl Account {
 
     /// Books what the service says that it cost.
     pub(super) async fn end(self, end: &SocketEnd) -> Result<(), ClientError> {
-        let most = self.seen.most(self.begun.elapsed(), self.tab.authorized());
+        let most = self.seen.most(self.begun.elapsed(), self.tab.budget());
         self.tab.end(Some(end.cost), most, Some(end.spent)).await.map(drop)
     }
 

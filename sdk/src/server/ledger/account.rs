@@ -162,7 +162,11 @@ impl ChannelLedger {
         stopped_at: Option<i64>,
         statement: Option<SignedCloseStatement>,
     ) -> Self {
-        let signers = records.into_iter().map(|live| {
+        let signers = records.into_iter().map(|mut live| {
+            // what a stream had set aside when the process was killed: its client wants a proof of it
+            if live.calls == 0 && !live.seq.is_zero() && !live.spent.is_zero() {
+                live.calls = 1;
+            }
             let id = SignerId { key: live.signer, epoch: live.epoch };
             let live = Arc::new(live);
             let committed = Some(live.clone());

@@ -11,7 +11,8 @@ use super::meter::NotCharged;
 pub(crate) struct Advance {
     /// What it has used so far, in base units.
     pub(crate) used: Amount,
-    /// What it must have set aside to go on at all.
+    /// What it must be able to use in all, `used` included, to go on at all. Named in all, so that a step whose
+    /// answer was lost, or that did not reach the disk, is not set aside twice.
     pub(crate) least: Amount,
     /// What it would like to.
     pub(crate) most: Amount,
@@ -99,7 +100,9 @@ impl ChannelLedger {
             };
             self.check_money(account, signer, &request, limits, now).map(drop)
         };
-        let (mut least, mut most) = (advance.least.get(), advance.most.max(advance.least).get());
+        let has = held.metered.unwrap_or(Amount::ZERO).checked_add(held.price).unwrap_or(Amount::MAX);
+        let beyond = |total: Amount| total.get().saturating_sub(has.get());
+        let (mut least, mut most) = (beyond(advance.least), beyond(advance.most.max(advance.least)));
         if fits(most).is_ok() {
             return Ok(Amount::new(most));
         }

@@ -86,6 +86,20 @@ impl ChannelLedger {
         metered.fold(Amount::ZERO, |sum, held| sum.checked_add(held.price).unwrap_or(Amount::MAX))
     }
 
+    /// Records of which not all is on disk, each with its stored form.
+    pub(crate) fn unstored(&self) -> Vec<(SignerId, SignerRecord, SignerRecord)> {
+        let behind = self.signers.iter().filter(|(_, signer)| {
+            let stored = signer.committed.as_ref().map_or(0, |committed| committed.revision);
+            signer.live.revision > stored
+        });
+        behind
+            .map(|(id, signer)| {
+                let live = SignerRecord::clone(&signer.live);
+                (*id, self.to_store(live.clone()), live)
+            })
+            .collect()
+    }
+
     /// This record of the signer is on disk.
     pub(crate) fn note_stored(&mut self, id: &SignerId, record: SignerRecord) {
         if let Some(signer) = self.signers.get_mut(id)

@@ -48,18 +48,23 @@ impl Meter {
             _ => advancing.window,
         };
         let used = request.rate.cost(counted).unwrap_or(Amount::MAX);
-        let has = total(&reservation);
-        let more = |count: u64| {
+        let total_of = |count: u64| {
             let cost = counted.checked_add(count).and_then(|all| request.rate.cost(all));
-            cost.unwrap_or(Amount::MAX).checked_sub(has).unwrap_or(Amount::ZERO)
+            cost.unwrap_or(Amount::MAX)
         };
-        let advance = Advance {
-            used,
-            least: more(count),
-            most: more(count.max(window.count())),
-            authority: verified.authority,
+        let (least, most) = (total_of(count), total_of(count.max(window.count())));
+        let advance = Advance { used, least, most, authority: verified.authority };
+        let (core, book, account) = (&request.core, &request.book, &verified.account);
+        let next = match core.book_advance(book, account, reservation, advance).await {
+            // what has left is charged, though there is no more: it may be long until the request ends
+            Err(stopped) if stopped.may_pass && used > reservation.metered.unwrap_or(Amount::ZERO) => {
+                let only = Advance { least: Amount::ZERO, most: Amount::ZERO, ..advance };
+                let charged = core.book_advance(book, account, reservation, only).await?;
+                lock(&request.state).reservation.replace(charged);
+                return Err(stopped);
+            }
+            advanced => advanced?,
         };
-        let next = request.core.book_advance(&request.book, &verified.account, reservation, advance).await?;
         (advancing.window, advancing.last) = (window, Some(Instant::now()));
         request.say(None);
         let mut state = lock(&request.state);

@@ -12,7 +12,7 @@ mod advance;
 mod need;
 mod window;
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 use amp_protocol::money::Amount;
 use amp_protocol::rate::Rate;
@@ -22,6 +22,7 @@ use tokio::time::{Instant, timeout_at};
 use self::advance::Advancing;
 pub use self::need::Need;
 use super::admission::{Payment, Receipt};
+use super::bookkeeping::Stopped;
 use super::books::Book;
 use super::denial::Denial;
 use super::finishing::Finishing;
@@ -34,12 +35,28 @@ use super::views::lock;
 /// How often a request that waits looks whether it may go on, where nothing tells it.
 const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_millis(250);
 
+/// How often a stream on a shared store looks whether another process has stopped its channel.
+const LOOK_FOR_STOP: std::time::Duration = std::time::Duration::from_secs(1);
+
+fn after(time: std::time::Duration) -> Instant {
+    Instant::now().checked_add(time).unwrap_or_else(Instant::now)
+}
+
 /// A request that is paid for while it is served. Clones are the same request; when the last of them is dropped,
 /// what was counted is charged.
 #[derive(Clone)]
 pub struct Meter(Arc<Request>);
 
-struct Request {
+/// A request that does not live for it.
+pub(crate) struct WeakMeter(Weak<Request>);
+
+impl WeakMeter {
+    pub(crate) fn upgrade(&self) -> Option<Meter> {
+        self.0.upgrade().map(Meter)
+    }
+}
+
+pub(crate) struct Request {
     core: Arc<Core>,
     book: Arc<Book>,
     rate: Rate,
@@ -96,6 +113,7 @@ impl AmpService {
 impl Meter {
     pub(super) fn of(admission: super::admission::Metered, rate: Rate, ahead: u64) -> Self {
         let super::admission::Metered { core, book, verified, reservation, payment, observed } = admission;
+        let signer = verified.signer;
         let state = State {
             reservation: Some(reservation),
             verified,
@@ -105,7 +123,7 @@ impl Meter {
             covered: 0,
             ended: None,
         };
-        Self(Arc::new(Request {
+        let meter = Self(Arc::new(Request {
             core,
             book,
             rate,
@@ -113,7 +131,9 @@ impl Meter {
             state: Mutex::new(state),
             advancing: Arc::new(tokio::sync::Mutex::new(Advancing::new(ahead))),
             need: watch::Sender::new(None),
-        }))
+        }));
+        meter.0.book.streams_begin(signer, payment.seq, WeakMeter(Arc::downgrade(&meter.0)));
+        meter
     }
 
     /// Who pays. The price is that of one thing.
@@ -179,8 +199,10 @@ impl Meter {
     pub async fn cover(&self, count: u64) -> Result<(), Denial> {
         let (mut waiting, mut fresh): (Option<Instant>, Option<Instant>) = (None, None);
         loop {
-            if let Some(denial) = &lock(&self.0.state).ended {
-                return Err(denial.clone());
+            let ended = lock(&self.0.state).ended.clone();
+            if let Some(denial) = ended {
+                self.0.say(None);
+                return Err(denial);
             }
             if self.available() >= count {
                 return Ok(());
@@ -189,8 +211,7 @@ impl Meter {
             let mut changed = std::pin::pin!(book.changed());
             // listen before looking, or what happens in between is missed
             changed.as_mut().enable();
-            let advance = Finishing::new(self.clone().advance(count, fresh, waiting.is_some()));
-            let Err(stopped) = advance.await else { continue };
+            let Err(stopped) = self.advanced(count, fresh, waiting.is_some()).await else { continue };
             let now = Instant::now();
             let since = *waiting.get_or_insert(now);
             // a higher ceiling is no matter of the chain's; a top-up is, whenever it lands
@@ -214,27 +235,37 @@ impl Meter {
     /// Returns when service of the channel has stopped: what was delivered is to be charged soon, for a close waits
     /// for it.
     pub async fn stopped(&self) {
-        let book = self.0.book.clone();
+        let (core, book) = (self.0.core.clone(), self.0.book.clone());
         loop {
             let mut changed = std::pin::pin!(book.changed());
             changed.as_mut().enable();
             if book.ledger().stopped_at.is_some() {
                 return;
             }
-            changed.await;
+            if core.store.shared().is_none() {
+                changed.await;
+            } else if timeout_at(after(LOOK_FOR_STOP), changed).await.is_err() {
+                // another process may have stopped it
+                let _ = core.refresh(&book).await;
+            }
         }
     }
 
     /// Has more paid for than is needed now, if the signer's ceiling and all else allow it.
     pub(crate) async fn reach_ahead(&self) {
         let more = self.available().saturating_add(1);
-        let advance = Finishing::new(self.clone().advance(more, None, false));
-        if let Err(stopped) = advance.await
+        if let Err(stopped) = self.advanced(more, None, false).await
             && stopped.may_pass
         {
             // said early, so that the client can do something about it before the stream has to wait
             self.0.say(Some(Need::of(&stopped.denial)));
         }
+    }
+
+    /// An advance as a task of its own: whoever asks for it may be polled no more, and must hold nobody up.
+    async fn advanced(&self, count: u64, since: Option<Instant>, has_waited: bool) -> Result<(), Stopped> {
+        let advance = tokio::spawn(self.clone().advance(count, since, has_waited));
+        advance.await.unwrap_or_else(|error| Err(Denial::store(&error).into()))
     }
 
     /// Ends it without waiting: what was counted is charged.
@@ -305,6 +336,7 @@ async fn finish(request: Arc<Request>) -> Result<Receipt, Denial> {
         (reservation, state.verified.clone(), state.observed.take(), used)
     };
     request.say(None);
+    request.book.streams_end(verified.signer, request.payment.seq);
     let charged = request.core.charge_metered(&request.book, &verified, reservation, used);
     observed.charge(request.payment.price, charged).await
 }
@@ -312,6 +344,8 @@ async fn finish(request: Arc<Request>) -> Result<Receipt, Denial> {
 impl Drop for Request {
     fn drop(&mut self) {
         self.say(None);
+        let signer = lock(&self.state).verified.signer;
+        self.book.streams_end(signer, self.payment.seq);
         let state = self.state.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
         let Some(reservation) = state.reservation.take() else { return };
         let (core, book, rate) = (self.core.clone(), self.book.clone(), self.rate);

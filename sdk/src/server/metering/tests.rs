@@ -239,3 +239,87 @@ async fn streams_side_by_side_are_charged_for_what_each_delivered() {
     }
     assert_eq!(spent(&bench, &service).await, all);
 }
+
+#[tokio::test]
+async fn a_close_is_told_what_has_left_of_a_stream_that_nobody_polls() {
+    let bench = Bench::new();
+    let service = bench.service_with(bench.config().in_flight_wait(Duration::from_millis(50))).await;
+    let meter = metered(&bench, &service, 100).await;
+    meter.spend(120).await.unwrap();
+    // its client does not read, so nobody asks for more, nor looks whether it has stopped
+    let closed = service.close(&bench.credential(100).await).await.unwrap();
+    assert_eq!(closed.close_statement.owed_total.get(), 90);
+    assert_eq!(meter.count(1), 0, "and nothing leaves after it");
+}
+
+#[tokio::test]
+async fn what_has_left_can_be_claimed_though_the_stream_may_not_go_on() {
+    let (bench, service) = serving().await;
+    let meter = metered(&bench, &service, 100).await;
+    meter.spend(120).await.unwrap();
+    // half of it is used, and there is no more to be had
+    meter.reach_ahead().await;
+    let book = service.core.books.of(CHANNEL).pop().unwrap();
+    assert_eq!(book.ledger().owed_total(&bench.account()).unwrap().get(), 90);
+    assert_eq!(meter.finish().await.unwrap().cost.get(), 90);
+}
+
+#[tokio::test]
+async fn a_stream_of_a_channel_whose_close_was_asked_for_is_claimed_within_the_grace() {
+    let (bench, service) = serving().await;
+    let meter = metered(&bench, &service, 1_000).await;
+    meter.spend(120).await.unwrap();
+    bench.chain.change_channel(|account| (account.books.closing, account.closing_at) = (true, 1));
+    assert_eq!(service.settle(CHANNEL.into()).await.unwrap().paid.get(), 90);
+    assert_eq!(meter.count(1), 0);
+}
+
+#[tokio::test]
+async fn a_close_waits_for_a_last_charge_that_could_not_be_stored() {
+    let (bench, service) = serving().await;
+    let meter = metered(&bench, &service, 1_000).await;
+    meter.spend(100).await.unwrap();
+    // fails at once, and again a second later
+    bench.disk(Disk::FailsFirst(2));
+    meter.finish().await.unwrap_err();
+    sleep(Duration::from_millis(50)).await;
+    bench.disk(Disk::Works);
+    let closed = service.close(&bench.credential(1_000).await).await.unwrap();
+    assert_eq!(closed.close_statement.owed_total.get(), 75);
+}
+
+#[tokio::test]
+async fn a_step_that_can_not_be_stored_sets_nothing_more_aside_when_it_is_tried_again() {
+    let (bench, service) = serving().await;
+    let meter = metered(&bench, &service, 9_000).await;
+    bench.disk(Disk::FullAfter(0));
+    for _ in 0..5 {
+        meter.reach_ahead().await;
+    }
+    let reserved = |service: &AmpService| {
+        let book = service.core.books.of(CHANNEL).pop().unwrap();
+        let reserved = book
+            .ledger()
+            .signer(&crate::server::ledger::SignerId::authorized(&bench.account()))
+            .unwrap()
+            .reserved;
+        reserved.get()
+    };
+    let once = reserved(&service);
+    meter.reach_ahead().await;
+    assert_eq!(reserved(&service), once);
+    bench.disk(Disk::Works);
+    assert_eq!(meter.finish().await.unwrap().cost.get(), 0);
+    assert_eq!(reserved(&service), 0);
+}
+
+#[tokio::test]
+async fn a_service_that_shuts_down_charges_what_has_left_of_its_streams() {
+    let (bench, service) = serving().await;
+    let meter = metered(&bench, &service, 1_000).await;
+    meter.spend(100).await.unwrap();
+    service.shutdown().await;
+    let bench = bench.after_a_kill();
+    let service = bench.service_with(bench.config()).await;
+    assert_eq!(service.channel_status(&bench.credential(0).await).await.unwrap().spent.get(), 75);
+}

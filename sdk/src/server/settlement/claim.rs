@@ -4,6 +4,7 @@ use amp_protocol::account::ChannelAccount;
 use solana_address::Address;
 
 use crate::chain::{self, ChainError, MAX_ACCOUNTS_AT_ONCE, delegation_address};
+use crate::server::bookkeeping::finish_streams;
 use crate::server::books::Book;
 use crate::server::ledger::{Authority, SignerId, SignerRecord};
 use crate::server::service::Core;
@@ -50,6 +51,10 @@ pub(super) struct Found {
 /// What the signers of a channel owe beyond what the chain is known to have paid. Each delegation is
 /// read anew, so that a revocation is noticed here, however long requests still see it live.
 pub(super) async fn find(core: &Core, book: &Book, account: &ChannelAccount, now: i64) -> Found {
+    if account.books.closing {
+        // what has left of streams can be claimed within the grace, and not after it
+        finish_streams(book).await;
+    }
     let authorized = SignerId::authorized(account);
     let mut found = Found::default();
     let (own, delegates): (Vec<_>, Vec<_>) =

@@ -149,7 +149,7 @@ fn judge(core: &Core, book: &Arc<Book>, view: Option<Arc<Channel>>, at: Instant)
     let (closing, grace) = (account.books.closing, account.terms.close_grace);
     if is_stopped || closing {
         let ends = closable_from(account.closing_at, grace).unwrap_or(i64::MAX);
-        let is_urgent = closing && !owing.is_empty();
+        let is_urgent = closing && (!owing.is_empty() || !book.streams().is_empty());
         let rank = if is_urgent { Rank::GraceEnds(ends) } else { Rank::Routine };
         return look(rank, Some(Sighting { account, at }));
     }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use amp_e2e_tests::{BYTES, Market, SECOND_PRICE, TOKEN_PRICE};
+use amp_e2e_tests::{BYTES, Market, PRICE, SECOND_PRICE, TOKEN_PRICE};
 use amp_protocol::code::Code;
 use amp_protocol::money::Amount;
 use amp_sdk::client::{ClientError, PolicyError};
@@ -177,4 +177,94 @@ async fn a_stream_without_a_credential_is_told_what_it_costs() {
     let refused = market.get("/stream/tokens/5").await.refused(Code::NoChannel);
     assert!(refused.message.contains("payment required"));
     market.end();
+}
+
+#[tokio::test]
+async fn what_an_earlier_stream_was_signed_for_and_did_not_use_pays_for_the_next() {
+    let market = Market::open().await;
+    let agent = market.hire().await;
+    let mut expected = 0;
+    for count in [500, 200, 3, 700] {
+        let answer = agent.client.get(&market.url(&format!("/stream/tokens/{count}"))).await.unwrap();
+        assert_eq!(answer.text().await.unwrap().matches("data: token").count(), count as usize);
+        expected += count * TOKEN_PRICE;
+    }
+    for _ in 0..4 {
+        let answer = agent.client.get(&market.url("/stream/bytes/1000000")).await.unwrap();
+        assert_eq!(answer.bytes().await.unwrap().len(), 1_000_000);
+        expected += 1_000_000 / BYTES;
+    }
+    let status = agent.client.status(market.origin()).await.unwrap();
+    assert_eq!(status.spent.get(), expected);
+    let ledger = agent.channel().await.ledger;
+    assert_eq!(
+        (ledger.acknowledged.get(), ledger.agreed.get(), ledger.in_flight.get()),
+        (expected, expected, 0)
+    );
+    agent.buy(&market.url("/quote")).await;
+    market.next_slot();
+    agent.client.close(market.origin()).await.unwrap();
+    market.end_having_earned(expected + PRICE);
+}
+
+#[tokio::test]
+async fn after_a_kill_in_its_first_stream_an_agent_goes_on() {
+    let mut market = Market::open().await;
+    let agent = market.hire().await;
+    let mut answer = agent.client.get(&market.url("/stream/clock")).await.unwrap();
+    answer.chunk().await.unwrap().unwrap();
+    market.crash_and_restart().await;
+    assert!(answer.bytes().await.is_err());
+    for _ in 0..3 {
+        agent.buy(&market.url("/quote")).await;
+    }
+    settle(&market).await;
+    let earned = market.earned();
+    assert!(earned >= SECOND_PRICE + 3 * PRICE);
+    market.end_having_earned(earned);
+}
+
+#[tokio::test]
+async fn an_agent_that_closes_while_it_streams_opens_no_other_channel() {
+    let market = Market::open().await;
+    let agent = market.hire().await;
+    let mut answer = agent.client.get(&market.url("/stream/bytes/20000000")).await.unwrap();
+    answer.chunk().await.unwrap().unwrap();
+    market.next_slot();
+    let closing = agent.client.close(market.origin());
+    let reading = async { while let Ok(Some(_)) = answer.chunk().await {} };
+    let (closed, ()) = tokio::join!(closing, reading);
+    closed.unwrap();
+    assert_eq!(market.count_of("OpenChannel"), 1, "{:?}", market.transactions());
+    let (_, cost) = market.left();
+    market.end_having_earned(cost);
+}
+
+#[tokio::test]
+async fn a_budget_that_pays_for_nothing_is_no_reason_to_spend_more() {
+    let market = Market::open().await;
+    let agent = market.hire_with(|client| client.metered_budget(Amount::new(SECOND_PRICE - 1))).await;
+    let refused = agent.client.get(&market.url("/stream/clock")).await.unwrap_err();
+    let expected =
+        PolicyError::Price { price: Amount::new(SECOND_PRICE), max: Amount::new(SECOND_PRICE - 1) };
+    assert!(matches!(&refused, ClientError::Policy(found) if *found == expected), "{refused:?}");
+    market.end();
+}
+
+#[tokio::test]
+async fn streams_take_no_place_from_calls() {
+    let market = Market::builder().service(|config| config.seq_window(2)).open().await;
+    let agent = market.hire().await;
+    let mut open = Vec::new();
+    for _ in 0..4 {
+        let mut answer = agent.client.get(&market.url("/stream/clock")).await.unwrap();
+        answer.chunk().await.unwrap().unwrap();
+        open.push(answer);
+    }
+    timeout(Duration::from_secs(5), agent.buy(&market.url("/quote"))).await.unwrap();
+    drop(open);
+    settle(&market).await;
+    let earned = market.earned();
+    assert_eq!((earned - PRICE) % SECOND_PRICE, 0);
+    market.end_having_earned(earned);
 }

@@ -92,10 +92,7 @@ async fn an_answer_above_the_limit_is_refused_to_the_handler_and_the_socket_goes
         })
     };
     let router = Router::new().route("/bytes", any(handler));
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    let stage = Stage { address, ..stage };
+    let stage = Stage::serving(stage.bench, stage.service, router).await;
     let (mut peer, _) = stage.open("/bytes", 100).await;
     assert_eq!(peer.text().await, "ok");
     assert_eq!(refused.await.unwrap(), Err(super::super::SocketClosed::TooLarge { limit: 2_000 }));

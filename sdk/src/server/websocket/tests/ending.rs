@@ -133,10 +133,7 @@ async fn a_handler_learns_who_pays_and_can_send_from_another_task() {
         })
     };
     let router = Router::new().route("/echo", any(handler));
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    let stage = Stage { address, ..stage };
+    let stage = Stage::serving(stage.bench, stage.service, router).await;
     let (mut peer, _) = stage.open("/echo", 10).await;
     assert_eq!(peer.text().await, "from elsewhere");
     assert_eq!(peer.end().await.cost(), 0);

@@ -4,6 +4,7 @@
 
 mod binding;
 mod bounds;
+mod conformance;
 mod drops;
 mod ending;
 mod metering;
@@ -210,10 +211,15 @@ impl Stage {
             };
             router = router.route(route, any(handler));
         }
+        Self { seen, ..Self::serving(bench, service, router).await }
+    }
+
+    /// These routes at a port of their own.
+    async fn serving(bench: Bench, service: AmpService, router: Router) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move { axum::serve(listener, router).await });
-        Self { bench, service, seen, address }
+        Self { bench, service, seen: Arc::default(), address }
     }
 
     /// A connection that has read the discovery object.
