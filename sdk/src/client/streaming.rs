@@ -184,8 +184,8 @@ where
     /// How long nothing may come before the service is asked whether it waits.
     fn patience(&self) -> Duration {
         #[cfg(feature = "grpc")]
-        if self.mode == PricingMode::PerCall && self.count_of_messages() == 1 && self.stall == STALL {
-            return FIRST_STALL;
+        if self.mode == PricingMode::PerCall && self.count_of_messages() == 1 {
+            return FIRST_STALL.max(self.stall.saturating_sub(STALL));
         }
         self.stall
     }

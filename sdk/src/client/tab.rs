@@ -35,8 +35,6 @@ pub struct Tab {
     authorized: Amount,
     /// The most that may be.
     budget: Amount,
-    /// What it may cost, where that is more than what was agreed to when it began.
-    agrees_to: Amount,
     step: Amount,
     stepped: Instant,
 }
@@ -104,18 +102,15 @@ impl Tab {
             authorized: ticket.price(),
             ticket: ticket.is_begun(),
             budget,
-            agrees_to: Amount::ZERO,
             step,
             stepped: Instant::now(),
         }
     }
 
-    /// The same where each message of the answer costs the price of a call: the budget is that of a stream. As what
-    /// was begun may be a call like any other, it is agreed to with the first step beyond its price.
+    /// The same where each message of the answer costs the price of a call: the budget is that of a stream.
     #[cfg(feature = "grpc")]
     pub(super) fn of_messages(self) -> Self {
-        let budget = self.client.budget();
-        Self { budget, agrees_to: budget, ..self }
+        Self { budget: self.client.budget(), ..self }
     }
 
     /// What is counted, and at which rate.
@@ -205,7 +200,7 @@ impl Tab {
             return Err(PolicyError::Price { price, max: self.budget }.into());
         }
         let extra = extra.min(left).max(Amount::new(1));
-        self.client.extend(&mut self.ticket, &self.document, (extra, self.agrees_to)).await?;
+        self.client.extend(&mut self.ticket, &self.document, extra).await?;
         self.authorized = self.ticket.price();
         self.stepped = Instant::now();
         Ok(self.ticket.credential())
@@ -235,7 +230,7 @@ impl Tab {
     /// [`ClientError::Overcharged`] where it cost more than what was counted, or than the budget: nothing more is paid
     /// to the service then.
     pub async fn end(
-        self,
+        mut self,
         cost: Option<Amount>,
         counted: Amount,
         spent: Option<Amount>,
@@ -243,8 +238,15 @@ impl Tab {
         // what was counted is the price that was agreed to: more is a fraud, and ends all payments
         let most = counted.min(self.budget);
         let cost = cost.unwrap_or(most);
-        let ticket = if cost > most { self.ticket.at_most(most) } else { self.ticket };
-        ticket.answered(Some(cost), spent).await
+        if cost > most {
+            return self.ticket.at_most(most).answered(Some(cost), spent).await;
+        }
+        // a stream of calls was agreed to call by call, and may have used what was signed for others
+        let missing = cost.checked_sub(self.ticket.agreed()).unwrap_or(Amount::ZERO);
+        if !missing.is_zero() {
+            self.client.extend(&mut self.ticket, &self.document, missing).await?;
+        }
+        self.ticket.answered(Some(cost), spent).await
     }
 }
 

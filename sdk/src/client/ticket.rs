@@ -61,6 +61,11 @@ impl Ticket {
         self.reservation.map_or(Amount::ZERO, |reservation| reservation.price)
     }
 
+    /// What it may cost, as far as that was agreed to.
+    pub(super) fn agreed(&self) -> Amount {
+        self.reservation.map_or(Amount::ZERO, |reservation| reservation.agreed)
+    }
+
     /// A stream does not take up a place among the calls in flight for as long as it lasts.
     pub(super) fn is_begun(mut self) -> Self {
         self.permit = None;
@@ -137,15 +142,15 @@ impl Client {
         Ok(Ticket { store, service, channel, credential, reservation, permit })
     }
 
-    /// Signs for `extra` more of the call that a ticket is for, which may cost `agreed` where that is more than what was
-    /// agreed to at first.
+    /// Signs for `extra` more of the call that a ticket is for.
     pub(super) async fn extend(
         &self,
         ticket: &mut Ticket,
         document: &DiscoveryDocument,
-        (extra, agreed): (Amount, Amount),
+        extra: Amount,
     ) -> Result<(), ClientError> {
-        let ask = Ask { price: extra, budget: Some(agreed), ..Ask::default() };
+        // the budget was agreed to at first
+        let ask = Ask { price: extra, budget: Some(Amount::ZERO), ..Ask::default() };
         let service = ticket.service.clone();
         let signed = self.sign(&service, document, ask, ticket.reservation).await?;
         (ticket.channel, ticket.credential) = (signed.channel, signed.credential);

@@ -77,7 +77,7 @@ pub(super) struct Reservation {
     channel_id: i64,
     pub(super) price: Amount,
     /// What it may cost: of a stream, more than what is signed for it so far.
-    agreed: Amount,
+    pub(super) agreed: Amount,
     pub(super) seq: Seq,
 }
 
@@ -187,8 +187,6 @@ impl Store {
                 let wanted = ledger.in_flight.checked_sub(record.ledger.in_flight).unwrap_or(ask.price);
                 let covered = more.and_then(|more| more.agreed.checked_sub(more.price)).unwrap_or(Amount::ZERO);
                 let added = ask.price.checked_sub(covered).unwrap_or(Amount::ZERO);
-                let later = ask.budget.zip(more).and_then(|(budget, more)| budget.checked_sub(more.agreed));
-                let added = added.max(later.unwrap_or(Amount::ZERO));
                 let agreed = match more {
                     Some(_) => record.ledger.agreed.checked_add(added).unwrap_or(Amount::MAX),
                     None => ledger.agreed,
