@@ -9,6 +9,7 @@ mod tally;
 pub use convert::Unreadable;
 #[cfg(feature = "client")]
 pub(crate) use refusal::refusal_in;
+#[cfg(any(feature = "client", feature = "server"))]
 pub(crate) use refusal::status_in;
 pub use refusal::{ERROR, error_body, status_code};
 #[cfg(feature = "client")]

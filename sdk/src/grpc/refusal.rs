@@ -25,6 +25,7 @@ pub fn error_body(status: &Status) -> Option<ErrorBody> {
 }
 
 /// The status in the end of an answer: in its trailers or, where it has no body, in its head.
+#[cfg(any(feature = "client", feature = "server"))]
 pub(crate) fn status_in(end: &HeaderMap) -> Option<tonic::Code> {
     let status = end.get(Status::GRPC_STATUS)?;
     // one that is no number is none of gRPC's
@@ -61,6 +62,7 @@ mod tests {
         assert_eq!(error_body(&Status::failed_precondition("the handler's own")), None);
     }
 
+    #[cfg(any(feature = "client", feature = "server"))]
     #[test]
     fn whatever_an_answer_ends_with_is_read_without_a_panic() {
         let status = |value: &'static str| {
