@@ -25,7 +25,7 @@ pub(crate) async fn send_out(
     let store = folder.join(format!("{name}.db"));
     let agent = Client::builder().delegate(key).chain(chain).allow_mint(mint).store(store).build().await?;
     agent.use_channel(service, delegation.channel).await?;
-    let mut calls = 0;
+    let mut calls = 0_u64;
     loop {
         match agent.get(&format!("{service}/search")).await {
             Ok(answer) => anyhow::ensure!(answer.status().is_success(), "{}", answer.status()),
@@ -33,7 +33,7 @@ pub(crate) async fn send_out(
             Err(ClientError::LimitReached { .. }) => break,
             Err(error) => return Err(error.into()),
         }
-        calls += 1;
+        calls = calls.saturating_add(1);
     }
     eprintln!("  {name}: {calls} searches, and its {budget} base units are spent");
     Ok(calls)
