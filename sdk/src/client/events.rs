@@ -16,7 +16,7 @@ pub(super) struct Ended {
     pub(super) balance: Amount,
     /// Why it ended early.
     #[serde(default)]
-    pub(super) refusal: Option<ErrorBody>,
+    pub(super) refusal: Option<Box<ErrorBody>>,
 }
 
 /// What was heard.

@@ -280,9 +280,7 @@ where
             self.outcome.as_ref().map_or((None, None), |said| (Some(said.cost), Some(said.spent)));
         tab.end(cost, most, spent).await?;
         match self.outcome.as_mut().and_then(|said| said.refusal.take()) {
-            Some(body) => {
-                Err(ClientError::Refused { status: body.error.http_status(), body: Box::new(body) })
-            }
+            Some(body) => Err(ClientError::Refused { status: body.error.http_status(), body }),
             None => Ok(()),
         }
     }

@@ -100,7 +100,7 @@ impl Tab {
             document,
             pricing,
             authorized: ticket.price(),
-            ticket: ticket.is_begun(),
+            ticket: ticket.without_place(),
             budget,
             step,
             stepped: Instant::now(),

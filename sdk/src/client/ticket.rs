@@ -67,7 +67,7 @@ impl Ticket {
     }
 
     /// A stream does not take up a place among the calls in flight for as long as it lasts.
-    pub(super) fn is_begun(mut self) -> Self {
+    pub(super) fn without_place(mut self) -> Self {
         self.permit = None;
         self
     }

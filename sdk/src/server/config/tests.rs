@@ -53,10 +53,10 @@ fn the_lowest_rate_leaves_room_for_the_dearest_call_above_what_is_settled() {
 
 #[test]
 fn what_this_release_does_not_meter_is_refused_by_name() {
-    let mut metered = config().route("/v1", Amount::new(1));
-    metered.pricing.routes.get_mut("/v1").unwrap().mode = PricingMode::PerSecond;
+    let mut metered = config().tool("draw", Amount::new(1));
+    metered.pricing.tools.get_mut("draw").unwrap().mode = PricingMode::PerSecond;
     let error = metered.check().unwrap_err().to_string();
-    assert!(error.contains("/v1") && error.contains("per-call prices only"), "{error}");
+    assert!(error.contains("draw") && error.contains("prices per call only"), "{error}");
 }
 
 #[test]
