@@ -1,6 +1,8 @@
 //! The conformance tables in `conformance/`, run through HTTP; the other bindings run them through
 //! [`conform`] too. The tables are made here, so that every signature in them is one.
 
+#![allow(clippy::arithmetic_side_effects, reason = "an overflow fails the test, as it should")]
+
 use std::path::PathBuf;
 
 use amp_protocol::code::Code;
