@@ -1,7 +1,7 @@
 # The recipes are in the scripts that they call.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-chain demo-tokens demo-agents demo-mcp demo-grpc test postgres python soak crash bench fuzz guards mutants check bless program toolchain-check validator-check clean-program
+.PHONY: help demo demo-chain demo-tokens demo-agents demo-market-data demo-mcp demo-grpc test postgres python soak crash bench fuzz guards mutants check bless program toolchain-check validator-check clean-program
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -11,6 +11,9 @@ demo: program ## the whole life of a channel on an embedded chain (ARGS="--calls
 
 demo-chain: program ## three parties: an agent pays a service that pays its GPU supplier out of the same deposit
 	@toolchain/run.sh amp-example-chain $(ARGS)
+
+demo-market-data: program ## market data by WebSocket, paid for by the second
+	@toolchain/run.sh amp-example-market-data $(ARGS)
 
 demo-mcp: program ## an MCP tool that is paid for by the call, and an agent that pays
 	@toolchain/run.sh amp-example-mcp $(ARGS)
