@@ -1,5 +1,6 @@
 use amp_protocol::code::Code;
 use amp_protocol::json::ErrorBody;
+#[cfg(any(feature = "client", feature = "server"))]
 use http::HeaderMap;
 use tonic::Status;
 use tonic::metadata::MetadataMap;
