@@ -37,6 +37,7 @@ pub(crate) async fn channel_at(
 }
 
 /// What a channel's address holds.
+#[cfg(feature = "server")]
 pub(crate) fn as_channel(
     program_id: &Address,
     address: &Address,

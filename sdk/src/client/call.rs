@@ -121,6 +121,13 @@ pub(super) struct Refusal {
     pub(super) body: Box<ErrorBody>,
 }
 
+impl From<Box<ErrorBody>> for Refusal {
+    /// With the status that the code has over HTTP.
+    fn from(body: Box<ErrorBody>) -> Self {
+        Self { status: body.error.http_status(), body }
+    }
+}
+
 impl From<Refusal> for ClientError {
     fn from(Refusal { status, body }: Refusal) -> Self {
         Self::Refused { status, body }
@@ -241,8 +248,7 @@ impl<'a> Call<'a> {
                 if self.pricing.is_metered() {
                     // other streams of this signer have taken what was signed for this one, too
                     let ledger = self.client.inner.store.load(channel.id).await?.ledger;
-                    let ceiling = ledger.unit_price.ceiling(required).amount().unwrap_or(Amount::MAX);
-                    self.lift = ceiling.checked_sub(ledger.signed_for()).unwrap_or(Amount::ZERO);
+                    self.lift = ledger.missing_to(required);
                     return self.ticket(Seq::ZERO).await;
                 }
                 // a higher price would explain it

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use amp_protocol::json::{CredentialBody, DiscoveryDocument, Pricing, PricingMode};
 use amp_protocol::money::Amount;
 use amp_protocol::text::header;
-use reqwest::header::HeaderValue;
+use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::{Body, Method, Request};
 use url::Url;
 
@@ -186,7 +186,7 @@ impl Client {
 }
 
 /// Puts a credential into a request's headers, in place of any that are there.
-pub(super) fn credential_headers(request: &mut Request, credential: &CredentialBody) {
+pub(super) fn credential_headers(headers: &mut HeaderMap, credential: &CredentialBody) {
     for (name, value) in [
         (header::CHANNEL, credential.channel.to_string()),
         (header::SEQ, credential.seq.to_string()),
@@ -194,7 +194,7 @@ pub(super) fn credential_headers(request: &mut Request, credential: &CredentialB
     ] {
         // base58 and digits are always a header's value
         if let Ok(value) = HeaderValue::from_str(&value) {
-            request.headers_mut().insert(name, value);
+            headers.insert(name, value);
         }
     }
 }

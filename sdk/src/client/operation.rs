@@ -71,7 +71,7 @@ impl Client {
         let (method, path) = operation.http();
         let url = service.origin.join(path).map_err(|_| ClientError::Url(service.name.clone()))?;
         let mut request = Request::new(method, url);
-        credential_headers(&mut request, &credential);
+        credential_headers(request.headers_mut(), &credential);
         let answer = body::small(&self.inner.http, request, settings.options.timeout).await?;
         if !(200..300).contains(&answer.status) {
             let status = answer.status;

@@ -57,7 +57,7 @@ impl Carrier for HttpCall<'_> {
         let mut request =
             self.request.take().ok_or_else(|| ClientError::BodyNotRepeatable { origin: origin() })?;
         self.request = request.try_clone();
-        credential_headers(&mut request, credential);
+        credential_headers(request.headers_mut(), credential);
         let mut answer = match self.client.send(request).await {
             Ok(answer) => answer,
             Err(ClientError::Http(error)) if error.is_connect() => return Ok(Carried::Unsent(error.into())),

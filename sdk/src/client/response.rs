@@ -39,6 +39,11 @@ pub struct Response {
     streaming: Option<Box<Streaming>>,
 }
 
+/// An amount in headers or trailers. One that does not parse counts as missing.
+pub(super) fn amount_in(headers: &HeaderMap, name: &str) -> Option<Amount> {
+    headers.get(name)?.to_str().ok()?.parse().ok()
+}
+
 impl Response {
     pub(super) fn new(inner: reqwest::Response, payment: Option<Payment>) -> Self {
         Self { inner, begun: Vec::new(), payment, streaming: None }
@@ -124,7 +129,7 @@ impl Response {
 
     /// An amount in a header. One that does not parse counts as missing.
     pub(super) fn amount(&self, name: &str) -> Option<Amount> {
-        self.headers().get(name)?.to_str().ok()?.parse().ok()
+        amount_in(self.headers(), name)
     }
 
     /// Whether this is the 402 of a service that takes AMP.

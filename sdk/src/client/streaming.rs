@@ -14,7 +14,8 @@ use tokio::time::sleep;
 
 use super::error::ClientError;
 use super::events::{Ended, Events, Heard};
-use super::tab::Tab;
+use super::response::amount_in;
+use super::tab::{Tab, seconds_at_most, seconds_begun};
 #[cfg(feature = "grpc")]
 use crate::grpc::Tally;
 
@@ -63,7 +64,10 @@ enum Step {
 pub(super) enum Piece {
     Data(Bytes),
     /// The last one.
-    Trailers(HeaderMap),
+    Trailers(
+        #[cfg_attr(not(feature = "grpc"), expect(dead_code, reason = "gRPC reads its status there"))]
+        HeaderMap,
+    ),
 }
 
 impl<B> Streaming<B>
@@ -212,7 +216,7 @@ where
     fn used(&self, tab: &Tab) -> Amount {
         let count = match self.mode {
             PricingMode::PerByte => self.count_of_bytes(),
-            PricingMode::PerSecond => self.begun.elapsed().as_secs().saturating_add(1),
+            PricingMode::PerSecond => seconds_begun(self.begun.elapsed()),
             // one may be all there is
             PricingMode::PerCall if self.count_of_messages() > 1 => self.count_of_messages(),
             // the service says when it needs more
@@ -225,8 +229,7 @@ where
     fn most(&self, tab: &Tab) -> Amount {
         let count = match self.mode {
             PricingMode::PerByte => return self.used(tab),
-            // the service's clock began before the answer's head was here
-            PricingMode::PerSecond => self.begun.elapsed().as_secs().saturating_add(3),
+            PricingMode::PerSecond => seconds_at_most(self.begun.elapsed()),
             // a call may cost its price though nothing comes of it
             PricingMode::PerCall => self.count_of_messages().max(1),
             // only the service knows
@@ -314,7 +317,7 @@ async fn extended(mut tab: Tab, used: Amount, required: Option<Seq>) -> (Tab, Re
 }
 
 fn said_in(trailers: &HeaderMap) -> Option<Ended> {
-    let amount = |name| trailers.get(name)?.to_str().ok()?.parse().ok();
+    let amount = |name| amount_in(trailers, name);
     let (cost, spent) = (amount(header::COST)?, amount(header::SPENT)?);
     Some(Ended { cost, spent, balance: amount(header::BALANCE)?, refusal: None })
 }

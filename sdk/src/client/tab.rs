@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use amp_protocol::json::{ChannelStatus, CredentialBody, DiscoveryDocument, Pricing};
+use amp_protocol::json::{ChannelStatus, CredentialBody, DiscoveryDocument, Pricing, PricingMode};
 use amp_protocol::money::{Amount, Seq};
 use amp_protocol::rate::Rate;
 
@@ -21,6 +21,20 @@ use super::ticket::Ticket;
 /// Steps that are used up sooner are too small: each is a signature, a write and a message.
 const SHORT: Duration = Duration::from_millis(250);
 
+/// By how many seconds the service's clock may be ahead: it began before its first word was here, and ends after what
+/// was read last.
+const SECONDS_APART: u64 = 2;
+
+/// How many seconds have begun in this time by the client's own clock.
+pub(super) fn seconds_begun(elapsed: Duration) -> u64 {
+    elapsed.as_secs().saturating_add(1)
+}
+
+/// How many the service may have counted.
+pub(super) fn seconds_at_most(elapsed: Duration) -> u64 {
+    seconds_begun(elapsed).saturating_add(SECONDS_APART)
+}
+
 /// A call whose cost is not known before it ends, on any transport. It is signed for step by step: send
 /// [`credential`](Self::credential) with the request, and each one that [`extend`](Self::extend) makes by
 /// whatever way the transport has for it. Say at the [`end`](Self::end) what it cost; dropped, all that was
@@ -31,8 +45,6 @@ pub struct Tab {
     document: Arc<DiscoveryDocument>,
     pricing: Pricing,
     ticket: Ticket,
-    /// Signed for on this stream, in base units.
-    authorized: Amount,
     /// The most that may be.
     budget: Amount,
     step: Amount,
@@ -75,9 +87,9 @@ impl Client {
     /// What the first step of a stream is signed for.
     pub(super) fn first_step(&self, pricing: &Pricing, budget: Amount) -> Amount {
         let few = match pricing.mode {
-            amp_protocol::json::PricingMode::PerByte => 64 << 10,
-            amp_protocol::json::PricingMode::PerSecond => 5,
-            amp_protocol::json::PricingMode::PerCall | amp_protocol::json::PricingMode::PerCompute => 32,
+            PricingMode::PerByte => 64 << 10,
+            PricingMode::PerSecond => 5,
+            PricingMode::PerCall | PricingMode::PerCompute => 32,
         };
         pricing.rate().cost(few).unwrap_or(budget).min(budget)
     }
@@ -99,7 +111,6 @@ impl Tab {
             service,
             document,
             pricing,
-            authorized: ticket.price(),
             ticket: ticket.without_place(),
             budget,
             step,
@@ -141,13 +152,13 @@ impl Tab {
 
     /// What was signed for on this stream so far, in base units.
     pub fn authorized(&self) -> Amount {
-        self.authorized
+        self.ticket.price()
     }
 
     /// Whether it is time to sign for more: half of the last step is used, and the budget has more.
     pub fn is_due(&self, used: Amount) -> bool {
-        let left = self.authorized.checked_sub(used).unwrap_or(Amount::ZERO);
-        left.get() <= self.step.get() >> 1 && self.authorized < self.budget
+        let left = self.authorized().checked_sub(used).unwrap_or(Amount::ZERO);
+        left.get() <= self.step.get() >> 1 && self.authorized() < self.budget
     }
 
     /// Signs for a step more, and for `used` and a step if that is more. The steps of a stream that uses them up
@@ -156,10 +167,8 @@ impl Tab {
     /// # Errors
     /// [`PolicyError::Price`] where the budget has nothing left; and all that [`Client::authorize`] fails with.
     pub async fn extend(&mut self, used: Amount) -> Result<&CredentialBody, ClientError> {
-        if self.stepped.elapsed() < SHORT {
-            self.step = Amount::new(self.step.get().saturating_mul(2));
-        }
-        let behind = used.checked_sub(self.authorized).unwrap_or(Amount::ZERO);
+        self.grow();
+        let behind = used.checked_sub(self.authorized()).unwrap_or(Amount::ZERO);
         self.sign_for(behind.checked_add(self.step).unwrap_or(Amount::MAX)).await
     }
 
@@ -172,7 +181,7 @@ impl Tab {
     /// Signs for what `used` is beyond what was signed for, and no more.
     #[cfg(feature = "ws")]
     pub(super) async fn cover(&mut self, used: Amount) -> Result<(), ClientError> {
-        match used.checked_sub(self.authorized) {
+        match used.checked_sub(self.authorized()) {
             Some(missing) if !missing.is_zero() => self.sign_for(missing).await.map(drop),
             _ => Ok(()),
         }
@@ -184,24 +193,26 @@ impl Tab {
     /// # Errors
     /// Those of [`Self::extend`].
     pub async fn extend_to(&mut self, required: Seq) -> Result<&CredentialBody, ClientError> {
-        let ledger = self.client.inner.store.load(self.channel().id).await?.ledger;
-        let wanted = ledger.unit_price.ceiling(required).amount().unwrap_or(Amount::MAX);
-        let missing = wanted.checked_sub(ledger.signed_for()).unwrap_or(Amount::ZERO);
-        if self.stepped.elapsed() < SHORT {
-            self.step = Amount::new(self.step.get().saturating_mul(2));
-        }
+        let missing = self.ledger().await?.missing_to(required);
+        self.grow();
         self.sign_for(missing.max(self.step)).await
     }
 
+    /// Steps that are used up at once are doubled.
+    fn grow(&mut self) {
+        if self.stepped.elapsed() < SHORT {
+            self.step = Amount::new(self.step.get().saturating_mul(2));
+        }
+    }
+
     async fn sign_for(&mut self, extra: Amount) -> Result<&CredentialBody, ClientError> {
-        let left = self.budget.checked_sub(self.authorized).unwrap_or(Amount::ZERO);
+        let left = self.budget.checked_sub(self.authorized()).unwrap_or(Amount::ZERO);
         if left.is_zero() {
-            let price = self.authorized.checked_add(extra).unwrap_or(Amount::MAX);
+            let price = self.authorized().checked_add(extra).unwrap_or(Amount::MAX);
             return Err(PolicyError::Price { price, max: self.budget }.into());
         }
         let extra = extra.min(left).max(Amount::new(1));
         self.client.extend(&mut self.ticket, &self.document, extra).await?;
-        self.authorized = self.ticket.price();
         self.stepped = Instant::now();
         Ok(self.ticket.credential())
     }
@@ -214,7 +225,12 @@ impl Tab {
 
     /// The highest seq that this signer has signed, on whichever call.
     pub(super) async fn signed(&self) -> Result<Seq, ClientError> {
-        Ok(self.client.inner.store.load(self.channel().id).await?.ledger.last_signed)
+        Ok(self.ledger().await?.last_signed)
+    }
+
+    /// The channel's books as they are now.
+    async fn ledger(&self) -> Result<Ledger, ClientError> {
+        Ok(self.client.inner.store.load(self.channel().id).await?.ledger)
     }
 
     /// The seq that a stream of this signer waits for, as the service says over HTTP.
@@ -253,6 +269,6 @@ impl Tab {
 impl std::fmt::Debug for Tab {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let credential = self.credential();
-        write!(f, "Tab({}, seq {}, {})", credential.channel, credential.seq, self.authorized)
+        write!(f, "Tab({}, seq {}, {})", credential.channel, credential.seq, self.authorized())
     }
 }

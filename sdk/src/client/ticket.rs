@@ -180,6 +180,9 @@ impl Client {
                 Err(ReserveError::State(_)) => {
                     // closed, or in dispute, by another task or process
                     service.forget(channel.id);
+                    if more.is_some() {
+                        break;
+                    }
                     continue;
                 }
                 Err(ReserveError::Ledger(reason @ LedgerError::Unjustified { .. })) => {

@@ -3,6 +3,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use amp_protocol::money::{Amount, Seq};
+use amp_protocol::rate::Rate;
 use solana_address::Address;
 use tokio::runtime::Handle;
 use tracing::Instrument as _;
@@ -13,6 +14,7 @@ use super::clock::unix_now;
 use super::denial::Denial;
 use super::finishing::Finishing;
 use super::ledger::Reservation;
+use super::metering::Meter;
 use super::metrics::Observed;
 use super::outage::Exposed;
 use super::service::Core;
@@ -75,29 +77,26 @@ pub(crate) struct Metered {
 
 impl Admission {
     /// Takes it apart; none where it was charged.
-    pub(crate) fn metered(mut self) -> Option<Metered> {
+    fn metered(mut self) -> Option<Metered> {
         let reservation = self.reservation.take()?;
         let (core, book, verified) = (self.core.clone(), self.book.clone(), self.verified.clone());
         let (payment, observed) = (self.payment, self.observed.take());
         Some(Metered { core, book, verified, reservation, payment, observed })
     }
 
-    /// A request that was admitted for the price of one thing, and turns out to be a stream of them: it goes on as a
-    /// metered one, and what it was admitted for is its first thing.
+    /// Goes on as a request that is charged while it is served, with so many things paid for ahead at first: what it was
+    /// admitted for is its first thing.
     ///
     /// # Errors
     /// [`Denial::Unavailable`] while the chain does not answer: no stream is begun on an old view. `AMP_CLOSED`
     /// where a close came in between.
-    #[cfg(feature = "grpc")]
-    pub(crate) async fn into_meter(self, rate: amp_protocol::rate::Rate) -> Result<super::Meter, Denial> {
+    pub(crate) async fn into_meter(self, rate: Rate, ahead: u64) -> Result<Meter, Denial> {
         if self.exposed.is_some() {
-            return Err(Denial::unavailable(
-                "the service can't reach the chain, and begins no streams until it can",
-            ));
+            return Err(Denial::no_stream_yet());
         }
         let channel = self.book.incarnation.channel;
         let metered = self.metered().ok_or_else(|| Denial::closed(channel))?;
-        let meter = super::Meter::of(metered, rate, rate.per.get());
+        let meter = Meter::of(metered, rate, ahead);
         meter.cover(1).await?;
         Ok(meter)
     }

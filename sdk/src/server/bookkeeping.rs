@@ -19,7 +19,7 @@ use super::ledger::{
     Advance, ChannelLedger, Halt, NotCharged, Refusal, Request, Reservation, SignerId, SignerRecord,
 };
 use super::service::Core;
-use super::store::{Incarnation, KeptAnswer, Stamp, StoreError};
+use super::store::{Incarnation, KeptAnswer, Stamp, Store, StoreError};
 use super::turns::{self, Place, Undo, Wishes};
 use super::verification::Verified;
 use crate::chain::TRANSACTION_LIFE;
@@ -79,6 +79,14 @@ pub(crate) async fn finish_streams(book: &Book) {
             tracing::debug!(%denial, "a stream was over already, or could not be stored yet");
         }
     }
+}
+
+/// Stores a signer's record as it is now.
+async fn store_record(store: &dyn Store, book: &Book, signer: &SignerId) -> Result<(), StoreError> {
+    let Some((to_store, live)) = book.ledger().stored_form(signer) else { return Ok(()) };
+    store.commit(book.incarnation, to_store, None).await?;
+    book.ledger().note_stored(signer, live);
+    Ok(())
 }
 
 fn not_charged(not: NotCharged, channel: Key) -> Denial {
@@ -304,13 +312,8 @@ impl Core {
         tokio::spawn(async move {
             for pause in CORRECTING {
                 sleep(Duration::from_secs(pause)).await;
-                let stored_form = |ledger: &ChannelLedger| {
-                    let live = ledger.live(&signer)?;
-                    Some((ledger.to_store(live.clone()), live))
-                };
-                let Some((to_store, live)) = stored_form(&book.ledger()) else { return };
-                match store.commit(book.incarnation, to_store, None).await {
-                    Ok(()) => return book.ledger().note_stored(&signer, live),
+                match store_record(&*store, &book, &signer).await {
+                    Ok(()) => return,
                     Err(error) => tracing::error!(%error, "a charge that was taken back may be on disk"),
                 }
             }
@@ -375,9 +378,8 @@ impl Core {
     /// Stores what is charged and could not be stored so far: a close statement has all of it.
     async fn store_all(&self, book: &Arc<Book>) -> Result<(), StoreError> {
         let unstored = book.ledger().unstored();
-        for (signer, to_store, live) in unstored {
-            self.store.commit(book.incarnation, to_store, None).await?;
-            book.ledger().note_stored(&signer, live);
+        for signer in unstored {
+            store_record(&*self.store, book, &signer).await?;
         }
         Ok(())
     }

@@ -20,11 +20,12 @@ use crate::chain::TRANSACTION_LIFE;
 const MEMORY_OF_ENDED: Duration = Duration::from_secs(3_600);
 
 /// The metered requests of a channel, each by its signer and seq.
-#[derive(Default)]
-struct Streams {
-    live: BTreeMap<(SignerId, Seq), WeakMeter>,
-    /// What those that wait need.
-    waiting: BTreeMap<(SignerId, Seq), Seq>,
+type Streams = BTreeMap<(SignerId, Seq), Stream>;
+
+struct Stream {
+    meter: WeakMeter,
+    /// The seq that it waits for, if it does.
+    required: Option<Seq>,
 }
 
 /// One incarnation's ledger, shared by the requests on it.
@@ -95,43 +96,38 @@ impl Book {
     }
 
     /// A stream has begun.
-    pub(crate) fn streams_begin(&self, signer: SignerId, seq: Seq, meter: WeakMeter) {
-        lock(&self.streams).get_or_insert_default().live.insert((signer, seq), meter);
+    pub(crate) fn stream_begins(&self, signer: SignerId, seq: Seq, meter: WeakMeter) {
+        let stream = Stream { meter, required: None };
+        lock(&self.streams).get_or_insert_default().insert((signer, seq), stream);
     }
 
     /// A stream is over.
-    pub(crate) fn streams_end(&self, signer: SignerId, seq: Seq) {
+    pub(crate) fn stream_ends(&self, signer: SignerId, seq: Seq) {
         let mut streams = lock(&self.streams);
         if let Some(all) = &mut *streams {
-            all.live.remove(&(signer, seq));
-            all.waiting.remove(&(signer, seq));
+            all.remove(&(signer, seq));
         }
-        streams.take_if(|all| all.live.is_empty() && all.waiting.is_empty());
+        streams.take_if(|all| all.is_empty());
     }
 
     /// The streams of this process.
     pub(crate) fn streams(&self) -> Vec<Meter> {
         let streams = lock(&self.streams);
-        streams.iter().flat_map(|all| all.live.values()).filter_map(WeakMeter::upgrade).collect()
+        streams.iter().flat_map(|all| all.values()).filter_map(|stream| stream.meter.upgrade()).collect()
     }
 
     /// A stream waits until its signer has signed `required`; none: it does not wait any more.
     pub(crate) fn waits(&self, signer: SignerId, seq: Seq, required: Option<Seq>) {
-        let mut streams = lock(&self.streams);
-        let Some(all) = &mut *streams else { return };
-        match required {
-            Some(required) if all.live.contains_key(&(signer, seq)) => {
-                all.waiting.insert((signer, seq), required);
-            }
-            _ => drop(all.waiting.remove(&(signer, seq))),
+        if let Some(stream) = lock(&self.streams).as_mut().and_then(|all| all.get_mut(&(signer, seq))) {
+            stream.required = required;
         }
     }
 
     /// The highest seq that a stream of this signer waits for.
     pub(crate) fn required_of(&self, signer: &SignerId) -> Option<Seq> {
         let streams = lock(&self.streams);
-        let own = streams.as_ref()?.waiting.iter().filter(|((of, _), _)| of == signer);
-        own.map(|(_, required)| *required).max()
+        let own = streams.as_ref()?.iter().filter(|((of, _), _)| of == signer);
+        own.filter_map(|(_, stream)| stream.required).max()
     }
 
     /// Waits until no request is in flight, but not for longer than `limit`.

@@ -124,6 +124,11 @@ impl Denial {
         Self::Unavailable { message, retry_after: RETRY_UNAVAILABLE }
     }
 
+    /// A stream goes on for longer than an old view of its channel may be believed.
+    pub(crate) fn no_stream_yet() -> Self {
+        Self::unavailable("the service can't reach the chain, and begins no streams until it can")
+    }
+
     /// What it is called on the wire: one of the nine codes, or what is none of them.
     pub fn name(&self) -> &'static str {
         match self {

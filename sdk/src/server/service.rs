@@ -13,7 +13,7 @@ use amp_protocol::money::Amount;
 use solana_address::Address;
 use tracing::Instrument as _;
 
-use super::admission::{Admission, Metered, Receipt};
+use super::admission::{Admission, Receipt};
 use super::bookkeeping::finish_streams;
 use super::books::{Book, Books};
 use super::caretaker;
@@ -187,10 +187,9 @@ impl AmpService {
         &self,
         credential: &CredentialBody,
         least: Amount,
-    ) -> Result<Metered, Denial> {
+    ) -> Result<Admission, Denial> {
         let asked = Asked { price: least, key: None, metered: true };
-        let admission = self.admit(credential, asked).await?;
-        admission.metered().ok_or_else(|| Denial::closed(credential.channel.0))
+        self.admit(credential, asked).await
     }
 
     async fn admit(&self, credential: &CredentialBody, asked: Asked) -> Result<Admission, Denial> {
@@ -333,8 +332,7 @@ impl Core {
         let exposed = match age {
             Age::Fresh => None,
             Age::Old if metered => {
-                let away = "the service can't reach the chain, and begins no streams until it can";
-                return Err(Refused::for_now(Denial::unavailable(away)));
+                return Err(Refused::for_now(Denial::no_stream_yet()));
             }
             Age::Old => {
                 let full = "the service can't reach the chain, and serves no more until it can";

@@ -3,14 +3,16 @@
 use amp_protocol::json::CredentialBody;
 use amp_protocol::text::header;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use http::{HeaderMap, Request, Response};
 use tonic::body::Body;
 use tonic::transport::Channel;
 use tonic::{ConnectError, Status};
 use tower::{Service as _, ServiceExt as _};
 
 use super::repeat::Repeatable;
-use crate::client::call::{Carried, Carrier, Refusal, Said};
+use crate::client::call::{Carried, Carrier, Said};
+use crate::client::http::credential_headers;
+use crate::client::response::amount_in;
 use crate::client::service::Service;
 use crate::client::{Client, ClientError};
 use crate::grpc::{refusal_in, status_in};
@@ -32,16 +34,7 @@ impl GrpcCall<'_> {
         *request.version_mut() = self.head.version;
         *request.headers_mut() = self.head.headers.clone();
         *request.extensions_mut() = self.head.extensions.clone();
-        for (name, value) in [
-            (header::CHANNEL, credential.channel.to_string()),
-            (header::SEQ, credential.seq.to_string()),
-            (header::SIG, credential.sig.to_string()),
-        ] {
-            // base58 and digits are always a header's value
-            if let Ok(value) = HeaderValue::from_str(&value) {
-                request.headers_mut().insert(HeaderName::from_static(name), value);
-            }
-        }
+        credential_headers(request.headers_mut(), credential);
         request
     }
 }
@@ -66,9 +59,7 @@ impl Carrier for GrpcCall<'_> {
         }
         let said = said_in(answer.headers());
         match refusal_in(answer.headers()).filter(|_| said.spent.is_none()) {
-            Some(body) => {
-                Ok(Carried::Refused(Refusal { status: body.error.http_status(), body: Box::new(body) }))
-            }
+            Some(body) => Ok(Carried::Refused(Box::new(body).into())),
             None => Ok(Carried::Answered(answer, said)),
         }
     }
@@ -98,7 +89,7 @@ fn never_left(error: &(dyn std::error::Error + 'static)) -> bool {
 }
 
 fn said_in(head: &HeaderMap) -> Said {
-    let amount = |name| head.get(name)?.to_str().ok()?.parse().ok();
+    let amount = |name| amount_in(head, name);
     let [cost, spent, balance] = [header::COST, header::SPENT, header::BALANCE].map(amount);
     Said { cost, spent, balance, ended: true, later: false }
 }

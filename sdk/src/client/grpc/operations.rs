@@ -77,7 +77,7 @@ async fn within<T>(
 /// A refusal as such, anything else as it is.
 pub(super) fn failed(status: Status) -> ClientError {
     match error_body(&status) {
-        Some(body) => Refusal { status: body.error.http_status(), body: Box::new(body) }.into(),
+        Some(body) => Refusal::from(Box::new(body)).into(),
         None => status.into(),
     }
 }

@@ -144,9 +144,13 @@ impl Ledger {
 
     /// What a credential with `seq` authorizes beyond what is acknowledged and in flight.
     fn headroom(&self, seq: Seq) -> Amount {
-        let expected = self.acknowledged.checked_add(self.in_flight).unwrap_or(Amount::MAX).min(self.agreed);
         let ceiling = self.unit_price.ceiling(seq).amount().unwrap_or(Amount::MAX);
-        ceiling.checked_sub(expected).unwrap_or(Amount::ZERO)
+        ceiling.checked_sub(self.expected()).unwrap_or(Amount::ZERO)
+    }
+
+    /// What will be charged once everything in flight is, at its price.
+    fn expected(&self) -> Amount {
+        self.acknowledged.checked_add(self.in_flight).unwrap_or(Amount::MAX).min(self.agreed)
     }
 
     fn next_seq(&self, ask: Ask) -> Result<Seq, LedgerError> {
@@ -187,6 +191,12 @@ impl Ledger {
     /// The highest ceiling that was signed.
     pub fn signed_for(&self) -> Amount {
         self.unit_price.ceiling(self.last_signed).amount().unwrap_or(Amount::MAX)
+    }
+
+    /// What would have to be signed for beyond that for a ceiling as high as that of `seq`.
+    pub(in crate::client) fn missing_to(&self, seq: Seq) -> Amount {
+        let ceiling = self.unit_price.ceiling(seq).amount().unwrap_or(Amount::MAX);
+        ceiling.checked_sub(self.signed_for()).unwrap_or(Amount::ZERO)
     }
 
     /// The books after an answer. `cost`: what the call was charged, where that is final.
@@ -250,8 +260,7 @@ impl Ledger {
 
     /// What is left of the deposit, or of the limit, when everything in flight is charged at its price.
     pub fn available(&self) -> Amount {
-        let expected = self.acknowledged.checked_add(self.in_flight).unwrap_or(Amount::MAX).min(self.agreed);
-        self.spendable().checked_sub(expected).unwrap_or(Amount::ZERO)
+        self.spendable().checked_sub(self.expected()).unwrap_or(Amount::ZERO)
     }
 
     fn no_longer_agreed(&self, amount: Amount) -> Self {

@@ -5,12 +5,8 @@ use amp_protocol::money::{Amount, Seq};
 use amp_protocol::rate::Rate;
 
 use crate::client::error::ClientError;
-use crate::client::tab::Tab;
+use crate::client::tab::{Tab, seconds_at_most, seconds_begun};
 use crate::websocket::Message;
-
-/// By how many seconds the service's clock may be ahead: it began before the ack was here, and ends after what
-/// was read last.
-const SECONDS_APART: u64 = 2;
 
 /// What was seen of a socket: it bounds what that can have cost.
 #[derive(Clone, Copy, Debug)]
@@ -40,7 +36,7 @@ impl Seen {
         let count = match self.mode {
             PricingMode::PerCall => self.messages,
             PricingMode::PerByte => self.bytes,
-            PricingMode::PerSecond => elapsed.as_secs().saturating_add(1),
+            PricingMode::PerSecond => seconds_begun(elapsed),
             // the service says when it needs more
             PricingMode::PerCompute => 0,
         };
@@ -52,8 +48,7 @@ impl Seen {
         match self.mode {
             PricingMode::PerCall | PricingMode::PerByte => self.used(elapsed),
             PricingMode::PerSecond => {
-                let seconds = elapsed.as_secs().saturating_add(1).saturating_add(SECONDS_APART);
-                self.rate.cost(seconds).unwrap_or(Amount::MAX).min(authorized)
+                self.rate.cost(seconds_at_most(elapsed)).unwrap_or(Amount::MAX).min(authorized)
             }
             PricingMode::PerCompute => authorized,
         }

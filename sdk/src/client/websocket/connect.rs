@@ -13,7 +13,7 @@ use url::Url;
 use super::account::Account;
 use super::open::{Socket, open, text};
 use super::socket::PaidSocket;
-use crate::client::call::{Call, Carried, Carrier, Place, Refusal, Said};
+use crate::client::call::{Call, Carried, Carrier, Place, Said};
 use crate::client::discovery;
 use crate::client::error::ClientError;
 use crate::client::http::{Client, parse};
@@ -155,8 +155,7 @@ impl Carrier for Dial<'_> {
                 Carried::Answered(Opened { socket, begun }, said)
             }
             Ok(Some(SocketControl::Refused { amp_error: SocketError::Amp(body) })) => {
-                let status = body.error.http_status();
-                Carried::Refused(Refusal { status, body })
+                Carried::Refused(body.into())
             }
             Ok(Some(SocketControl::Refused { amp_error })) => {
                 let (url, reason) = (self.url.to_string(), amp_error.to_string());

@@ -97,7 +97,7 @@ impl Answer {
             Some(Part::End(trailers)) => self.unary(admission, charge_on, message, trailers).await,
             next => {
                 self.seen = next;
-                match admission.into_meter(self.pricing.rate()).await {
+                match admission.into_meter(self.pricing.rate(), self.pricing.per.get()).await {
                     Ok(meter) => self.leave(message, Running::new(meter, self.pricing.mode)).await,
                     Err(denial) => self.refused(&denial),
                 }
@@ -132,10 +132,7 @@ impl Answer {
             tokio::select! {
                 // a second that has begun is paid before what leaves in it
                 biased;
-                () = meter.stopped() => {
-                    let denial = Denial::closed(meter.payment().channel.to_bytes());
-                    return self.halt(running, &denial).await;
-                }
+                closed = meter.stopped() => return self.halt(running, &closed).await,
                 () = running.seconds() => {
                     if let Err(denial) = running.another_second().await {
                         return self.halt(running, &denial).await;

@@ -2,7 +2,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use amp_protocol::json::{CredentialBody, Pricing, PricingMode};
+use amp_protocol::json::{CredentialBody, Pricing};
 use amp_protocol::text::header;
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
@@ -17,7 +17,7 @@ use super::{endpoints, refuse};
 use crate::grpc::PAYMENTS;
 use crate::server::config::ChargeOn;
 use crate::server::denial::Denial;
-use crate::server::middleware::{ahead_at_first, credential_from_headers, has_one_reading};
+use crate::server::middleware::{begin_metered, credential_from_headers, has_one_reading, take_ready};
 use crate::server::service::AmpService;
 
 /// What the layer says in the trailers of an answer, and nobody else.
@@ -55,9 +55,7 @@ where
     }
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
-        // the clone has not been asked whether it is ready: call the one that has
-        let ready = self.inner.clone();
-        let mut inner = std::mem::replace(&mut self.inner, ready);
+        let mut inner = take_ready(&mut self.inner);
         let service = self.layer.service_for(&request);
         let inner = move |request| {
             let answered = inner.call(request);
@@ -154,14 +152,10 @@ async fn metered<A, E, F>(
 where
     F: Future<Output = Result<Response<Body>, E>>,
 {
-    let meter = match service.authorize_ahead(credential, pricing.rate(), ahead_at_first(pricing)).await {
+    let meter = match begin_metered(service, pricing, credential, request.extensions_mut()).await {
         Ok(meter) => meter,
         Err(denial) => return Ok(Err(denial)),
     };
-    request.extensions_mut().insert(meter.payment());
-    if pricing.mode == PricingMode::PerCompute {
-        request.extensions_mut().insert(meter.clone());
-    }
     let running = Running::new(meter, pricing.mode);
     let response = inner(request).await?;
     Ok(Ok((Bill::Metered(running), response)))

@@ -49,6 +49,12 @@ pub(crate) struct Reservation {
 }
 
 impl Reservation {
+    /// What the request may have used in all once this is used up.
+    pub(crate) fn total(&self) -> Amount {
+        // admitted within the deposit, so this can't fail
+        self.metered.unwrap_or(Amount::ZERO).checked_add(self.price).unwrap_or(Amount::MAX)
+    }
+
     /// Whether this is the same request: its price may have changed since.
     pub(super) fn is_of(&self, other: &Self) -> bool {
         (self.signer, self.seq) == (other.signer, other.seq)

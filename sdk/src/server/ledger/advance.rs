@@ -100,8 +100,7 @@ impl ChannelLedger {
             };
             self.check_money(account, signer, &request, limits, now).map(drop)
         };
-        let has = held.metered.unwrap_or(Amount::ZERO).checked_add(held.price).unwrap_or(Amount::MAX);
-        let beyond = |total: Amount| total.get().saturating_sub(has.get());
+        let beyond = |total: Amount| total.get().saturating_sub(held.total().get());
         let (mut least, mut most) = (beyond(advance.least), beyond(advance.most.max(advance.least)));
         if fits(most).is_ok() {
             return Ok(Amount::new(most));

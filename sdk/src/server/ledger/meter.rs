@@ -66,11 +66,6 @@ impl ChannelLedger {
         self.done(reservation);
     }
 
-    /// A signer's record as it is now, whatever of it is on disk.
-    pub(crate) fn live(&self, id: &SignerId) -> Option<SignerRecord> {
-        self.signer(id).map(|signer| SignerRecord::clone(&signer.live))
-    }
-
     /// A signer's record as it is stored: with what metered requests may have used by the time it is read again.
     pub(crate) fn to_store(&self, record: SignerRecord) -> SignerRecord {
         let id = SignerId { key: record.signer, epoch: record.epoch };
@@ -86,18 +81,19 @@ impl ChannelLedger {
         metered.fold(Amount::ZERO, |sum, held| sum.checked_add(held.price).unwrap_or(Amount::MAX))
     }
 
-    /// Records of which not all is on disk, each with its stored form.
-    pub(crate) fn unstored(&self) -> Vec<(SignerId, SignerRecord, SignerRecord)> {
+    /// A signer's record as it is stored now, and as it is.
+    pub(crate) fn stored_form(&self, id: &SignerId) -> Option<(SignerRecord, SignerRecord)> {
+        let live = SignerRecord::clone(&self.signer(id)?.live);
+        Some((self.to_store(live.clone()), live))
+    }
+
+    /// Signers of which not all is on disk.
+    pub(crate) fn unstored(&self) -> Vec<SignerId> {
         let behind = self.signers.iter().filter(|(_, signer)| {
             let stored = signer.committed.as_ref().map_or(0, |committed| committed.revision);
             signer.live.revision > stored
         });
-        behind
-            .map(|(id, signer)| {
-                let live = SignerRecord::clone(&signer.live);
-                (*id, self.to_store(live.clone()), live)
-            })
-            .collect()
+        behind.map(|(id, _)| *id).collect()
     }
 
     /// This record of the signer is on disk.

@@ -4,7 +4,7 @@ use tokio::time::Instant;
 use super::Meter;
 use super::window::Window;
 use crate::server::bookkeeping::Stopped;
-use crate::server::ledger::{Advance, Reservation};
+use crate::server::ledger::Advance;
 use crate::server::views::{Freshness, lock};
 
 /// How a request goes on.
@@ -70,17 +70,11 @@ impl Meter {
         let mut state = lock(&request.state);
         state.verified = verified;
         if state.ended.is_none() {
-            state.covered = request.rate.count_within(total(&next));
+            state.covered = request.rate.count_within(next.total());
         }
         if state.reservation.is_some() {
             state.reservation = Some(next);
         }
         Ok(())
     }
-}
-
-/// What the request may have used in all once the reservation is used up.
-fn total(reservation: &Reservation) -> Amount {
-    let charged = reservation.metered.unwrap_or(Amount::ZERO);
-    charged.checked_add(reservation.price).unwrap_or(Amount::MAX)
 }

@@ -12,8 +12,11 @@ mod advance;
 mod need;
 mod window;
 
-use std::sync::{Arc, Mutex, Weak};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
+use amp_protocol::json::CredentialBody;
 use amp_protocol::money::Amount;
 use amp_protocol::rate::Rate;
 use tokio::sync::watch;
@@ -21,7 +24,7 @@ use tokio::time::{Instant, timeout_at};
 
 use self::advance::Advancing;
 pub use self::need::Need;
-use super::admission::{Payment, Receipt};
+use super::admission::{Metered, Payment, Receipt};
 use super::bookkeeping::Stopped;
 use super::books::Book;
 use super::denial::Denial;
@@ -33,12 +36,12 @@ use super::verification::Verified;
 use super::views::lock;
 
 /// How often a request that waits looks whether it may go on, where nothing tells it.
-const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_millis(250);
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 /// How often a stream on a shared store looks whether another process has stopped its channel.
-const LOOK_FOR_STOP: std::time::Duration = std::time::Duration::from_secs(1);
+const LOOK_FOR_STOP: Duration = Duration::from_secs(1);
 
-fn after(time: std::time::Duration) -> Instant {
+fn after(time: Duration) -> Instant {
     Instant::now().checked_add(time).unwrap_or_else(Instant::now)
 }
 
@@ -86,11 +89,7 @@ impl AmpService {
     ///
     /// # Errors
     /// Those of [`authorize`](Self::authorize). The price in them is that of one thing.
-    pub async fn authorize_metered(
-        &self,
-        credential: &amp_protocol::json::CredentialBody,
-        rate: Rate,
-    ) -> Result<Meter, Denial> {
+    pub async fn authorize_metered(&self, credential: &CredentialBody, rate: Rate) -> Result<Meter, Denial> {
         self.authorize_ahead(credential, rate, rate.per.get()).await
     }
 
@@ -98,21 +97,18 @@ impl AmpService {
     /// are small and quick, like bytes, each step costs more than what it is for.
     pub async fn authorize_ahead(
         &self,
-        credential: &amp_protocol::json::CredentialBody,
+        credential: &CredentialBody,
         rate: Rate,
         ahead: u64,
     ) -> Result<Meter, Denial> {
         let least = rate.cost(1).unwrap_or(Amount::MAX);
-        let admission = self.admit_metered(credential, least).await?;
-        let meter = Meter::of(admission, rate, ahead);
-        meter.cover(1).await?;
-        Ok(meter)
+        self.admit_metered(credential, least).await?.into_meter(rate, ahead).await
     }
 }
 
 impl Meter {
-    pub(super) fn of(admission: super::admission::Metered, rate: Rate, ahead: u64) -> Self {
-        let super::admission::Metered { core, book, verified, reservation, payment, observed } = admission;
+    pub(super) fn of(admission: Metered, rate: Rate, ahead: u64) -> Self {
+        let Metered { core, book, verified, reservation, payment, observed } = admission;
         let signer = verified.signer;
         let state = State {
             reservation: Some(reservation),
@@ -132,7 +128,7 @@ impl Meter {
             advancing: Arc::new(tokio::sync::Mutex::new(Advancing::new(ahead))),
             need: watch::Sender::new(None),
         }));
-        meter.0.book.streams_begin(signer, payment.seq, WeakMeter(Arc::downgrade(&meter.0)));
+        meter.0.book.stream_begins(signer, payment.seq, WeakMeter(Arc::downgrade(&meter.0)));
         meter
     }
 
@@ -180,10 +176,8 @@ impl Meter {
     pub async fn spend(&self, count: u64) -> Result<(), Denial> {
         loop {
             self.cover(count).await?;
-            let mut state = lock(&self.0.state);
             // another clone may have been faster
-            if state.available() >= count {
-                state.counted = state.counted.saturating_add(count);
+            if self.try_spend(count) {
                 return Ok(());
             }
         }
@@ -232,15 +226,15 @@ impl Meter {
         self.0.need.subscribe()
     }
 
-    /// Returns when service of the channel has stopped: what was delivered is to be charged soon, for a close waits
-    /// for it.
-    pub async fn stopped(&self) {
+    /// Returns when service of the channel has stopped, with what the rest is refused with: what was delivered is to
+    /// be charged soon, for a close waits for it.
+    pub async fn stopped(&self) -> Denial {
         let (core, book) = (self.0.core.clone(), self.0.book.clone());
         loop {
             let mut changed = std::pin::pin!(book.changed());
             changed.as_mut().enable();
             if book.ledger().stopped_at.is_some() {
-                return;
+                return Denial::closed(book.incarnation.channel);
             }
             if core.store.shared().is_none() {
                 changed.await;
@@ -321,39 +315,54 @@ impl State {
         // it was covered, so it fits
         rate.cost(self.counted).unwrap_or(Amount::MAX)
     }
+
+    /// The last charge; none where it was made. Nothing more is counted after it.
+    fn last_charge(&mut self, rate: Rate) -> Option<LastCharge> {
+        self.covered = self.counted;
+        let (verified, observed) = (self.verified.clone(), self.observed.take());
+        let (reservation, used) = (self.reservation.take()?, self.cost(rate));
+        Some(LastCharge { reservation, verified, observed, used })
+    }
+}
+
+/// All that is to be charged of a request.
+struct LastCharge {
+    reservation: Reservation,
+    verified: Verified,
+    observed: Observed,
+    used: Amount,
+}
+
+impl LastCharge {
+    async fn book(self, core: &Core, book: &Arc<Book>, price: Amount) -> Result<Receipt, Denial> {
+        let charged = core.charge_metered(book, &self.verified, self.reservation, self.used);
+        self.observed.charge(price, charged).await
+    }
 }
 
 async fn finish(request: Arc<Request>) -> Result<Receipt, Denial> {
     // an advance that is under way is over first
     let _advancing = request.advancing.lock().await;
-    let (reservation, verified, observed, used) = {
+    let last = {
         let mut state = lock(&request.state);
         let closed = Denial::closed(request.book.incarnation.channel);
         let ended = state.ended.get_or_insert(closed).clone();
-        state.covered = state.counted;
-        let used = state.cost(request.rate);
-        let Some(reservation) = state.reservation.take() else { return Err(ended) };
-        (reservation, state.verified.clone(), state.observed.take(), used)
+        state.last_charge(request.rate).ok_or(ended)?
     };
     request.say(None);
-    request.book.streams_end(verified.signer, request.payment.seq);
-    let charged = request.core.charge_metered(&request.book, &verified, reservation, used);
-    observed.charge(request.payment.price, charged).await
+    request.book.stream_ends(last.verified.signer, request.payment.seq);
+    last.book(&request.core, &request.book, request.payment.price).await
 }
 
 impl Drop for Request {
     fn drop(&mut self) {
         self.say(None);
-        let signer = lock(&self.state).verified.signer;
-        self.book.streams_end(signer, self.payment.seq);
-        let state = self.state.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let Some(reservation) = state.reservation.take() else { return };
-        let (core, book, rate) = (self.core.clone(), self.book.clone(), self.rate);
-        let (verified, used) = (state.verified.clone(), state.cost(rate));
-        let (observed, price) = (state.observed.take(), self.payment.price);
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        self.book.stream_ends(state.verified.signer, self.payment.seq);
+        let Some(last) = state.last_charge(self.rate) else { return };
+        let (core, book, price) = (self.core.clone(), self.book.clone(), self.payment.price);
         let charge = async move {
-            let charged = core.charge_metered(&book, &verified, reservation, used);
-            if let Err(denial) = observed.charge(price, charged).await {
+            if let Err(denial) = last.book(&core, &book, price).await {
                 tracing::warn!(%denial, "a stream whose client went away could not be charged");
             }
         };
@@ -361,8 +370,8 @@ impl Drop for Request {
     }
 }
 
-impl std::fmt::Debug for Meter {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Meter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Meter").field(&self.0.payment).finish()
     }
 }

@@ -20,7 +20,7 @@ mod service;
 pub use credential::from_headers as credential_from_headers;
 pub use layer::AmpLayer;
 #[cfg(feature = "grpc")]
-pub(crate) use metered::{Seconds, ahead_at_first};
+pub(crate) use metered::{Seconds, begin as begin_metered};
 #[cfg(any(feature = "grpc", feature = "mcp"))]
 pub(crate) use peer::PeerRule;
 #[cfg(feature = "grpc")]
@@ -30,3 +30,5 @@ pub(crate) use respond::charged as say_what_was_charged;
 #[cfg(test)]
 pub(crate) use respond::denied as response_of;
 pub use service::AmpMiddleware;
+#[cfg(any(feature = "grpc", feature = "mcp"))]
+pub(crate) use service::take_ready;

@@ -39,6 +39,12 @@ impl<S> AmpMiddleware<S> {
     }
 }
 
+/// Takes a service that has been asked whether it is ready, and leaves a clone, which has not.
+pub(crate) fn take_ready<S: Clone>(service: &mut S) -> S {
+    let clone = service.clone();
+    std::mem::replace(service, clone)
+}
+
 impl<S, B> Service<Request<Body>> for AmpMiddleware<S>
 where
     S: Service<Request<Body>, Response = Response<B>> + Clone + Send + 'static,
@@ -56,9 +62,7 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        // the clone has not been asked whether it is ready: call the one that has
-        let ready = self.inner.clone();
-        let inner = std::mem::replace(&mut self.inner, ready);
+        let inner = take_ready(&mut self.inner);
         let service = self.layer.service_for(&request);
         Box::pin(serve(service, inner, request))
     }

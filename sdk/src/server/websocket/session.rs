@@ -162,8 +162,7 @@ impl Session {
     /// Returns when the channel is closed: its statement waits for what was delivered.
     async fn stopped(&self, meter: Option<&Meter>) -> Denial {
         let Some(meter) = meter else { return std::future::pending().await };
-        meter.stopped().await;
-        Denial::closed(meter.payment().channel.to_bytes())
+        meter.stopped().await
     }
 
     /// Tells the client what it must sign for, as long as something waits for it.

@@ -10,6 +10,7 @@ use tower::{BoxError, Layer, Service};
 
 use super::fields::Direction;
 use super::lines::Lines;
+use crate::server::middleware::take_ready;
 
 /// Largest message that is looked at, in bytes: as much as rmcp's service takes unless it is told otherwise.
 /// A larger one goes on as it comes.
@@ -58,9 +59,7 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        // the clone has not been asked whether it is ready: call the one that has
-        let ready = self.inner.clone();
-        let mut inner = std::mem::replace(&mut self.inner, ready);
+        let mut inner = take_ready(&mut self.inner);
         Box::pin(async move {
             let request = read(request).await;
             Ok(write(inner.call(request).await?))

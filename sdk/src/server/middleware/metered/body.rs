@@ -3,17 +3,17 @@ use std::task::{Context, Poll, ready};
 
 use axum::body::{Body, Bytes};
 use futures::future::{BoxFuture, FutureExt as _, pending};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::HeaderMap;
 use http_body::{Body as _, Frame, SizeHint};
 use tokio::sync::watch;
 use tower::BoxError;
 
-use super::SAID;
 use super::counting::Counting;
 use super::events::{self, Boundary};
 use crate::server::admission::Receipt;
 use crate::server::denial::Denial;
 use crate::server::metering::{Meter, Need};
+use crate::server::middleware::respond::charged;
 
 /// A body that leaves as it is paid for. Dropped, it is charged for what has left.
 pub(super) struct MeteredBody {
@@ -32,7 +32,7 @@ pub(super) struct MeteredBody {
     ahead: Option<BoxFuture<'static, ()>>,
     /// How much was paid for after the last time that something was.
     level: u64,
-    stopped: BoxFuture<'static, ()>,
+    stopped: BoxFuture<'static, Denial>,
     need_changed: BoxFuture<'static, ()>,
 }
 
@@ -81,8 +81,8 @@ impl MeteredBody {
     }
 
     fn poll_streaming(&mut self, context: &mut Context<'_>) -> Poll<Option<Frame<Bytes>>> {
-        if self.stopped.poll_unpin(context).is_ready() {
-            self.end(End::Early(Denial::closed(self.meter.payment().channel.to_bytes())));
+        if let Poll::Ready(closed) = self.stopped.poll_unpin(context) {
+            self.end(End::Early(closed));
             return Poll::Ready(None);
         }
         let delivered = self.poll_delivery(context);
@@ -197,23 +197,21 @@ impl MeteredBody {
     }
 
     /// What is said at the end. HTTP has one way to say that a body is not whole, but for events.
-    fn last_frame(&mut self, charged: Result<Receipt, Denial>, end: End) -> Result<Frame<Bytes>, BoxError> {
+    fn last_frame(&mut self, outcome: Result<Receipt, Denial>, end: End) -> Result<Frame<Bytes>, BoxError> {
         let reason = match end {
             End::Whole => None,
             End::Early(denial) if self.events.is_some() => Some(denial),
             End::Early(denial) => return Err(denial.into()),
             End::Broken(error) => return Err(error),
         };
-        let receipt = charged?;
+        let receipt = outcome?;
         if let Some((boundary, _)) = &self.events {
             let end = events::end(&receipt, reason.as_ref());
             let cut = if boundary.is_between() { &b""[..] } else { b"\n\n" };
             return Ok(Frame::data([cut, &end].concat().into()));
         }
         let mut trailers = self.trailers.take().unwrap_or_default();
-        for (name, amount) in SAID.into_iter().zip([receipt.cost, receipt.spent, receipt.balance]) {
-            trailers.insert(HeaderName::from_static(name), HeaderValue::from(amount.get()));
-        }
+        charged(&mut trailers, &receipt);
         Ok(Frame::trailers(trailers))
     }
 }

@@ -2,10 +2,11 @@
 //! that don't know them ignore.
 
 use amp_protocol::json::ErrorBody;
-use amp_protocol::money::{Amount, Seq};
+use amp_protocol::money::Amount;
 use amp_protocol::text::event;
 use axum::body::Bytes;
 use serde::Serialize;
+use serde_json::json;
 
 use crate::server::admission::Receipt;
 use crate::server::denial::Denial;
@@ -41,15 +42,6 @@ impl Boundary {
     }
 }
 
-/// `amp-need`: the stream waits.
-#[derive(Serialize)]
-struct Waiting<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    required_seq: Option<Seq>,
-    #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    refusal: Option<&'a ErrorBody>,
-}
-
 /// `amp-end`: the stream is over.
 #[derive(Serialize)]
 struct Ended<'a> {
@@ -61,11 +53,12 @@ struct Ended<'a> {
     refusal: Option<&'a ErrorBody>,
 }
 
+/// The stream waits.
 pub(super) fn need(need: &Need) -> Bytes {
-    // the refusal has the seq, too
-    let refusal = need.refusal.as_ref();
-    let required_seq = need.required_seq().filter(|_| refusal.is_none());
-    write(event::NEED, &Waiting { required_seq, refusal })
+    match &need.refusal {
+        Some(refusal) => write(event::NEED, refusal),
+        None => write(event::NEED, &json!({})),
+    }
 }
 
 pub(super) fn end(receipt: &Receipt, reason: Option<&Denial>) -> Bytes {
@@ -86,6 +79,7 @@ fn write(name: &str, value: &impl Serialize) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use amp_protocol::money::Seq;
 
     #[test]
     fn an_event_may_begin_where_another_has_ended_and_nowhere_else() {

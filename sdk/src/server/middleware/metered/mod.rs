@@ -5,10 +5,9 @@ mod counting;
 mod events;
 
 use amp_protocol::json::{CredentialBody, Pricing, PricingMode};
-use amp_protocol::text::header;
 use axum::body::Body;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRAILER};
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::{Extensions, HeaderMap, HeaderValue, Request, Response};
 use tower::Service;
 
 use self::body::MeteredBody;
@@ -18,6 +17,8 @@ pub(crate) use self::counting::Seconds;
 use super::charge::is_charged;
 use super::respond::{denied, leave};
 use crate::server::config::ChargeOn;
+use crate::server::denial::Denial;
+use crate::server::metering::Meter;
 use crate::server::service::AmpService;
 
 /// Which trailers an answer may end with.
@@ -26,9 +27,21 @@ const TRAILERS: HeaderValue = HeaderValue::from_static("amp-cost, amp-spent, amp
 /// Bytes that are paid for ahead at first.
 const BYTES_AHEAD: u64 = 4 << 20;
 
-/// How many things are paid for ahead at first.
-pub(crate) fn ahead_at_first(pricing: &Pricing) -> u64 {
-    if pricing.mode == PricingMode::PerByte { BYTES_AHEAD } else { pricing.per.get() }
+/// Admits a request that is metered, and puts into its extensions who pays, and where its handler reports what it
+/// uses.
+pub(crate) async fn begin(
+    service: &AmpService,
+    pricing: &Pricing,
+    credential: &CredentialBody,
+    extensions: &mut Extensions,
+) -> Result<Meter, Denial> {
+    let ahead = if pricing.mode == PricingMode::PerByte { BYTES_AHEAD } else { pricing.per.get() };
+    let meter = service.authorize_ahead(credential, pricing.rate(), ahead).await?;
+    extensions.insert(meter.payment());
+    if pricing.mode == PricingMode::PerCompute {
+        extensions.insert(meter.clone());
+    }
+    Ok(meter)
 }
 
 /// Serves a request of a route that is metered.
@@ -43,14 +56,10 @@ pub(super) async fn serve<S>(
 where
     S: Service<Request<Body>, Response = Response<Body>>,
 {
-    let meter = match service.authorize_ahead(&credential, pricing.rate(), ahead_at_first(&pricing)).await {
+    let meter = match begin(&service, &pricing, &credential, request.extensions_mut()).await {
         Ok(meter) => meter,
         Err(denial) => return Ok(denied(&service, &pricing, &denial)),
     };
-    request.extensions_mut().insert(meter.payment());
-    if pricing.mode == PricingMode::PerCompute {
-        request.extensions_mut().insert(meter.clone());
-    }
     // an error drops the meter, and so does a client that goes away: charged is what was counted
     let mut response = inner.call(request).await?;
     if !is_charged(charge_on, response.status()) {
@@ -73,6 +82,3 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
     let name = kind.split(|byte| *byte == b';').next().unwrap_or_default();
     name.trim_ascii().eq_ignore_ascii_case(b"text/event-stream")
 }
-
-/// The names of the trailers, and of what an end event says.
-const SAID: [&str; 3] = [header::COST, header::SPENT, header::BALANCE];
