@@ -11,6 +11,7 @@ use super::PolicyError;
 use super::delegated::Undelegated;
 use super::error::ClientError;
 use super::http::Client;
+use super::ledger::Ask;
 use super::response::Payment;
 use super::retry::{Attempts, Remedy};
 use super::service::Service;
@@ -42,6 +43,9 @@ pub(super) enum Place {
     /// A tool.
     #[cfg(feature = "mcp")]
     Tool(String),
+    /// The path of a method, which may answer with many messages.
+    #[cfg(feature = "grpc")]
+    Method(String),
 }
 
 impl Place {
@@ -52,6 +56,8 @@ impl Place {
             Self::Socket(path) => document.pricing.for_route(path),
             #[cfg(feature = "mcp")]
             Self::Tool(name) => document.pricing.for_tool(name),
+            #[cfg(feature = "grpc")]
+            Self::Method(path) => document.pricing.for_route(path),
         }
     }
 
@@ -224,8 +230,16 @@ impl<'a> Call<'a> {
     }
 
     async fn ticket(&self, at_least: Seq) -> Result<Ticket, ClientError> {
-        let budget = self.pricing.is_metered().then(|| self.price());
-        self.client.ticket_for(self.service, &self.document, (self.step(), budget), at_least).await
+        let takes_unused = self.pricing.is_metered();
+        let agreed = match self.place {
+            _ if takes_unused => Some(self.price()),
+            // each message of its answer may cost the price, and what was signed for others pays for it
+            #[cfg(feature = "grpc")]
+            Place::Method(_) => Some(self.client.budget_of_messages(&self.pricing)),
+            _ => None,
+        };
+        let ask = Ask { price: self.step(), agreed, takes_unused, at_least, ..Ask::default() };
+        self.client.ticket_for(self.service, &self.document, ask).await
     }
 
     /// Applies a remedy: the same ticket where its credential can be sent again, a new one where not.

@@ -150,6 +150,12 @@ impl Client {
         options.metered_budget.unwrap_or(options.policy.max_price_per_call)
     }
 
+    /// The most that an answer of many messages may cost, at the least what one of them does.
+    #[cfg(feature = "grpc")]
+    pub(super) fn budget_of_messages(&self, pricing: &Pricing) -> Amount {
+        self.budget().max(self.price(pricing))
+    }
+
     /// The service's document, fetched anew where it is old or `fresh` is asked for.
     pub(super) async fn document(
         &self,

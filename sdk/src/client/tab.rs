@@ -12,7 +12,7 @@ use super::PolicyError;
 use super::call::check_budget;
 use super::error::ClientError;
 use super::http::{Client, parse};
-use super::ledger::Ledger;
+use super::ledger::{Ask, Ledger};
 use super::operation::Operation;
 use super::service::Service;
 use super::store::ChannelRecord;
@@ -45,8 +45,8 @@ pub struct Tab {
     document: Arc<DiscoveryDocument>,
     pricing: Pricing,
     ticket: Ticket,
-    /// The most that may be.
-    budget: Amount,
+    /// The most that may be; none where each message is agreed to by itself.
+    budget: Option<Amount>,
     step: Amount,
     stepped: Instant,
 }
@@ -80,7 +80,8 @@ impl Client {
         check_budget(&pricing, budget)?;
         self.check_policy(&document, &service, budget)?;
         let step = self.first_step(&pricing, budget);
-        let ticket = self.ticket_for(&service, &document, (step, Some(budget)), Seq::ZERO).await?;
+        let ask = Ask { price: step, agreed: Some(budget), takes_unused: true, ..Ask::default() };
+        let ticket = self.ticket_for(&service, &document, ask).await?;
         Ok(Tab::new(self.clone(), service, document, pricing, ticket, step))
     }
 
@@ -105,7 +106,7 @@ impl Tab {
         ticket: Ticket,
         step: Amount,
     ) -> Self {
-        let budget = client.price(&pricing);
+        let budget = Some(client.price(&pricing));
         Self {
             client,
             service,
@@ -121,7 +122,7 @@ impl Tab {
     /// The same where each message of the answer costs the price of a call: the budget is that of a stream.
     #[cfg(feature = "grpc")]
     pub(super) fn of_messages(self) -> Self {
-        Self { budget: self.client.budget(), ..self }
+        Self { budget: Some(self.client.budget_of_messages(&self.pricing)), ..self }
     }
 
     /// What is counted, and at which rate.
@@ -147,7 +148,7 @@ impl Tab {
     /// The most that this stream may cost, in base units: it was agreed to when it began. A service may charge so much
     /// of what was signed for earlier and not used.
     pub fn budget(&self) -> Amount {
-        self.budget
+        self.budget.unwrap_or(Amount::MAX)
     }
 
     /// What was signed for on this stream so far, in base units.
@@ -158,7 +159,7 @@ impl Tab {
     /// Whether it is time to sign for more: half of the last step is used, and the budget has more.
     pub fn is_due(&self, used: Amount) -> bool {
         let left = self.authorized().checked_sub(used).unwrap_or(Amount::ZERO);
-        left.get() <= self.step.get() >> 1 && self.authorized() < self.budget
+        left.get() <= self.step.get() >> 1 && self.authorized() < self.budget()
     }
 
     /// Signs for a step more, and for `used` and a step if that is more. The steps of a stream that uses them up
@@ -175,7 +176,7 @@ impl Tab {
     /// The same for a stream of calls: each may cost what the policy allows for one, and is signed for by itself.
     #[cfg(feature = "ws")]
     pub(super) fn of_calls(self) -> Self {
-        Self { budget: Amount::MAX, ..self }
+        Self { budget: None, ..self }
     }
 
     /// Signs for what `used` is beyond what was signed for, and no more.
@@ -206,13 +207,15 @@ impl Tab {
     }
 
     async fn sign_for(&mut self, extra: Amount) -> Result<&CredentialBody, ClientError> {
-        let left = self.budget.checked_sub(self.authorized()).unwrap_or(Amount::ZERO);
+        let left = self.budget().checked_sub(self.authorized()).unwrap_or(Amount::ZERO);
         if left.is_zero() {
             let price = self.authorized().checked_add(extra).unwrap_or(Amount::MAX);
-            return Err(PolicyError::Price { price, max: self.budget }.into());
+            return Err(PolicyError::Price { price, max: self.budget() }.into());
         }
         let extra = extra.min(left).max(Amount::new(1));
-        self.client.extend(&mut self.ticket, &self.document, extra).await?;
+        let (agreed, takes_unused) = (self.budget, self.budget.is_some());
+        let ask = Ask { price: extra, agreed, takes_unused, ..Ask::default() };
+        self.client.extend(&mut self.ticket, &self.document, ask).await?;
         self.stepped = Instant::now();
         Ok(self.ticket.credential())
     }
@@ -246,21 +249,16 @@ impl Tab {
     /// [`ClientError::Overcharged`] where it cost more than what was counted, or than the budget: nothing more is paid
     /// to the service then.
     pub async fn end(
-        mut self,
+        self,
         cost: Option<Amount>,
         counted: Amount,
         spent: Option<Amount>,
     ) -> Result<Ledger, ClientError> {
         // what was counted is the price that was agreed to: more is a fraud, and ends all payments
-        let most = counted.min(self.budget);
+        let most = counted.min(self.budget());
         let cost = cost.unwrap_or(most);
         if cost > most {
             return self.ticket.at_most(most).answered(Some(cost), spent).await;
-        }
-        // a stream of calls was agreed to call by call, and may have used what was signed for others
-        let missing = cost.checked_sub(self.ticket.agreed()).unwrap_or(Amount::ZERO);
-        if !missing.is_zero() {
-            self.client.extend(&mut self.ticket, &self.document, missing).await?;
         }
         self.ticket.answered(Some(cost), spent).await
     }

@@ -61,11 +61,6 @@ impl Ticket {
         self.reservation.map_or(Amount::ZERO, |reservation| reservation.price)
     }
 
-    /// What it may cost, as far as that was agreed to.
-    pub(super) fn agreed(&self) -> Amount {
-        self.reservation.map_or(Amount::ZERO, |reservation| reservation.agreed)
-    }
-
     /// A stream does not take up a place among the calls in flight for as long as it lasts.
     pub(super) fn without_place(mut self) -> Self {
         self.permit = None;
@@ -121,36 +116,33 @@ impl Client {
         price: Amount,
         at_least: Seq,
     ) -> Result<Ticket, ClientError> {
-        self.ticket_for(service, document, (price, None), at_least).await
+        self.ticket_for(service, document, Ask { price, at_least, ..Ask::default() }).await
     }
 
-    /// Signs for `price`; with a budget, for the first step of a stream that may cost so much.
+    /// Signs for what a call, or a stream, asks at first; ahead too where the policy says so.
     pub(super) async fn ticket_for(
         &self,
         service: &Arc<Service>,
         document: &DiscoveryDocument,
-        (price, budget): (Amount, Option<Amount>),
-        at_least: Seq,
+        ask: Ask,
     ) -> Result<Ticket, ClientError> {
         let options = &self.inner.settings.options;
         let permit = service.permit(document, options.in_flight_limit).await;
-        let prepay = if budget.is_some() { Amount::ZERO } else { options.policy.max_prepay };
-        let ask = Ask { price, budget, prepay, at_least };
+        let prepay = if ask.takes_unused { Amount::ZERO } else { options.policy.max_prepay };
+        let ask = Ask { prepay, ..ask };
         let Signed { channel, reservation, credential } = self.sign(service, document, ask, None).await?;
         let (store, service) = (self.inner.store.clone(), service.clone());
         let reservation = Some(reservation);
         Ok(Ticket { store, service, channel, credential, reservation, permit })
     }
 
-    /// Signs for `extra` more of the call that a ticket is for.
+    /// Signs for more of the call that a ticket is for.
     pub(super) async fn extend(
         &self,
         ticket: &mut Ticket,
         document: &DiscoveryDocument,
-        extra: Amount,
+        ask: Ask,
     ) -> Result<(), ClientError> {
-        // the budget was agreed to at first
-        let ask = Ask { price: extra, budget: Some(Amount::ZERO), ..Ask::default() };
         let service = ticket.service.clone();
         let signed = self.sign(&service, document, ask, ticket.reservation).await?;
         (ticket.channel, ticket.credential) = (signed.channel, signed.credential);

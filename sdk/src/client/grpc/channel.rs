@@ -44,7 +44,7 @@ impl PaidChannel {
         if self.unpaid.load(Ordering::Relaxed) {
             return self.unpaid(request).await;
         }
-        let place = Place::Route(request.uri().path().to_owned());
+        let place = Place::Method(request.uri().path().to_owned());
         let call = match Call::of(&self.client, &self.service, place).await {
             Err(error) if knows_no_amp(&error) => {
                 self.unpaid.store(true, Ordering::Relaxed);

@@ -29,16 +29,25 @@ pub struct Ledger {
 /// What a call asks of the ledger.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ask {
-    /// The call's price.
+    /// The call's price, or what is signed for a stream at first.
     pub price: Amount,
-    /// Of a stream, whose price is what is signed for it at first: the most that it may cost. It takes whatever was
-    /// signed for before and is not used, as the service lets it do, so calls beside it must not count on that.
-    pub budget: Option<Amount>,
+    /// The most that it may cost, where that is more than what is signed for it now.
+    pub agreed: Option<Amount>,
+    /// Whether it takes whatever was signed for before and is not used, as the service lets a stream do: calls beside it
+    /// must not count on that.
+    pub takes_unused: bool,
     /// Signed on top, where the deposit has room.
     pub prepay: Amount,
     /// The seq that the service asked for. It is no reason to sign more: where the books as they are need
     /// less, nothing is signed. Lost calls that were charged must be acknowledged first.
     pub at_least: Seq,
+}
+
+impl Ask {
+    /// The most that it may cost.
+    pub fn agreed(&self) -> Amount {
+        self.agreed.unwrap_or(self.price)
+    }
 }
 
 /// Why nothing was signed.
@@ -136,8 +145,8 @@ impl Ledger {
     pub fn reserve(&self, ask: Ask) -> Result<(Seq, Self), LedgerError> {
         let seq = self.next_seq(ask)?;
         let overflow = || self.too_small(Amount::MAX);
-        let agreed = self.agreed.checked_add(ask.budget.unwrap_or(ask.price)).ok_or_else(overflow)?;
-        let price = if ask.budget.is_some() { self.headroom(seq).max(ask.price) } else { ask.price };
+        let agreed = self.agreed.checked_add(ask.agreed()).ok_or_else(overflow)?;
+        let price = if ask.takes_unused { self.headroom(seq).max(ask.price) } else { ask.price };
         let in_flight = self.in_flight.checked_add(price).ok_or_else(overflow)?;
         Ok((seq, Self { last_signed: seq, agreed, in_flight, ..*self }))
     }

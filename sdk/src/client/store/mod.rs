@@ -183,31 +183,25 @@ impl Store {
                     Ok(reserved) => reserved,
                     Err(error) => return Ok(Err(error)),
                 };
-                // what was agreed to at first covers the steps of a stream
+                // admitted by the ledger, so it fits
                 let wanted = ledger.in_flight.checked_sub(record.ledger.in_flight).unwrap_or(ask.price);
-                let covered = more.and_then(|more| more.agreed.checked_sub(more.price)).unwrap_or(Amount::ZERO);
-                let added = ask.price.checked_sub(covered).unwrap_or(Amount::ZERO);
-                let agreed = match more {
-                    Some(_) => record.ledger.agreed.checked_add(added).unwrap_or(Amount::MAX),
-                    None => ledger.agreed,
-                };
-                let ledger = Ledger { agreed, ..ledger };
+                let before = more.map_or(Amount::ZERO, |more| more.price);
+                let price = before.checked_add(wanted).unwrap_or(Amount::MAX);
+                let agreed_before = more.map_or(Amount::ZERO, |more| more.agreed);
+                // a stream was agreed to as a whole; any other call, as far as it is signed for
+                let agreed = ask.agreed.unwrap_or(price).max(agreed_before);
+                let added = agreed.checked_sub(agreed_before).unwrap_or(Amount::ZERO);
+                let agreed_in_all = record.ledger.agreed.checked_add(added).unwrap_or(Amount::MAX);
+                let ledger = Ledger { agreed: agreed_in_all, ..ledger };
                 save(connection, id, &ledger)?;
                 let sql = "DELETE FROM in_flight WHERE channel_id = ?1 AND sent_at <= ?2";
                 connection.prepare_cached(sql)?.execute([id, horizon])?;
-                // admitted by the ledger, so it fits
-                let before = more.map_or(Amount::ZERO, |more| more.price);
-                let price = before.checked_add(wanted).unwrap_or(Amount::MAX);
                 let row = more.map(|more| more.id);
                 // the row of one that is under way for long may be gone
                 let sql = "INSERT OR REPLACE INTO in_flight (id, channel_id, price, sent_at) VALUES (?1, ?2, ?3, ?4)";
                 let values = params![row, id, price.get().cast_signed(), now];
                 connection.prepare_cached(sql)?.execute(values)?;
                 let row = row.unwrap_or_else(|| connection.last_insert_rowid());
-                let agreed = match more {
-                    Some(more) => more.agreed.checked_add(added).unwrap_or(Amount::MAX),
-                    None => ask.budget.unwrap_or(price),
-                };
                 Ok(Ok(Reservation { id: row, channel_id: id, price, agreed, seq }))
             })
             .await

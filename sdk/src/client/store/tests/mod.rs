@@ -102,6 +102,41 @@ async fn a_dropped_call_counts_as_lost_before_the_next_is_signed() {
 }
 
 #[tokio::test]
+async fn each_message_is_agreed_to_in_full_whatever_else_was_signed_for_and_not_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder, HOUR);
+    let id = adopted(&store, 1_000_000).await.id;
+    let lost = store.reserve(id, ask(500), None, None).await.unwrap().unwrap();
+    store.abandon(lost);
+    let mut messages = store.reserve(id, ask(10), None, None).await.unwrap().unwrap();
+    for sent in 2..=5 {
+        messages = store.reserve(id, ask(10), None, Some(messages)).await.unwrap().unwrap();
+        assert_eq!((messages.price, messages.agreed), (Amount::new(10 * sent), Amount::new(10 * sent)));
+    }
+    store.abandon(messages);
+    // the service may say at any time that it took all that was signed for
+    let said = store.acknowledge(id, Amount::new(505), Amount::new(505)).await.unwrap();
+    assert_eq!(said.unwrap().agreed, Amount::new(550));
+}
+
+#[tokio::test]
+async fn the_steps_of_a_stream_add_nothing_to_what_was_agreed_to_for_all_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder, HOUR);
+    let id = adopted(&store, 1_000_000).await.id;
+    let lost = store.reserve(id, ask(500), None, None).await.unwrap().unwrap();
+    store.abandon(lost);
+    let step = Ask { agreed: Some(Amount::new(100)), takes_unused: true, ..ask(10) };
+    let mut stream = store.reserve(id, step, None, None).await.unwrap().unwrap();
+    assert_eq!(stream.price, Amount::new(501), "what was lost may pay for it");
+    for _ in 0..3 {
+        stream = store.reserve(id, step, None, Some(stream)).await.unwrap().unwrap();
+        assert_eq!(stream.agreed, Amount::new(100));
+        assert_eq!(store.load(id).await.unwrap().ledger.agreed, Amount::new(600));
+    }
+}
+
+#[tokio::test]
 async fn an_opening_is_begun_once_and_keeps_its_nonce() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(&folder, HOUR);
