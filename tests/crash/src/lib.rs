@@ -6,7 +6,8 @@
 //! at random instants, also while it starts, and begins again over the same file. In the end all is settled,
 //! and the chain is held against the clients' books.
 //!
-//! One of the channels is paid from by a delegate; two are closed by their clients and others opened, all the time.
+//! One of the channels is paid from by a delegate; two are closed by their clients and others opened, all the time; of
+//! two, streams are read that are paid by the byte.
 //! Or there are two processes on one PostgreSQL database, behind a client that goes to each in turn: one of them
 //! is killed, and now and then the database crashes.
 //!
@@ -20,6 +21,7 @@ mod market;
 mod mortal;
 mod payer;
 pub mod service;
+mod streamer;
 mod trial;
 mod victim;
 

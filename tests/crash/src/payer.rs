@@ -51,7 +51,11 @@ pub(crate) struct Service<'a> {
 impl Service<'_> {
     pub(crate) fn goes_on(&self) -> bool {
         // one that is killed does not come back; of several there are others
-        self.processes.len() > 1 && !self.over.load(Ordering::Relaxed)
+        self.processes.len() > 1 && !self.is_over()
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
     }
 }
 
@@ -154,7 +158,8 @@ impl Payer {
     /// Asks for the final account: what is signed again is the last seq, for no more than before.
     pub(crate) async fn close(&self, service: &Service<'_>) -> Closed {
         let seq = self.book().last_seq();
-        let request = match self.signed(service, reqwest::Method::POST, path::CLOSE, seq).await {
+        let close = (reqwest::Method::POST, path::CLOSE);
+        let request = match signed(service, &self.channel, &self.turn, close, seq).await {
             Ok(request) => request,
             Err(why) => return Closed::Refused(why),
         };
@@ -169,28 +174,9 @@ impl Payer {
         }
     }
 
-    /// To each process in turn.
-    async fn signed(
-        &self,
-        service: &Service<'_>,
-        method: reqwest::Method,
-        path: &str,
-        seq: u64,
-    ) -> Result<reqwest::RequestBuilder, String> {
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % service.processes.len();
-        let process = service.processes[turn];
-        let Channel { address, epoch, signer } = &self.channel;
-        let signed = sign_credential(signer, address, *epoch, Seq::new(seq)).await;
-        let credential = signed.map_err(|error| error.to_string())?;
-        let request = service.http.request(method, format!("http://{process}{path}"));
-        Ok(request
-            .header(header::CHANNEL, credential.channel.to_string())
-            .header(header::SEQ, credential.seq.to_string())
-            .header(header::SIG, credential.sig.to_string()))
-    }
-
     async fn send(&self, service: &Service<'_>, seq: u64) -> Answer {
-        let request = match self.signed(service, reqwest::Method::GET, "/work", seq).await {
+        let call = (reqwest::Method::GET, "/work");
+        let request = match signed(service, &self.channel, &self.turn, call, seq).await {
             Ok(request) => request,
             Err(why) => return Answer::Refused(why),
         };
@@ -210,4 +196,23 @@ impl Payer {
             _ => Answer::Refused(body),
         }
     }
+}
+
+/// A request with a credential, to each process in turn.
+pub(crate) async fn signed(
+    service: &Service<'_>,
+    channel: &Channel,
+    turn: &AtomicUsize,
+    (method, path): (reqwest::Method, &str),
+    seq: u64,
+) -> Result<reqwest::RequestBuilder, String> {
+    let process = service.processes[turn.fetch_add(1, Ordering::Relaxed) % service.processes.len()];
+    let Channel { address, epoch, signer } = channel;
+    let signed = sign_credential(signer, address, *epoch, Seq::new(seq)).await;
+    let credential = signed.map_err(|error| error.to_string())?;
+    let request = service.http.request(method, format!("http://{process}{path}"));
+    Ok(request
+        .header(header::CHANNEL, credential.channel.to_string())
+        .header(header::SEQ, credential.seq.to_string())
+        .header(header::SIG, credential.sig.to_string()))
 }

@@ -4,14 +4,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use amp_protocol::json::PricingMode;
 use amp_protocol::money::Amount;
+use amp_protocol::rate::{Per, Rate};
 use amp_sdk::chain::{Chain, RpcChain};
 use amp_sdk::server::{AmpLayer, AmpService, PostgresStore, ServiceConfig, SqliteStore};
 use amp_sdk::signer::KeypairSigner;
 use anyhow::{Context, Result};
 use axum::Router;
+use axum::body::{Body, Bytes};
 use axum::routing::get;
 use clap::Args;
+use futures::stream;
 use solana_address::Address;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
@@ -21,6 +25,13 @@ use crate::forgetful::ForgetfulStore;
 
 /// What it prints, followed by its address, when it serves.
 pub(crate) const READY: &str = "serving on ";
+
+/// What a stream costs: a base unit for every 64 bytes.
+pub(crate) const BYTES: Rate = Rate { amount: Amount::new(1), per: Per::new(64).unwrap() };
+/// Bytes of a stream.
+pub(crate) const STREAM: u64 = 300_000;
+/// Most bytes of a piece of it.
+const PIECE: u64 = 5_000;
 
 /// What it is started with.
 #[derive(Args, Clone, Debug)]
@@ -48,6 +59,7 @@ pub struct Serve {
 /// Settles all the time, so that settlements are cut off too.
 pub(crate) fn config(recipient: KeypairSigner, mint: Address) -> ServiceConfig {
     ServiceConfig::new(Arc::new(recipient), mint, Amount::new(PRICE))
+        .metered_route("/stream", PricingMode::PerByte, BYTES)
         .settle_interval(1)
         .min_settle_interval(1)
         .watch_interval(Duration::from_millis(50))
@@ -75,11 +87,29 @@ impl Serve {
         let config = config(KeypairSigner::from_file(&self.recipient)?, self.mint);
         let chain: Arc<dyn Chain> = Arc::new(RpcChain::new(&self.node));
         let service = self.service(config, chain).await?;
-        let app = Router::new().route("/work", get(|| async { "done" })).layer(AmpLayer::new(service));
+        let app = Router::new()
+            .route("/work", get(|| async { "done" }))
+            .route("/stream", get(|| async { streamed() }))
+            .layer(AmpLayer::new(service));
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let mut out = tokio::io::stdout();
         out.write_all(format!("{READY}{}\n", listener.local_addr()?).as_bytes()).await?;
         out.flush().await?;
         axum::serve(listener, app).await.context("it serves until it is killed")
     }
+}
+
+/// Pieces of all sizes, one after another, and now and then a pause: long enough to be killed in.
+fn streamed() -> Body {
+    Body::from_stream(stream::unfold((0_u64, 1_u64), |(sent, piece)| async move {
+        if sent == STREAM {
+            return None;
+        }
+        let size = (piece * 7_919 % PIECE).max(1).min(STREAM - sent);
+        if piece % 8 == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let bytes = Bytes::from(vec![0; usize::try_from(size).unwrap_or_default()]);
+        Some((Ok::<_, std::convert::Infallible>(bytes), (sent + size, piece + 1)))
+    }))
 }

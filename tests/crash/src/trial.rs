@@ -21,6 +21,7 @@ use crate::market::Market;
 use crate::mortal::Mortal;
 use crate::payer::{Payer, Service};
 use crate::service::{self, Serve};
+use crate::streamer::Streamer;
 use crate::victim::Victim;
 
 /// Requests under way at once, on each channel.
@@ -29,6 +30,8 @@ const LANES: [usize; 6] = [1, 1, 1, 3, 8, 16];
 const DELEGATED: [usize; 1] = [2];
 /// Clients that close their channels all the time.
 const MORTALS: usize = 2;
+/// Clients that read streams.
+const STREAMERS: usize = 2;
 /// Milliseconds that a service may live.
 const LIFE: u64 = 250;
 /// Longest that a client waits for an answer.
@@ -45,6 +48,7 @@ struct Crowd {
     market: Market,
     payers: Vec<Payer>,
     mortals: Vec<Mortal>,
+    streamers: Vec<Streamer>,
 }
 
 /// How it is done.
@@ -86,6 +90,12 @@ pub struct Report {
     pub used: u64,
     /// Used seqs that were sent again and refused.
     pub replays_refused: u64,
+    /// Streams that began.
+    pub streams: u64,
+    /// Of those, the ones that came to their end.
+    pub whole_streams: u64,
+    /// Base units that the bytes cost which have come of them.
+    pub streamed: u64,
     /// Channels closed by their clients.
     pub closed: u64,
     /// Settlements on chain, those of the end included.
@@ -110,6 +120,8 @@ impl fmt::Display for Report {
         )?;
         writeln!(f, "{} calls served, {} accepted whose answer was lost", self.served, self.used)?;
         writeln!(f, "{} replays refused", self.replays_refused)?;
+        let (streams, whole) = (self.streams, self.whole_streams);
+        writeln!(f, "{streams} streams, {whole} of them whole, for {} base units", self.streamed)?;
         writeln!(f, "{} channels closed by their clients", self.closed)?;
         writeln!(f, "{} settlements, {} base units claimed", self.settlements, self.claimed)?;
         write!(f, "{} broken promises", self.violations.len())?;
@@ -144,7 +156,11 @@ impl Trial {
         for _ in 0..MORTALS {
             mortals.push(Mortal::new(&market, 1, processes).await?);
         }
-        let crowd = Crowd { market, payers, mortals };
+        let mut streamers = Vec::new();
+        for _ in 0..STREAMERS {
+            streamers.push(Streamer::new(market.channel().await?));
+        }
+        let crowd = Crowd { market, payers, mortals, streamers };
         let file = folder.join("service.db").display().to_string();
         let serve = Serve {
             node: node.url(),
@@ -191,7 +207,7 @@ impl Trial {
         (victim, address): (Victim, SocketAddr),
         others: &[(Victim, SocketAddr)],
         crashes: Option<&TestPostgres>,
-        Crowd { market, payers, mortals }: &Crowd,
+        Crowd { market, payers, mortals, streamers }: &Crowd,
         random: &mut TestRng,
         report: &mut Report,
     ) -> Result<()> {
@@ -205,7 +221,8 @@ impl Trial {
             report.replays_refused += refused(join_all(replays).await);
             let payers = join_all(payers.iter().map(|payer| payer.pay(&service)));
             let mortals = try_join_all(mortals.iter().map(|mortal| mortal.pay(market, &service)));
-            tokio::join!(payers, mortals).1
+            let streamers = join_all(streamers.iter().map(|streamer| streamer.pay(&service)));
+            tokio::join!(payers, mortals, streamers).1
         };
         let killed = async {
             tokio::time::sleep(life).await;
@@ -224,7 +241,7 @@ impl Trial {
 
     /// Leaves nothing in doubt, settles everything, and holds the chain against the clients' books.
     async fn reckon(&self, serve: &Serve, crowd: &Crowd, report: &mut Report) -> Result<()> {
-        let Crowd { market, payers, mortals } = crowd;
+        let Crowd { market, payers, mortals, streamers } = crowd;
         let mut last = Victim::start(&self.program, serve)?;
         let (address, http) = (last.ready().await?, http()?);
         let (over, processes) = (AtomicBool::new(false), [address]);
@@ -263,6 +280,19 @@ impl Trial {
             report.served += served;
             report.used += used;
             report.violations.extend(payer.violations().iter().map(|found| format!("{address}: {found}")));
+        }
+        for streamer in streamers {
+            let address = &streamer.channel.address;
+            let claimed = market.claimed(address).await?;
+            streamer.hold_against(claimed);
+            let account = *streamer.account();
+            report.claimed += claimed;
+            report.streams += account.streams;
+            report.whole_streams += account.whole;
+            report.streamed += account.received;
+            report
+                .violations
+                .extend(streamer.violations().iter().map(|found| format!("streams of {address}: {found}")));
         }
         for mortal in mortals {
             let past = mortal.reckon(market).await?;

@@ -17,6 +17,7 @@ async fn a_service_that_is_killed_keeps_its_promises() {
     let report = run(6, Books::Sqlite).await;
     assert!(report.violations.is_empty(), "{report}");
     assert!(report.served > 0 && report.replays_refused > 0 && report.claimed > 0, "{report}");
+    assert!(report.streams > 0 && report.streamed > 0, "{report}");
 }
 
 #[tokio::test]
