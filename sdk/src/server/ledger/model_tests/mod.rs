@@ -10,8 +10,14 @@ use amp_protocol::money::{Amount, Seq};
 use amp_protocol::rules::{Delegation, SignerBooks};
 use proptest::prelude::*;
 
-use super::{Authority, ChannelLedger, Limits, Request, Reservation, SignerId};
+use super::{Advance, Authority, ChannelLedger, Halt, Limits, Request, Reservation, SignerId, SignerRecord};
 use crate::server::testing::channel_account;
+
+mod model;
+mod world;
+
+use model::{Model, Open};
+use world::World;
 
 const WINDOW: u32 = 4;
 const UNIT_PRICE: u64 = 3;
@@ -27,6 +33,16 @@ enum Step {
         signer: usize,
         seq: u64,
         price: u64,
+        /// Its answer is paid for while it leaves.
+        metered: bool,
+    },
+    /// A metered request goes on.
+    Advance {
+        which: usize,
+        used: u64,
+        least: u64,
+        most: u64,
+        stored: bool,
     },
     Charge {
         which: usize,
@@ -73,7 +89,10 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let delegate = || 1..3_usize;
     prop_oneof![
-        24 => (0..3_usize, 0..60u64, 0..12u64).prop_map(|(signer, seq, price)| Step::Admit { signer, seq, price }),
+        24 => (0..3_usize, 0..60u64, 0..12u64, any::<bool>())
+            .prop_map(|(signer, seq, price, metered)| Step::Admit { signer, seq, price, metered }),
+        14 => (any::<usize>(), 0..20u64, 0..20u64, 0..30u64, any::<bool>())
+            .prop_map(|(which, used, least, most, stored)| Step::Advance { which, used, least, most, stored }),
         12 => (any::<usize>(), 0..14u64, any::<bool>())
             .prop_map(|(which, used, stored)| Step::Charge { which, used, stored }),
         4 => any::<usize>().prop_map(|which| Step::Release { which }),
@@ -91,93 +110,6 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// The channel, and the delegations at the places 1 and 2 with their epochs.
-#[derive(Clone)]
-struct World {
-    account: ChannelAccount,
-    delegations: [Option<(u64, Delegation)>; 3],
-}
-
-impl World {
-    fn authority(&self, signer: usize) -> Option<(SignerId, Authority)> {
-        if signer == 0 {
-            return Some((SignerId::authorized(&self.account), Authority::channel(&self.account)));
-        }
-        let (epoch, delegation) = self.delegations[signer]?;
-        let key = [u8::try_from(signer).unwrap(); 32];
-        Some((SignerId { key, epoch }, Authority::Delegation(delegation)))
-    }
-
-    fn claims(&self) -> Vec<(SignerId, Amount)> {
-        let delegates = (1..3).filter_map(|signer| self.authority(signer));
-        delegates.map(|(id, authority)| (id, authority.books().claimed)).collect()
-    }
-
-    /// Books a claim of all that a signer owes, as the program does.
-    fn settle(&mut self, signer: usize, seq: Seq, owed: Amount, now: i64) -> Result<(), String> {
-        let (_, authority) = self.authority(signer).ok_or("no delegation")?;
-        let done = authority.settle(&self.account, seq, owed, now).map_err(|error| error.to_string())?;
-        (self.account.books.claimed, self.account.books.window) = (done.claimed, done.window);
-        let books = SignerBooks { claimed: done.signer_claimed, last_settled_at: now };
-        match &mut self.delegations[signer] {
-            Some((_, delegation)) => delegation.signer = books,
-            None => self.account.signer = books,
-        }
-        Ok(())
-    }
-}
-
-#[derive(Default)]
-struct Model {
-    accepted: BTreeMap<SignerId, BTreeSet<u64>>,
-    /// Those that are in the store.
-    stored: BTreeMap<SignerId, BTreeSet<u64>>,
-    /// Used before the store was lost.
-    floor: BTreeMap<SignerId, u64>,
-    spent: BTreeMap<SignerId, u64>,
-    claimed: BTreeMap<SignerId, u64>,
-    open: Vec<(SignerId, u64)>,
-    /// A delegation was closed that still owed, and so was its record lost: how much was claimed of
-    /// it nobody can tell any more.
-    blurred: bool,
-}
-
-impl Model {
-    fn used(&self, signer: Option<SignerId>) -> u64 {
-        let is = |other: SignerId| signer.is_none_or(|signer| signer == other);
-        let spent: u64 = self.spent.iter().filter(|(key, _)| is(**key)).map(|(_, spent)| spent).sum();
-        spent + self.open.iter().filter(|(key, _)| is(*key)).map(|(_, price)| price).sum::<u64>()
-    }
-
-    fn admits(&self, seen: &World, signer: usize, seq: u64, price: u64, now: i64) -> bool {
-        let Some((id, authority)) = seen.authority(signer) else { return false };
-        let none = BTreeSet::new();
-        let accepted = self.accepted.get(&id).unwrap_or(&none);
-        let lost = self.floor.get(&id).copied().unwrap_or(0);
-        let floor = accepted.iter().rev().nth(WINDOW as usize).copied().unwrap_or(lost);
-        let highest = accepted.last().copied().unwrap_or(0).max(seq);
-        let account = &seen.account;
-        let deposited = account.books.deposited.get();
-        let window = account.books.window.at(now, INTERVAL).unwrap();
-        let unclaimed = self.used(None) - account.books.claimed.get();
-        let fresh = seq > floor && !accepted.contains(&seq) && seq * UNIT_PRICE <= deposited;
-        let paid = self.used(Some(id)) + price <= highest * UNIT_PRICE
-            && self.used(Some(id)) + price <= authority.limit().map_or(u64::MAX, Amount::get)
-            && self.used(None) + price <= deposited
-            && unclaimed + price <= RATE_LIMIT - window.claimed.get();
-        fresh && (price == 0 || paid) && !authority.has_ended(now)
-    }
-
-    /// What a service knows that begins anew with what the chain has booked.
-    fn lose_store(&mut self) {
-        let owed_by_closed = self.blurred;
-        *self = Self { claimed: std::mem::take(&mut self.claimed), ..Self::default() };
-        self.spent.clone_from(&self.claimed);
-        self.floor = self.claimed.iter().map(|(id, claimed)| (*id, claimed.div_ceil(UNIT_PRICE))).collect();
-        self.blurred = owed_by_closed;
-    }
-}
-
 struct Run {
     chain: World,
     /// The chain as the service last saw it.
@@ -185,6 +117,7 @@ struct Run {
     ledger: ChannelLedger,
     model: Model,
     open: Vec<Reservation>,
+    disk: BTreeMap<SignerId, SignerRecord>,
     now: i64,
     next_epoch: u64,
 }
@@ -201,33 +134,31 @@ impl Run {
         account.terms.close_grace = GRACE;
         let delegations = [None; 3];
         let chain = World { account, delegations };
-        let (ledger, model, open) = Default::default();
-        Self { seen: chain.clone(), chain, ledger, model, open, now: 1, next_epoch: 100 }
+        let (ledger, model, open, disk) = Default::default();
+        Self { seen: chain.clone(), chain, ledger, model, open, disk, now: 1, next_epoch: 100 }
     }
 
     /// Runs one step on both; `Err` where they differ.
     fn step(&mut self, step: &Step) -> Result<(), TestCaseError> {
         let now = self.now;
         match *step {
-            Step::Admit { signer, seq, price } => self.admit(signer, seq, price)?,
+            Step::Admit { signer, seq, price, metered } => self.admit(signer, seq, price, metered)?,
+            Step::Advance { which, used, least, most, stored } if !self.open.is_empty() => {
+                let amounts = [used, least, most].map(Amount::new);
+                self.advance(which % self.open.len(), amounts, stored)?;
+            }
             Step::Charge { which, used, stored } if !self.open.is_empty() => {
-                let which = which % self.open.len();
-                let (reservation, (id, price)) = (self.open.remove(which), self.model.open.remove(which));
-                let record = self.ledger.charge(&reservation, Amount::new(used), now).unwrap();
-                if stored {
-                    self.ledger.committed_record(&reservation, record);
-                    *self.model.spent.entry(id).or_default() += used.min(price);
-                    self.model.stored.insert(id, self.model.accepted[&id].clone());
-                } else {
-                    self.ledger.undo(&reservation, Amount::new(used));
-                }
+                self.charge(which % self.open.len(), used, stored);
             }
             Step::Release { which } if !self.open.is_empty() => {
                 let which = which % self.open.len();
-                self.model.open.remove(which);
+                let open = self.model.open.remove(which);
                 self.ledger.release(&self.open.remove(which));
+                if open.charged.is_some() {
+                    self.model.behind.insert(open.signer);
+                }
             }
-            Step::Charge { .. } | Step::Release { .. } => {}
+            Step::Advance { .. } | Step::Charge { .. } | Step::Release { .. } => {}
             Step::Wait { seconds } => self.now += seconds,
             Step::Settle { signer } => self.settle(signer),
             Step::TopUp { amount } => {
@@ -260,38 +191,91 @@ impl Run {
             }
             Step::Look => self.seen = self.chain.clone(),
             Step::Restart => {
-                let signers = self.ledger.signers.iter();
-                let records =
-                    signers.filter_map(|(_, signer)| signer.committed.as_deref().cloned()).collect();
-                self.ledger = ChannelLedger::restore(records, None, None);
-                self.model.accepted.clone_from(&self.model.stored);
-                (self.model.open, self.open) = Default::default();
+                self.ledger = ChannelLedger::restore(self.disk.values().cloned().collect(), None, None);
+                self.model.restart();
+                self.open.clear();
                 self.seen = self.chain.clone();
             }
             Step::LoseStore => {
                 self.model.lose_store();
-                (self.ledger, self.open) = Default::default();
+                (self.ledger, self.open, self.disk) = Default::default();
                 self.seen = self.chain.clone();
             }
         }
         self.check()
     }
 
-    fn admit(&mut self, signer: usize, seq: u64, price: u64) -> Result<(), TestCaseError> {
+    /// The end of a request. What did not reach the disk is taken back, but for what a stream has let leave.
+    fn charge(&mut self, which: usize, used: u64, stored: bool) {
+        let (reservation, open) = (self.open.remove(which), self.model.open.remove(which));
+        let record = self.ledger.charge(&reservation, Amount::new(used), self.now).unwrap();
+        let stands = stored || open.charged.is_some();
+        if stands {
+            *self.model.spent.entry(open.signer).or_default() += open.due(used);
+        }
+        if stored {
+            self.disk.insert(open.signer, self.ledger.to_store(record.clone()));
+            self.ledger.committed_record(&reservation, record);
+            self.model.store(open.signer);
+        } else if stands {
+            self.ledger.keep(&reservation);
+            self.model.behind.insert(open.signer);
+        } else {
+            self.ledger.undo(&reservation, Amount::new(used));
+        }
+    }
+
+    /// A stream has used some and wants more: it gets as much as all bounds leave, or stays as it is.
+    fn advance(&mut self, which: usize, amounts: [Amount; 3], stored: bool) -> Result<(), TestCaseError> {
+        let (reservation, open) = (self.open[which], self.model.open[which]);
+        let id = open.signer;
+        let Some(signer) =
+            (0..3).find(|signer| self.seen.authority(*signer).is_some_and(|(key, _)| key == id))
+        else {
+            return Ok(());
+        };
+        let Some((_, authority)) = self.seen.authority(signer) else { return Ok(()) };
+        let [used, least, most] = amounts;
+        let advance = Advance { used, least, most, authority };
+        let crowded = signer != 0 && self.is_crowded_out(id, authority.books().claimed);
+        let highest = self.model.accepted[&id].last().copied().unwrap_or(0);
+        let room = if crowded { 0 } else { self.model.room(&self.seen, (id, authority), highest, self.now) };
+        let beyond = |total: Amount| total.get().saturating_sub(open.charged.unwrap_or(0) + open.price);
+        let (least, most) = (beyond(least), beyond(most.max(least)));
+        let expected = (least <= room && !authority.has_ended(self.now)).then_some(most.min(room));
+        match self.ledger.advance(&self.seen.account, &reservation, &advance, &LIMITS, self.now) {
+            Ok((next, record)) => {
+                let due = open.due(used.get());
+                let price = next.price.get();
+                if !self.model.blurred {
+                    prop_assert_eq!(Some(price + due - open.price), expected);
+                }
+                *self.model.spent.entry(id).or_default() += due;
+                let charged = Some(open.charged.unwrap_or(0) + due);
+                self.model.open[which] = Open { price, charged, ..open };
+                self.open[which] = next;
+                if stored {
+                    self.disk.insert(id, self.ledger.to_store(record.clone()));
+                    self.ledger.note_stored(&id, record);
+                    self.model.store(id);
+                }
+            }
+            Err(Halt::Refused(refusal)) => {
+                prop_assert!(self.model.blurred || expected.is_none(), "{:?}, not {:?}", refusal, expected);
+            }
+            Err(halt) => prop_assert!(false, "{:?}", halt),
+        }
+        Ok(())
+    }
+
+    fn admit(&mut self, signer: usize, seq: u64, price: u64, metered: bool) -> Result<(), TestCaseError> {
         let Some((id, authority)) = self.seen.authority(signer) else { return Ok(()) };
         if !self.ledger.claims_are_noted(&self.seen.account) {
             self.ledger.note_claims(&self.seen.account, &self.seen.claims(), WINDOW);
         }
         let (seq_, price_) = (Seq::new(seq), Amount::new(price));
-        let request = Request {
-            signer: id,
-            authority,
-            seq: seq_,
-            sig: [0; 64],
-            price: price_,
-            key: None,
-            metered: false,
-        };
+        let request =
+            Request { signer: id, authority, seq: seq_, sig: [0; 64], price: price_, key: None, metered };
         let crowded = signer != 0 && price > 0 && self.is_crowded_out(id, authority.books().claimed);
         let outcome = self.ledger.admit(&self.seen.account, &request, &LIMITS, self.now);
         if !self.model.blurred || crowded {
@@ -300,7 +284,7 @@ impl Run {
         }
         if let Ok(reservation) = outcome {
             prop_assert!(self.model.accepted.entry(id).or_default().insert(seq), "{} twice", seq);
-            self.model.open.push((id, price));
+            self.model.open.push(Open { signer: id, price, charged: metered.then_some(0) });
             self.open.push(reservation);
         }
         Ok(())
@@ -353,23 +337,37 @@ impl Run {
             prop_assert_eq!(ledger.spent_total(&self.chain.account), Some(spent));
             prop_assert!(model.used(None) <= self.chain.account.books.deposited.get());
         }
-        // whoever served can collect: all of it, in any order, in this window, were the channel to close
+        // whoever served can collect: all of it, in any order, in this window, were the channel to close; and were the
+        // service killed now, all that streams may have let leave
+        if model.overstated {
+            return Ok(());
+        }
+        let committed = |id: &SignerId| ledger.signers.get(id).and_then(|signer| signer.committed.as_deref());
         for order in [[0, 1, 2], [2, 1, 0]] {
-            let mut chain = self.chain.clone();
-            chain.account.books.closing = true;
-            for signer in order {
-                let Some((id, authority)) = chain.authority(signer) else { continue };
-                let Some(record) = ledger.signers.get(&id).and_then(|signer| signer.committed.clone()) else {
-                    continue;
-                };
-                let over =
-                    authority.delegation().is_some_and(|delegation| delegation.is_over(GRACE, self.now));
-                if over || record.spent <= authority.books().claimed {
-                    continue;
-                }
-                let settled = chain.settle(signer, record.seq, record.spent, self.now);
-                prop_assert_eq!(settled, Ok(()), "signer {} owes {}", signer, record.spent);
+            self.can_collect(order, committed)?;
+            if model.behind.is_empty() {
+                self.can_collect(order, |id| self.disk.get(id))?;
             }
+        }
+        Ok(())
+    }
+
+    fn can_collect<'a>(
+        &self,
+        order: [usize; 3],
+        owing: impl Fn(&SignerId) -> Option<&'a SignerRecord>,
+    ) -> Result<(), TestCaseError> {
+        let mut chain = self.chain.clone();
+        chain.account.books.closing = true;
+        for signer in order {
+            let Some((id, authority)) = chain.authority(signer) else { continue };
+            let Some(record) = owing(&id) else { continue };
+            let over = authority.delegation().is_some_and(|delegation| delegation.is_over(GRACE, self.now));
+            if over || record.spent <= authority.books().claimed {
+                continue;
+            }
+            let settled = chain.settle(signer, record.seq, record.spent, self.now);
+            prop_assert_eq!(settled, Ok(()), "signer {} owes {}", signer, record.spent);
         }
         Ok(())
     }
