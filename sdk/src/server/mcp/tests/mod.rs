@@ -7,6 +7,7 @@ mod conformance;
 mod fields;
 mod layer;
 mod operations;
+mod recorded;
 
 use std::sync::Arc;
 
