@@ -94,6 +94,8 @@ pub(super) struct Options {
     pub(super) max_wait: Duration,
     pub(super) discovery_max_age: Duration,
     pub(super) in_flight_limit: u32,
+    /// In PEM.
+    pub(super) trusted: Vec<Vec<u8>>,
     #[cfg(feature = "ws")]
     pub(super) max_socket_message: usize,
 }
@@ -118,6 +120,7 @@ impl Default for Options {
             max_wait: Duration::ZERO,
             discovery_max_age: Duration::from_secs(300),
             in_flight_limit: 32,
+            trusted: Vec::new(),
             #[cfg(feature = "ws")]
             max_socket_message: crate::websocket::MAX_MESSAGE,
         }
@@ -226,6 +229,14 @@ impl ClientBuilder {
         self
     }
 
+    /// Trusts services whose certificates one of these (PEM, one or several) has signed, beside those that the public
+    /// authorities have: for services behind an authority of your own. Holds for `https` and `wss`; over gRPC the
+    /// channel that you give has its own.
+    pub fn trust_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.options.trusted.push(pem.into());
+        self
+    }
+
     /// Allows paying with a mint. At least one is needed.
     pub fn allow_mint(mut self, mint: Address) -> Self {
         self.options.policy.allowed_mints.insert(mint);
@@ -252,7 +263,15 @@ impl ClientBuilder {
         let store = Store::open(&path, settings.owner(), settings.options.timeout.saturating_mul(2))?;
         // a redirect would carry the credential, which is money, to whoever it names
         let redirect = reqwest::redirect::Policy::none();
-        let http = reqwest::Client::builder().redirect(redirect).connect_timeout(CONNECT).build()?;
+        let mut http = reqwest::Client::builder().redirect(redirect).connect_timeout(CONNECT);
+        for pem in &settings.options.trusted {
+            let certificates = reqwest::Certificate::from_pem_bundle(pem)?;
+            if certificates.is_empty() {
+                return Err(ClientError::Incomplete("certificates in PEM for `trust_certificates`"));
+            }
+            http = certificates.into_iter().fold(http, reqwest::ClientBuilder::add_root_certificate);
+        }
+        let http = http.build()?;
         Client::assemble(settings, store, http).await
     }
 

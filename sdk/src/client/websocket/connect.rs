@@ -98,7 +98,7 @@ impl Dial<'_> {
     /// A connection, and what the service says of itself on it.
     async fn discover(&self) -> Result<(Socket, DiscoveryDocument), ClientError> {
         let settings = &self.client.inner.settings;
-        let mut socket = open(&self.url, settings.options.max_socket_message, self.limit()).await?;
+        let mut socket = open(&self.url, &settings.options).await?;
         let said = self.in_time(text(&mut socket)).await?.unwrap_or_default();
         let document = discovery::read(settings, &self.service.origin, said.as_bytes())?;
         let (known, origin) = (&self.known, || self.service.name.clone());

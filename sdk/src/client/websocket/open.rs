@@ -1,7 +1,8 @@
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::StreamExt as _;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -10,6 +11,7 @@ use tokio_tungstenite::tungstenite::{Error, Message as Frame};
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, client_async_tls_with_config};
 use url::Url;
 
+use crate::client::config::Options;
 use crate::client::error::ClientError;
 
 /// Escaped, a text has at most six times its bytes; and what it is wrapped in.
@@ -21,8 +23,9 @@ const READ_BUFFER: usize = 16 * 1024;
 pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// Opens a connection, or says why not within `limit`.
-pub(super) async fn open(url: &Url, max_message: usize, limit: Duration) -> Result<Socket, ClientError> {
-    let opened = timeout(limit, connect(url, max_message)).await;
+pub(super) async fn open(url: &Url, options: &Options) -> Result<Socket, ClientError> {
+    let limit = options.timeout;
+    let opened = timeout(limit, connect(url, options)).await;
     let failed = |error: &dyn std::fmt::Display| ClientError::Socket {
         url: url.to_string(),
         reason: error.to_string(),
@@ -32,7 +35,7 @@ pub(super) async fn open(url: &Url, max_message: usize, limit: Duration) -> Resu
         .map_err(|error| failed(&error))
 }
 
-async fn connect(url: &Url, max_message: usize) -> Result<Socket, Error> {
+async fn connect(url: &Url, options: &Options) -> Result<Socket, Error> {
     let host = url.host_str().unwrap_or_default();
     let port = url.port_or_known_default().unwrap_or(443);
     // an IPv6 address stands in brackets in a URL
@@ -40,10 +43,10 @@ async fn connect(url: &Url, max_message: usize) -> Result<Socket, Error> {
     let stream = TcpStream::connect((host, port)).await?;
     stream.set_nodelay(true)?;
     let connector = match url.scheme() {
-        "wss" => Connector::Rustls(tls()?),
+        "wss" => Connector::Rustls(tls(&options.trusted)?),
         _ => Connector::Plain,
     };
-    let most = max_message.saturating_mul(ESCAPES).saturating_add(WRAPPING);
+    let most = options.max_socket_message.saturating_mul(ESCAPES).saturating_add(WRAPPING);
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
         .max_message_size(Some(most))
@@ -54,8 +57,14 @@ async fn connect(url: &Url, max_message: usize) -> Result<Socket, Error> {
 }
 
 /// The certificates that the HTTP client trusts too, and a provider that nobody else in the process chooses.
-fn tls() -> Result<Arc<ClientConfig>, Error> {
-    let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+fn tls(trusted: &[Vec<u8>]) -> Result<Arc<ClientConfig>, Error> {
+    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    for pem in trusted {
+        for certificate in CertificateDer::pem_slice_iter(pem) {
+            let certificate = certificate.map_err(std::io::Error::other)?;
+            roots.add(certificate).map_err(std::io::Error::other)?;
+        }
+    }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let config = config.map_err(std::io::Error::other)?;

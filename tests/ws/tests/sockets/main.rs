@@ -4,3 +4,4 @@
 mod drops;
 mod lies;
 mod modes;
+mod tls;
