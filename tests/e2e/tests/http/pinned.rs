@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use amp_e2e_tests::{Market, PRICE};
+use amp_e2e_tests::{Market, MarketClient, Order, PRICE};
 use amp_protocol::deployment::RECORDED;
 use amp_protocol::text::{header, path};
 use amp_sdk::chain::PROGRAM_ID;
@@ -15,6 +15,7 @@ use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::get;
 use solana_address::Address;
+use tonic::transport::Channel;
 
 const THIEF: Address = Address::new_from_array([66; 32]);
 
@@ -74,6 +75,12 @@ async fn a_service_that_names_another_program_gets_nothing_signed_on_any_cluster
             let error = client.get(&market.url("/quote")).await.unwrap_err();
             assert!(is_wrong_program(&error), "{network}: {error}");
         }
+        let grpc = market.grpc_origin();
+        let connection = Channel::from_shared(grpc.to_owned()).unwrap().connect().await.unwrap();
+        let mut calls = MarketClient::new(client.grpc(grpc, connection).unwrap());
+        let status = calls.quote(Order { count: 1, size: 1 }).await.unwrap_err();
+        let error = std::error::Error::source(&status).and_then(|error| error.downcast_ref());
+        assert!(error.is_some_and(is_wrong_program), "{network}: {status}");
         assert_eq!(agent.signatures(), 0, "{network}");
         assert_eq!((market.tokens(&agent.key), market.served()), (before, 0), "{network}");
         assert!(client.channels().await.unwrap().is_empty());
