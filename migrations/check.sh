@@ -3,7 +3,8 @@
 # the IDL, which is built with the bytecode, with the keypair. Anchor's `pre_deploy` hook; deploy.sh runs it too.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-key=${AMP_PROGRAM_KEYPAIR:-target/deploy/amp-keypair.json} idl=target/idl/amp.json
+target=${CARGO_TARGET_DIR:-target}
+key=${AMP_PROGRAM_KEYPAIR:-$target/deploy/amp-keypair.json} idl=$target/idl/amp.json
 [[ -f $idl ]] || { echo "deploy: no $idl: build first" >&2; exit 1; }
 [[ -f $key ]] || { echo "deploy: no program keypair at $key" >&2; exit 1; }
 declared=$(sed -n 's/^  "address": "\(.*\)",\?$/\1/p' "$idl")

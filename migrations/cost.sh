@@ -3,7 +3,7 @@
 # `solana rent <bytes>` asks one. usage: migrations/cost.sh [amp.so]
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-program=${1:-target/deploy/amp.so}
+program=${1:-${CARGO_TARGET_DIR:-target}/deploy/amp.so}
 [[ -f $program ]] || { echo "cost: no $program; build it with \`make program\` or \`anchor build\`" >&2; exit 1; }
 bytes=$(wc -c <"$program" | tr -d ' ')
 

@@ -15,7 +15,8 @@ devnet | testnet | mainnet-beta) features=(-- --features "$cluster") ;;
 *) fail "usage: migrations/deploy.sh <localnet|devnet|testnet|mainnet-beta> [payer.json]" ;;
 esac
 payer=${2:-$HOME/.config/solana/id.json}
-export AMP_PROGRAM_KEYPAIR=${AMP_PROGRAM_KEYPAIR:-target/deploy/amp-keypair.json}
+target=${CARGO_TARGET_DIR:-target}
+export AMP_PROGRAM_KEYPAIR=${AMP_PROGRAM_KEYPAIR:-$target/deploy/amp-keypair.json}
 command -v anchor >/dev/null || fail "anchor is not on the PATH: install Anchor 1.2.2 (https://www.anchor-lang.com)"
 [[ -f $payer ]] || fail "no payer keypair at $payer; make one with \`anchor keygen new --outfile $payer\`"
 unset RUSTUP_TOOLCHAIN # Anchor's IDL build would reinstall the toolchain that it names
@@ -38,8 +39,8 @@ elif [[ $known != "$id" ]]; then
 fi
 
 echo "deploy: program $id on $cluster; back up $AMP_PROGRAM_KEYPAIR, nothing else can be deployed under this id" >&2
-program=target/deploy/amp.so verifiable=()
-if [[ $cluster == mainnet-beta ]]; then program=target/verifiable/amp.so verifiable=(--verifiable); fi
+program=$target/deploy/amp.so verifiable=()
+if [[ $cluster == mainnet-beta ]]; then program=$target/verifiable/amp.so verifiable=(--verifiable); fi
 # an empty array is an error to the bash of macOS
 anchor build -p amp ${verifiable[@]+"${verifiable[@]}"} ${features[@]+"${features[@]}"}
 migrations/check.sh
