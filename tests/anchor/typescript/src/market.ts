@@ -156,12 +156,15 @@ export class Market {
 
   /** The events of a transaction, decoded through the IDL. */
   async events(signature: string): Promise<{ name: string; data: any }[]> {
-    const found = await this.provider.connection.getTransaction(signature, {
-      commitment: "confirmed",
-      maxSupportedTransactionVersion: 0,
-    });
+    const options = { commitment: "confirmed", maxSupportedTransactionVersion: 0 } as const;
     const parser = new EventParser(this.program.programId, this.program.coder);
-    return [...parser.parseLogs(found?.meta?.logMessages ?? [])];
+    for (let tries = 0; tries < 100; tries += 1) {
+      // a node shows a transaction a little later than it says that it is confirmed
+      const found = await this.provider.connection.getTransaction(signature, options);
+      if (found) return [...parser.parseLogs(found.meta?.logMessages ?? [])];
+      await new Promise((resume) => setTimeout(resume, 100));
+    }
+    throw new Error(`no node shows transaction ${signature}`);
   }
 }
 
