@@ -1,7 +1,7 @@
 # The recipes are in the scripts that they call.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-chain demo-tokens demo-agents demo-market-data demo-mcp demo-grpc test postgres python soak crash bench fuzz guards mutants check bless program toolchain-check validator-check clean-program
+.PHONY: help demo demo-chain demo-tokens demo-agents demo-market-data demo-mcp demo-grpc test postgres python soak crash bench fuzz guards mutants check bless program toolchain-check validator-check clean-program idl typescript anchor-test
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -65,6 +65,15 @@ bless: program ## write anew docs/compute-units.md, docs/transactions.md, the gu
 
 program: ## build the program: target/deploy/amp.so and target/idl/amp.json
 	@toolchain/build-program.sh
+
+idl: program ## write idl/amp.json anew, which clients in other languages take
+	@toolchain/checked-in-idl.sh write
+
+anchor-test: ## `anchor build`, `anchor test` and a stock TypeScript client; installs Anchor where it is absent
+	@toolchain/anchor-test.sh
+
+typescript: program ## a stock Anchor client in TypeScript, on a real validator
+	@toolchain/typescript.sh
 
 validator-check: program ## the SDK over RPC against a real solana-test-validator
 	@toolchain/validator-check.sh

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use amp_sdk::chain::{PROGRAM_ID, PriorityFee, RpcChain};
+use amp_sdk::chain::{PriorityFee, RpcChain};
 use amp_sdk::client::Client;
 use amp_sdk::protocol::money::Amount;
 use amp_sdk::protocol::text::network;
@@ -21,9 +21,10 @@ pub(crate) struct AgentOptions {
     /// The cluster's name; it must be the one the service names.
     #[arg(long, env = "AMP_NETWORK", default_value = network::LOCALNET)]
     network: String,
-    /// The AMP program that is trusted.
-    #[arg(long, env = "AMP_PROGRAM_ID", default_value_t = PROGRAM_ID)]
-    program_id: Address,
+    /// The AMP program that is trusted. Default: the one recorded for the network; where there is none it must be
+    /// given.
+    #[arg(long, env = "AMP_PROGRAM_ID")]
+    program_id: Option<Address>,
     /// The funder's keypair file.
     #[arg(long, env = "AMP_KEYPAIR", value_name = "FILE")]
     keypair: PathBuf,
@@ -64,12 +65,14 @@ impl AgentOptions {
             .funder(funder)
             .chain(Arc::new(RpcChain::new(self.rpc.clone())))
             .network(self.network.clone())
-            .program_id(self.program_id)
             .max_price_per_call(self.max_price)
             .max_deposit(self.max_deposit)
             .total_budget(Some(self.budget))
             .priority_fee(PriorityFee(self.priority_fee))
             .allow_insecure(self.allow_insecure);
+        if let Some(program_id) = self.program_id {
+            builder = builder.program_id(program_id);
+        }
         for mint in &self.mints {
             builder = builder.allow_mint(*mint);
         }

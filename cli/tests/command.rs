@@ -62,6 +62,18 @@ fn a_missing_keypair_is_named_with_what_to_do() {
 }
 
 #[test]
+fn a_cluster_that_no_program_is_recorded_for_asks_for_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let keypair = folder.path().join("agent.json");
+    amp(&["keygen", text(&keypair)]);
+    let mint = "4zMMC9srt5Ri5X14GAgXhaHii3GnPAEERYPJgZJDncDU";
+    let network = ["--network", "solana:elsewhere", "--mint", mint];
+    let output = amp(&[&["get", "http://127.0.0.1:1/", "--keypair", text(&keypair)], &network[..]].concat());
+    assert_eq!(output.status.code(), Some(1));
+    assert!(says(&output).contains("--program-id"), "{}", says(&output));
+}
+
+#[test]
 fn paying_without_naming_a_mint_is_refused_before_anything_else() {
     let output = amp(&["get", "http://127.0.0.1:1/", "--keypair", "none.json"]);
     assert_eq!(output.status.code(), Some(2));

@@ -10,6 +10,7 @@
 #![allow(missing_docs)]
 
 pub mod claim;
+mod cluster;
 pub mod constants;
 pub mod derivation;
 pub mod error;
@@ -24,7 +25,8 @@ use anchor_lang::prelude::*;
 
 pub use instructions::*;
 
-declare_id!("AMPchanne1111111111111111111111111111111111");
+// recorded in `amp_protocol::deployment`; `anchor keys sync` finds nothing here
+declare_id!(Pubkey::new_from_array(cluster::PROGRAM_ID));
 
 #[program]
 pub mod amp {

@@ -13,6 +13,7 @@
 //! | [`rules`] | opening terms, rate window, settlement, close, delegation, chaining: pure functions the program runs |
 //! | [`rejection`] | one numbered refusal per rule of the program |
 //! | [`account`], [`instruction`], [`seeds`] | account bytes, instruction bytes, PDA seeds |
+//! | [`deployment`] | the program id of each cluster |
 //! | [`code`] | the nine AMP error codes and their HTTP status |
 //! | [`text`] | header, path and field names |
 //! | `json` (feature `serde`) | discovery, pricing, error body, receipts |
@@ -21,6 +22,7 @@
 
 pub mod account;
 pub mod code;
+pub mod deployment;
 pub mod ed25519_instruction;
 pub mod instruction;
 #[cfg(feature = "serde")]

@@ -1,10 +1,9 @@
-use amp_protocol::seeds;
+use amp_protocol::{deployment, seeds};
 use solana_address::Address;
 use solana_instruction::{AccountMeta, Instruction};
 
-/// The AMP program's id as it is declared in its source. A deployment of one's own has its own id:
-/// both sides are configured with it, and neither takes it from the other.
-pub const PROGRAM_ID: Address = Address::from_str_const("AMPchanne1111111111111111111111111111111111");
+/// The AMP program of local clusters. Other clusters have [others](program_id).
+pub const PROGRAM_ID: Address = Address::new_from_array(deployment::declared(deployment::LOCALNET));
 /// SPL Token.
 pub const TOKEN_PROGRAM: Address = Address::from_str_const("TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA");
 /// Token-2022.
@@ -14,6 +13,13 @@ const ASSOCIATED_TOKEN_PROGRAM: Address =
     Address::from_str_const("ATokenGPvbdGVxr1b2hvZbsiqW5xWH25efTNsLJA8knL");
 pub(super) const SYSTEM_PROGRAM: Address = Address::from_str_const("11111111111111111111111111111111");
 const CREATE_IDEMPOTENT: u8 = 1;
+
+/// The program that this release pins for a cluster, by its name in
+/// [`text::network`](amp_protocol::text::network); `None`: none is recorded, and both sides must be told
+/// which one they trust. Neither takes it from the other.
+pub fn program_id(network: &str) -> Option<Address> {
+    deployment::program_id(network).map(Address::from)
+}
 
 /// A channel's derived addresses, with the bumps: of each, the first below 255 costs the opening 3,000
 /// compute units more, and every further one 1,500.

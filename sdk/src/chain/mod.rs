@@ -30,7 +30,7 @@ use crate::signer::SignerError;
 
 pub use address::{
     ChannelAddress, PROGRAM_ID, TOKEN_2022_PROGRAM, TOKEN_PROGRAM, associated_token_address,
-    create_token_account, delegation_address,
+    create_token_account, delegation_address, program_id,
 };
 pub use budget::{ComputeBudget, PriorityFee};
 pub use fees::{FeePolicy, Fees};

@@ -202,7 +202,7 @@ impl Client {
         let funding = settings.funding("close a channel")?;
         if !account.books.closing {
             let funder = funding.funder.public_key();
-            let request = instructions::request_close(&settings.options.program_id, &record.channel, &funder);
+            let request = instructions::request_close(&settings.program_id, &record.channel, &funder);
             match self.send_close(funding, ComputeBudget::request_close(), vec![request]).await {
                 Ok(_) => {}
                 // another process was faster

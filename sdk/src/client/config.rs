@@ -9,7 +9,7 @@ use solana_address::Address;
 use super::policy::Policy;
 use super::store::{Owner, Role, Store};
 use super::{Client, ClientError};
-use crate::chain::{Chain, PROGRAM_ID, PriorityFee};
+use crate::chain::{self, Chain, PriorityFee};
 use crate::signer::Signer;
 
 /// How long a connection may take to come about.
@@ -19,6 +19,8 @@ const CONNECT: Duration = Duration::from_secs(10);
 pub(super) struct Settings {
     pub(super) payer: Payer,
     pub(super) chain: Arc<dyn Chain>,
+    /// The AMP program that is pinned.
+    pub(super) program_id: Address,
     pub(super) options: Options,
 }
 
@@ -70,14 +72,13 @@ impl Settings {
             },
             Payer::Delegate(delegate) => Role::Delegate(delegate.public_key()),
         };
-        Owner { program_id: self.options.program_id, role }
+        Owner { program_id: self.program_id, role }
     }
 }
 
 /// The settings that have defaults.
 #[derive(Clone, Debug)]
 pub(super) struct Options {
-    pub(super) program_id: Address,
     pub(super) network: String,
     pub(super) policy: Policy,
     pub(super) unit_price: UnitPrice,
@@ -103,7 +104,6 @@ pub(super) struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            program_id: PROGRAM_ID,
             network: network::LOCALNET.to_owned(),
             policy: Policy::default(),
             unit_price: UnitPrice::ONE,
@@ -136,6 +136,7 @@ pub struct ClientBuilder {
     authorized: Option<Arc<dyn Signer>>,
     rent_payer: Option<Arc<dyn Signer>>,
     chain: Option<Arc<dyn Chain>>,
+    program_id: Option<Address>,
     options: Options,
 }
 
@@ -169,8 +170,9 @@ impl ClientBuilder {
         rent_payer(signer: impl Signer) => rent_payer = Some(Arc::new(signer));
         /// The cluster.
         chain(chain: Arc<dyn Chain>) => chain = Some(chain);
-        /// The AMP program. What a service names is compared with it. Default: [`PROGRAM_ID`].
-        program_id(id: Address) => options.program_id = id;
+        /// The AMP program. What a service names is compared with it, never taken from it. Default: the one that
+        /// is [recorded](chain::program_id) for the network; where none is, it must be given.
+        program_id(id: Address) => program_id = Some(id);
         /// The cluster's name, one of [`network`]. Default: [`network::LOCALNET`], so that real money
         /// is never spent by default.
         network(name: impl Into<String>) => options.network = name.into();
@@ -252,11 +254,14 @@ impl ClientBuilder {
     /// Opens the store and makes the client. Channels of earlier runs go on where they were.
     pub async fn build(self) -> Result<Client, ClientError> {
         let payer = self.payer()?;
-        let chain = self.chain.ok_or(ClientError::Incomplete("a `chain`, for example an RpcChain"))?;
+        let cluster = self.chain.ok_or(ClientError::Incomplete("a `chain`, for example an RpcChain"))?;
         if self.options.policy.allowed_mints.is_empty() {
             return Err(ClientError::Incomplete("a mint it may pay with: `allow_mint`"));
         }
-        let settings = Settings { payer, chain, options: self.options };
+        let network = &self.options.network;
+        let program_id = self.program_id.or_else(|| chain::program_id(network));
+        let program_id = program_id.ok_or_else(|| ClientError::NothingPinned { network: network.clone() })?;
+        let settings = Settings { payer, chain: cluster, program_id, options: self.options };
         let path = settings.options.store.clone().or_else(default_store);
         let path = path.ok_or(ClientError::Incomplete("a `store` path, as there is no data folder"))?;
         // twice the timeout: a call is not forgotten while it is still waited for

@@ -46,7 +46,7 @@ pub(super) fn check(
     origin: &Url,
     document: &DiscoveryDocument,
 ) -> Result<(), ClientError> {
-    let pinned = settings.options.program_id;
+    let pinned = settings.program_id;
     if document.program_id.0 != pinned.to_bytes() {
         return Err(ClientError::WrongProgram {
             origin: origin_text(origin),
@@ -75,7 +75,7 @@ pub(super) fn check_headers(
     document: &DiscoveryDocument,
 ) -> Result<(), ClientError> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let pinned = settings.options.program_id;
+    let pinned = settings.program_id;
     if let Some(named) = text(header::PROGRAM).and_then(|text| text.parse().ok())
         && document.program_id != named
     {

@@ -17,6 +17,15 @@ pub enum ClientError {
     /// The client was not given something it needs.
     #[error("the client needs {0}")]
     Incomplete(&'static str),
+    /// No AMP program is recorded for the network, and none was given: there is nothing to compare what
+    /// services name with.
+    #[error(
+        "no AMP program is recorded for {network:?}; give the id of the deployment you trust: `program_id`, or `amp --program-id`"
+    )]
+    NothingPinned {
+        /// The network that the client is for.
+        network: String,
+    },
     /// Not the URL of a service.
     #[error("{0:?} is no http, https or mcp URL with a host")]
     Url(String),

@@ -168,7 +168,7 @@ impl Client {
             authorized_signer: funding.authorized.public_key(),
             funder_token: associated_token_address(&funder, &record.mint, &record.token_program),
         };
-        let program_id = &settings.options.program_id;
+        let program_id = &settings.program_id;
         let at = ChannelAddress::derive(program_id, &funder, &record.recipient, record.nonce);
         let open =
             instructions::open_channel(program_id, &parties, &record.mint, &record.token_program, args);
@@ -321,7 +321,7 @@ impl Client {
     }
 
     async fn free_nonce(&self, funding: &Funding, recipient: &Address) -> Result<u64, ClientError> {
-        let (program_id, funder) = (self.inner.settings.options.program_id, funding.funder.public_key());
+        let (program_id, funder) = (self.inner.settings.program_id, funding.funder.public_key());
         let mut next = self.inner.store.next_nonce(&funder, recipient).await?;
         loop {
             let (nonce, at) = ChannelAddress::cheapest_from(&program_id, &funder, recipient, next);
@@ -336,7 +336,7 @@ impl Client {
     /// Whether the node's cluster has the AMP program at all: before "there is no channel" is taken for
     /// an end. A node of another cluster, or an empty one, knows none of this client's channels.
     pub(super) async fn check_cluster(&self) -> Result<(), ClientError> {
-        let program_id = self.inner.settings.options.program_id;
+        let program_id = self.inner.settings.program_id;
         match self.chain().account(&program_id).await? {
             Some(_) => Ok(()),
             None => Err(ClientError::NoProgram { program_id }),
@@ -345,7 +345,7 @@ impl Client {
 
     /// The channel account at an address.
     pub(super) async fn account(&self, address: &Address) -> Result<Option<ChannelAccount>, ChainError> {
-        chain::channel(self.chain(), &self.inner.settings.options.program_id, address).await
+        chain::channel(self.chain(), &self.inner.settings.program_id, address).await
     }
 }
 

@@ -39,7 +39,7 @@ impl Client {
     /// A service can chain on what it has already claimed: after `reclaim` look again.
     pub async fn chained_channels(&self) -> Result<Vec<(Address, ChannelAccount)>, ClientError> {
         let funder = self.inner.settings.funding("list chained channels")?.funder.public_key();
-        let program_id = &self.inner.settings.options.program_id;
+        let program_id = &self.inner.settings.program_id;
         let found = chain::channels_funded_by(self.chain(), program_id, &funder).await?;
         Ok(found.into_iter().filter(|(_, account)| account.chain_depth > 0).collect())
     }
@@ -50,7 +50,7 @@ impl Client {
     pub async fn reclaim(&self, channel: &Address) -> Result<Reclaimed, ClientError> {
         let funding = self.inner.settings.funding("reclaim a chained channel")?;
         let funder = funding.funder.public_key();
-        let program_id = self.inner.settings.options.program_id;
+        let program_id = self.inner.settings.program_id;
         let Some(account) = self.account(channel).await? else {
             self.check_cluster().await?;
             return Ok(Reclaimed::AlreadyClosed);

@@ -31,7 +31,7 @@ impl Client {
         let service = self.service_of(url)?;
         let document = self.document(&service, false).await?;
         settings.options.policy.check(&document, &service.origin, Amount::ZERO)?;
-        let (program_id, funder) = (settings.options.program_id, funding.funder.public_key());
+        let (program_id, funder) = (settings.program_id, funding.funder.public_key());
         let recipient = Address::from(document.recipient.0);
         let known = self.inner.store.all().await?;
         let (mut found, mut next, mut missed) = (Vec::new(), 0_u64, 0_u64);

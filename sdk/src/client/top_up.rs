@@ -179,7 +179,7 @@ impl Client {
 
     pub(super) fn keys(&self, record: &ChannelRecord) -> ChannelKeys {
         ChannelKeys {
-            program_id: self.inner.settings.options.program_id,
+            program_id: self.inner.settings.program_id,
             channel: record.channel,
             vault: record.vault,
             mint: record.mint,

@@ -13,7 +13,7 @@ use super::charging::ChargedRoutes;
 use super::health::HealthLimits;
 use super::ledger::Limits;
 use super::outage;
-use crate::chain::{FeePolicy, PROGRAM_ID};
+use crate::chain::{self, FeePolicy};
 use crate::signer::Signer;
 
 /// Most seqs a window may remember: each takes 8 bytes of every write.
@@ -31,7 +31,7 @@ const LEAST_SETTLE_INTERVAL: u32 = 60;
 #[derive(Clone)]
 pub struct ServiceConfig {
     pub(crate) recipient: Arc<dyn Signer>,
-    pub(crate) program_id: Address,
+    program_id: Option<Address>,
     pub(crate) network: String,
     pub(crate) pricing: PricingTable,
     pub(crate) unit_price: UnitPrice,
@@ -130,6 +130,12 @@ pub enum ConfigError {
     /// Larger answers than a store should carry.
     #[error("kept_answer_limit is {0} bytes; at most {MAX_KEPT_ANSWER} are kept of an answer")]
     KeptAnswerLimit(usize),
+    /// No AMP program is recorded for the network, and none was given.
+    #[error("no AMP program is recorded for {network:?}; give the id of your deployment: `program_id`")]
+    NoProgram {
+        /// The network.
+        network: String,
+    },
     /// A duration that must not be zero.
     #[error("{0} must be above zero")]
     Zero(&'static str),
@@ -139,7 +145,7 @@ impl ServiceConfig {
     /// A service that is paid `price_per_call` base units of `mint` for every call, unless
     /// [`Self::route`] says otherwise. `recipient` signs settlements and pays their fees.
     ///
-    /// Everything else has a default: local network, the program id of this release, deposits of one
+    /// Everything else has a default: local network, the program recorded for it, deposits of one
     /// call or more, settlement every hour, an hour of close grace.
     pub fn new(recipient: Arc<dyn Signer>, mint: Address, price_per_call: Amount) -> Self {
         let default = Pricing {
@@ -152,7 +158,7 @@ impl ServiceConfig {
         };
         Self {
             recipient,
-            program_id: PROGRAM_ID,
+            program_id: None,
             network: network::LOCALNET.to_owned(),
             pricing: PricingTable { default, routes: BTreeMap::new(), tools: BTreeMap::new() },
             unit_price: UnitPrice::ONE,
@@ -241,9 +247,10 @@ impl ServiceConfig {
         Self { network: name.into(), ..self }
     }
 
-    /// The program that channels belong to.
+    /// The program that channels belong to. Default: the one that is [recorded](chain::program_id) for the
+    /// network; where none is, it must be given.
     pub fn program_id(self, program_id: Address) -> Self {
-        Self { program_id, ..self }
+        Self { program_id: Some(program_id), ..self }
     }
 
     /// The unit price that clients are advised to open channels with.
@@ -351,9 +358,16 @@ impl ServiceConfig {
         Self { keep_answers: time, ..self }
     }
 
+    /// The program that channels belong to.
+    pub(crate) fn program(&self) -> Result<Address, ConfigError> {
+        let program_id = self.program_id.or_else(|| chain::program_id(&self.network));
+        program_id.ok_or_else(|| ConfigError::NoProgram { network: self.network.clone() })
+    }
+
     /// Whether this can be served; [`AmpService::start`](super::AmpService::start) asks.
     pub fn check(&self) -> Result<(), ConfigError> {
         self.check_pricing()?;
+        self.program()?;
         let interval = self.pricing.default.settle_interval;
         if !(MIN_SETTLE_INTERVAL..=MAX_SETTLE_INTERVAL).contains(&interval) {
             return Err(ConfigError::SettleInterval(interval));
@@ -457,11 +471,11 @@ impl ServiceConfig {
     }
 
     /// `GET /.well-known/amp.json`.
-    pub(crate) fn discovery(&self) -> DiscoveryDocument {
+    pub(crate) fn discovery(&self, program_id: &Address) -> DiscoveryDocument {
         DiscoveryDocument {
             amp_version: AMP_VERSION.to_owned(),
             recipient: self.recipient.public_key().to_bytes().into(),
-            program_id: self.program_id.to_bytes().into(),
+            program_id: program_id.to_bytes().into(),
             network: self.network.clone(),
             pricing: self.pricing.clone(),
             unit_price: self.unit_price,

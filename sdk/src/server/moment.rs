@@ -34,7 +34,7 @@ impl Core {
     /// the delegations of all signers in the books are is known without it.
     pub(crate) async fn moment(&self, book: &Book) -> Result<Moment, Denial> {
         let unreachable = |error| Denial::chain(&error);
-        let (program_id, channel) = (&self.config.program_id, Address::from(book.incarnation.channel));
+        let (program_id, channel) = (&self.program_id, Address::from(book.incarnation.channel));
         let found = chain::delegations(&*self.chain, program_id, &channel).await.map_err(unreachable)?;
         let mut addresses: BTreeSet<Address> = found.into_iter().map(|(address, _)| address).collect();
         let signers = book.ledger().signer_keys();
@@ -65,7 +65,7 @@ impl Core {
             let asked: Vec<Address> = std::iter::once(channel).chain(some.iter().copied()).collect();
             let read = self.chain.accounts(&asked).await.map_err(|error| Denial::chain(&error))?;
             let mut accounts = read.0.into_iter();
-            let account = accounts.next().flatten().filter(|account| account.owner == self.config.program_id);
+            let account = accounts.next().flatten().filter(|account| account.owner == self.program_id);
             let account = account.and_then(|account| ChannelAccount::decode(&account.data).ok());
             let account =
                 account.filter(|account| incarnation(channel.to_bytes(), account) == book.incarnation);
@@ -87,7 +87,7 @@ impl Core {
         book: &Book,
         account: Option<AccountSnapshot>,
     ) -> Result<Option<(SignerId, Amount)>, ChainError> {
-        let Some(account) = account.filter(|account| account.owner == self.config.program_id) else {
+        let Some(account) = account.filter(|account| account.owner == self.program_id) else {
             return Ok(None);
         };
         // one that can't be read may have been claimed from: it is not the same as none

@@ -48,6 +48,7 @@ pub struct AmpService {
 /// What requests and the settlement worker share.
 pub(crate) struct Core {
     pub(crate) config: ServiceConfig,
+    pub(crate) program_id: Address,
     pub(crate) recipient: Address,
     pub(crate) token_program: Address,
     pub(crate) chain: Arc<dyn Chain>,
@@ -112,6 +113,7 @@ impl AmpService {
         store: impl Store,
     ) -> Result<Self, StartError> {
         config.check()?;
+        let program_id = config.program()?;
         if store.shared().is_some() {
             config.check_grace(Duration::from_secs(DEAD_AFTER))?;
         }
@@ -128,12 +130,12 @@ impl AmpService {
         }
         let identity = StoreIdentity {
             recipient: recipient.to_bytes(),
-            program_id: config.program_id.to_bytes(),
+            program_id: program_id.to_bytes(),
             network: config.network.clone(),
         };
         let stored = store.load(&identity, config.seq_window).await?;
         tracing::info!(%recipient, channels = stored.len(), "serving");
-        let (program_id, max_age) = (config.program_id, config.channel_max_age);
+        let max_age = config.channel_max_age;
         let peers = Peers::new(config.peer_lookups.0, config.peer_lookups.1);
         let channels = ChannelSource::views(chain.clone(), program_id, max_age, outage.clone());
         let most = config.max_delegates;
@@ -142,6 +144,7 @@ impl AmpService {
         let (leads, retired) = Default::default();
         let core = Arc::new(Core {
             config,
+            program_id,
             recipient,
             token_program,
             chain,
@@ -262,7 +265,7 @@ impl AmpService {
 
     /// The discovery document.
     pub fn discovery(&self) -> DiscoveryDocument {
-        self.core.config.discovery()
+        self.core.config.discovery(&self.core.program_id)
     }
 
     /// What applies to a path.

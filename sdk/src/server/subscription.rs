@@ -62,7 +62,7 @@ async fn listen(core: Arc<Core>, worker: Noticing) {
     let mut failures = 0_u32;
     loop {
         let began = Instant::now();
-        match core.chain.watch_channels(&core.config.program_id, &core.recipient).await {
+        match core.chain.watch_channels(&core.program_id, &core.recipient).await {
             Ok(None) => return,
             Ok(Some(mut changes)) => {
                 tracing::info!("subscribed to the changes of channels");
@@ -105,7 +105,7 @@ async fn take(core: &Core, worker: &Noticing, change: ChannelChange) -> Option<(
     let ChannelChange { address, account, slot } = change;
     // whatever a node tells: bytes that look like a channel prove nothing. What can't be read now can't be later
     // either: the next look says why
-    let Ok(account) = as_channel(&core.config.program_id, &address, account) else { return Some(()) };
+    let Ok(account) = as_channel(&core.program_id, &address, account) else { return Some(()) };
     if account.as_ref().is_some_and(|account| account.recipient != core.recipient.to_bytes()) {
         return Some(());
     }

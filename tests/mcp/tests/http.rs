@@ -93,6 +93,23 @@ async fn an_agent_pays_calls_and_closes_and_the_money_adds_up() {
     }
 }
 
+/// Whoever deposits there pays whoever deployed it.
+#[tokio::test(flavor = "multi_thread")]
+async fn tools_that_are_paid_to_another_program_get_no_channel_and_no_credential() {
+    let thief = Address::new_from_array([66; 32]);
+    let town = Town::build(|config| config.program_id(thief)).await;
+    let url = serve(&town, Style::Single).await;
+    let client = town.agent(&town.person()).build().await.unwrap();
+    let session = ().serve(StreamableHttpClientTransport::from_uri(&*url)).await.unwrap();
+    let tools = client.mcp(&url, session.peer().clone()).unwrap();
+    let error = tools.call_tool(CallToolRequestParams::new("quote")).await.unwrap_err();
+    assert!(
+        matches!(&error, ClientError::WrongProgram { named, .. } if named.0 == thief.to_bytes()),
+        "{error}"
+    );
+    assert!(client.channels().await.unwrap().is_empty());
+}
+
 /// A client that knows HTTP and JSON and nothing else.
 struct Raw {
     http: reqwest::Client,

@@ -70,11 +70,11 @@ impl Client {
         delegations: &[DelegationAccount],
     ) -> Result<Confirmation, ClientError> {
         let funding = self.inner.settings.funding("close a delegation")?;
-        let options = &self.inner.settings.options;
+        let (program_id, options) = (&self.inner.settings.program_id, &self.inner.settings.options);
         let close = |found: &DelegationAccount| {
             let [channel, delegate, rent_payer] =
                 [found.channel, found.delegate, found.rent_payer].map(Address::from);
-            instructions::close_delegation(&options.program_id, &channel, &delegate, &rent_payer)
+            instructions::close_delegation(program_id, &channel, &delegate, &rent_payer)
         };
         let count = u32::try_from(delegations.len()).unwrap_or(u32::MAX);
         let budget = ComputeBudget::close_delegation().times(count);

@@ -51,7 +51,7 @@ impl Client {
         record: &ChannelRecord,
     ) -> Result<Vec<DelegationAccount>, ClientError> {
         let mut found = self.known_delegations(record).await?;
-        let program_id = &self.inner.settings.options.program_id;
+        let program_id = &self.inner.settings.program_id;
         let others = match chain::delegations(self.chain(), program_id, &record.channel).await {
             Ok(others) => others,
             Err(error) => {
@@ -74,7 +74,7 @@ impl Client {
         channel: &Address,
         delegate: &Address,
     ) -> Result<Option<DelegationAccount>, ChainError> {
-        let program_id = &self.inner.settings.options.program_id;
+        let program_id = &self.inner.settings.program_id;
         let address = chain::delegation_address(program_id, channel, delegate);
         let account = chain::delegation(self.chain(), program_id, &address).await?;
         let keys = (channel.to_bytes(), delegate.to_bytes());

@@ -81,7 +81,7 @@ impl Client {
             channel: record.channel,
             delegate: *delegate,
         };
-        let program_id = &settings.options.program_id;
+        let program_id = &settings.program_id;
         let set = instructions::set_delegate(program_id, &parties, limit, expires_at);
         let budget = ComputeBudget::set_delegate(program_id, &record.channel, delegate);
         let sent = self.send_change(funding, budget, set).await;
@@ -108,7 +108,7 @@ impl Client {
         let present = present.ok_or_else(missing)?;
         let now = self.chain().clock().await?.unix_timestamp;
         present.delegation.revoke(now).map_err(|reason| refused(&record, delegate, reason))?;
-        let program_id = &self.inner.settings.options.program_id;
+        let program_id = &self.inner.settings.program_id;
         let funder = funding.funder.public_key();
         let revoke = instructions::revoke_delegate(program_id, &funder, &record.channel, delegate);
         let sent = self.send_change(funding, ComputeBudget::revoke_delegate(), revoke).await;

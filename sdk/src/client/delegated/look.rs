@@ -52,7 +52,7 @@ impl Client {
         channel: &Address,
         delegate: &Address,
     ) -> Result<Result<Found, Undelegated>, ChainError> {
-        let program_id = &self.inner.settings.options.program_id;
+        let program_id = &self.inner.settings.program_id;
         let Some(account) = self.account(channel).await? else { return Ok(Err(Undelegated::NoChannel)) };
         let address = chain::delegation_address(program_id, channel, delegate);
         let delegation = match account.authorized_signer == delegate.to_bytes() {

@@ -25,6 +25,23 @@ async fn a_service_of_another_program_is_not_paid() {
     );
 }
 
+/// A cluster that this release knows no program of trusts none, whatever services say.
+#[tokio::test]
+async fn a_client_for_a_cluster_without_a_recorded_program_must_be_told_which_one_it_trusts() {
+    let world = World::new().await;
+    let clusters = amp_protocol::deployment::RECORDED.into_iter().chain([("solana:elsewhere", None)]);
+    for (network, recorded) in clusters {
+        let made = world.builder().network(network).build().await;
+        match (recorded, made) {
+            (Some(id), made) => assert_eq!(made.unwrap().inner.settings.program_id.to_bytes(), id),
+            (None, Err(ClientError::NothingPinned { network: named })) => assert_eq!(named, network),
+            (None, made) => panic!("{network}: {:?}", made.err()),
+        }
+        let told = world.builder().network(network).program_id(MINT).build().await.unwrap();
+        assert_eq!(told.inner.settings.program_id, MINT, "what is given counts, on {network}");
+    }
+}
+
 #[tokio::test]
 async fn a_service_of_another_network_is_not_paid() {
     let world = World::new().await;

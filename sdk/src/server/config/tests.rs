@@ -12,6 +12,19 @@ fn the_defaults_can_be_served() {
 }
 
 #[test]
+fn a_service_on_a_cluster_without_a_recorded_program_must_be_told_its_own() {
+    let clusters = amp_protocol::deployment::RECORDED.into_iter().chain([("solana:elsewhere", None)]);
+    for (network, recorded) in clusters {
+        let refused = || ConfigError::NoProgram { network: network.to_owned() };
+        let expected = recorded.map(Address::from).ok_or_else(refused);
+        assert_eq!(config().network(network).program(), expected);
+        assert_eq!(config().network(network).check(), expected.map(|_| ()));
+        let told = config().network(network).program_id(Address::from([9; 32]));
+        assert_eq!((told.program(), told.check()), (Ok(Address::from([9; 32])), Ok(())));
+    }
+}
+
+#[test]
 fn as_many_signers_may_owe_as_are_served_at_a_time() {
     assert_eq!(config().limits(), crate::server::testing::LIMITS);
     assert_eq!(config().max_delegates(0).limits().max_owing, 1);

@@ -71,7 +71,7 @@ fn offer(service: &AmpService, pricing: &Pricing, headers: &mut HeaderMap) {
     set(headers, header::VERSION, AMP_VERSION);
     set(headers, header::PRICING, serde_json::to_string(pricing).unwrap_or_default());
     set(headers, header::RECIPIENT, core.recipient);
-    set(headers, header::PROGRAM, core.config.program_id);
+    set(headers, header::PROGRAM, core.program_id);
     set(headers, header::NETWORK, &core.config.network);
 }
 

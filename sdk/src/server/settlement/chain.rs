@@ -145,7 +145,7 @@ pub(super) async fn chain(
     let failed = |error| ChainingError::Chain { channel: at.channel, error: Box::new(error) };
     let after = core.channels.get(book.incarnation.channel, Freshness::Now).await.ok().flatten();
     let after = after.filter(|account| incarnation(upstream.to_bytes(), account) == book.incarnation);
-    let opened = chain::channel(&*core.chain, &core.config.program_id, &at.channel).await;
+    let opened = chain::channel(&*core.chain, &core.program_id, &at.channel).await;
     let (transaction, opened) = match (sent, opened) {
         (Ok(confirmation), Ok(Some(opened))) => (Some(confirmation.signature), opened),
         (Err(error), Ok(Some(opened))) => {
@@ -182,7 +182,7 @@ async fn free_address(
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let mut nonce = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
     loop {
-        let program_id = &core.config.program_id;
+        let program_id = &core.program_id;
         let (found, at) = ChannelAddress::cheapest_from(program_id, upstream, sub_service, nonce);
         // lamports alone are in nobody's way
         if chain::channel(&*core.chain, program_id, &at.channel).await?.is_none() {
@@ -314,7 +314,7 @@ mod tests {
         // whatever the time is by then, up to an hour
         let mut next = nonce;
         let later = loop {
-            let program_id = &service.core.config.program_id;
+            let program_id = &service.core.program_id;
             let (found, at) = ChannelAddress::cheapest_from(program_id, &upstream, &sub_service, next);
             bench.another(at.channel.to_bytes());
             next = found.wrapping_add(1);

@@ -146,7 +146,7 @@ pub(super) type Read = Result<(Address, Option<Authority>), ChainError>;
 
 /// The authorities of delegates as they are on chain now, in their order.
 pub(super) async fn authorities(core: &Core, book: &Book, ids: &[SignerId]) -> Result<Vec<Read>, ChainError> {
-    let (program_id, channel) = (&core.config.program_id, Address::from(book.incarnation.channel));
+    let (program_id, channel) = (&core.program_id, Address::from(book.incarnation.channel));
     let at = |id: &SignerId| delegation_address(program_id, &channel, &Address::from(id.key));
     let addresses: Vec<Address> = ids.iter().map(at).collect();
     let read = chain::delegations_at(&*core.chain, program_id, &addresses);

@@ -27,7 +27,7 @@ const NO_REFUND_ACCOUNT: u64 = 3_600;
 
 pub(super) fn sender(core: &Core) -> Sender {
     Sender {
-        program_id: core.config.program_id,
+        program_id: core.program_id,
         recipient: core.recipient,
         token_program: core.token_program,
         priority_fee: core.config.priority_fee.placeholder(),

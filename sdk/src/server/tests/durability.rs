@@ -1,5 +1,5 @@
 use super::*;
-use crate::chain::Chain;
+use crate::chain::{Chain, PROGRAM_ID};
 use crate::server::{ServiceConfig, StartError};
 
 #[tokio::test]
@@ -75,7 +75,7 @@ async fn a_store_of_another_service_or_network_is_refused() {
     let Stage { bench, service, router, .. } = stage;
     service.shutdown().await;
     drop((service, router));
-    let config: ServiceConfig = bench.config().network("solana:devnet");
+    let config: ServiceConfig = bench.config().network("solana:devnet").program_id(PROGRAM_ID);
     let chain: Arc<dyn Chain> = bench.chain.clone();
     let error = AmpService::start(config, chain, bench.store().await).await.err().unwrap();
     assert!(matches!(error, StartError::Store(_)));

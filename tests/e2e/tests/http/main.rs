@@ -14,6 +14,7 @@ mod life;
 mod limits;
 mod many;
 mod payout;
+mod pinned;
 mod prices;
 mod restarts;
 mod streams;
