@@ -40,3 +40,66 @@ impl FormatFeature {
         format
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use axum::{Json, Router, routing::post};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// A node on which the feature's account is this.
+    async fn node(account: Value) -> (RpcClient, Arc<AtomicU64>) {
+        let asked = Arc::new(AtomicU64::new(0));
+        let counted = asked.clone();
+        let answer = async move |Json(body): Json<Value>| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            assert_eq!(body["params"][0], FEATURE.to_string());
+            let result = json!({"context": {"slot": 1}, "value": account});
+            Json(json!({"jsonrpc": "2.0", "id": body["id"], "result": result}))
+        };
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let client = RpcClient::new(format!("http://{}", listener.local_addr().unwrap()));
+        let app = Router::new().route("/", post(answer));
+        tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+        (client, asked)
+    }
+
+    fn feature(owner: &str, data: &str) -> Value {
+        json!({"data": [data, "base64"], "executable": false, "lamports": 1, "owner": owner, "rentEpoch": 0,
+            "space": 9})
+    }
+
+    #[tokio::test]
+    async fn the_larger_format_is_used_where_the_feature_is_active_and_nowhere_else() {
+        let (owner, system) = (FEATURE_PROGRAM.to_string(), Address::default().to_string());
+        // active since a slot; asked for and not active yet; somebody's account; none
+        let accounts = [
+            (feature(&owner, "AQUAAAAAAAAA"), TransactionFormat::V1),
+            (feature(&owner, "AAAAAAAAAAAA"), TransactionFormat::V0),
+            (feature(&system, "AQUAAAAAAAAA"), TransactionFormat::V0),
+            (Value::Null, TransactionFormat::V0),
+        ];
+        for (account, expected) in accounts {
+            let (client, asked) = node(account.clone()).await;
+            let known = FormatFeature::default();
+            assert_eq!(
+                [known.format(&client).await, known.format(&client).await],
+                [expected; 2],
+                "{account}"
+            );
+            assert_eq!(asked.load(Ordering::SeqCst), 1, "what is known is not asked again");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_node_that_does_not_answer_is_asked_again() {
+        let (known, nobody) = (FormatFeature::default(), RpcClient::new("http://127.0.0.1:9".to_owned()));
+        assert_eq!(known.format(&nobody).await, TransactionFormat::V0);
+        let (client, _) = node(feature(&FEATURE_PROGRAM.to_string(), "AQUAAAAAAAAA")).await;
+        assert_eq!(known.format(&client).await, TransactionFormat::V1);
+    }
+}

@@ -164,3 +164,156 @@ fn failure(error: Error, signature: Signature) -> ChainError {
         None => ChainError::Unconfirmed { signature, reason: error.to_string() },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::sync::{Arc, Mutex};
+
+    use axum::extract::State;
+    use axum::http::StatusCode;
+    use axum::response::{IntoResponse as _, Response};
+    use axum::{Json, Router, routing::post};
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::chain::{ComputeBudget, Plan, PriorityFee};
+    use crate::signer::{KeypairSigner, Signer as _};
+
+    /// What a node answers to each method, in order; the last answer is given for ever. `None`: 502.
+    type Script = HashMap<&'static str, Vec<Option<Value>>>;
+
+    struct Node {
+        client: RpcClient,
+        asked: Arc<Mutex<Vec<String>>>,
+    }
+
+    async fn node(script: Script) -> Node {
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let shared = (Arc::new(Mutex::new(script)), asked.clone());
+        let app = Router::new().route("/", post(answer)).with_state(shared);
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+        Node { client: RpcClient::new_with_commitment(url, CommitmentConfig::confirmed()), asked }
+    }
+
+    type Shared = (Arc<Mutex<Script>>, Arc<Mutex<Vec<String>>>);
+
+    async fn answer(State((script, asked)): State<Shared>, Json(request): Json<Value>) -> Response {
+        let method = request["method"].as_str().unwrap().to_owned();
+        asked.lock().unwrap().push(method.clone());
+        let mut script = script.lock().unwrap();
+        let answers = script.get_mut(method.as_str()).unwrap_or_else(|| panic!("{method}"));
+        let answer = if answers.len() > 1 { answers.remove(0) } else { answers[0].clone() };
+        let Some(mut answer) = answer else { return StatusCode::BAD_GATEWAY.into_response() };
+        if answer == json!({"result": "signature"}) {
+            let bytes = base64_of(request["params"][0].as_str().unwrap());
+            answer["result"] = Signature::try_from(&bytes[1..65]).unwrap().to_string().into();
+        }
+        answer["id"] = request["id"].clone();
+        answer["jsonrpc"] = "2.0".into();
+        Json(answer).into_response()
+    }
+
+    fn base64_of(text: &str) -> Vec<u8> {
+        use base64::Engine as _;
+        base64::prelude::BASE64_STANDARD.decode(text).unwrap()
+    }
+
+    fn taken() -> Option<Value> {
+        Some(json!({"result": "signature"}))
+    }
+
+    fn status(status: Value) -> Option<Value> {
+        Some(json!({"result": {"context": {"slot": 9}, "value": [status]}}))
+    }
+
+    fn confirmed() -> Option<Value> {
+        let ok = json!({"Ok": null});
+        status(
+            json!({"slot": 7, "confirmations": 1, "err": null, "status": ok, "confirmationStatus": "confirmed"}),
+        )
+    }
+
+    fn valid(is_valid: bool) -> Vec<Option<Value>> {
+        vec![Some(json!({"result": {"context": {"slot": 9}, "value": is_valid}}))]
+    }
+
+    async fn send_to(node: &Node) -> Result<u64, ChainError> {
+        let signer = KeypairSigner::generate();
+        let plan = Plan::new(signer.public_key(), ComputeBudget::settle(), PriorityFee::default(), vec![]);
+        let transaction = plan.sign(Hash::default(), &[&signer]).await.unwrap();
+        let (_never, told) = oneshot::channel();
+        send_until_seen(&node.client, &transaction, transaction.signatures[0], told).await
+    }
+
+    fn count(node: &Node, method: &str) -> usize {
+        node.asked.lock().unwrap().iter().filter(|asked| *asked == method).count()
+    }
+
+    #[tokio::test]
+    async fn a_transaction_to_which_no_answer_came_is_sent_again_and_seen() {
+        let script = [
+            ("sendTransaction", vec![None, None, taken()]),
+            ("getSignatureStatuses", vec![status(Value::Null), None, status(Value::Null), confirmed()]),
+        ];
+        let node = node(script.into()).await;
+        assert_eq!(send_to(&node).await.unwrap(), 7);
+        assert_eq!((count(&node, "sendTransaction"), count(&node, "getSignatureStatuses")), (3, 4));
+    }
+
+    #[tokio::test]
+    async fn a_transaction_that_landed_though_the_answer_was_lost_is_a_success() {
+        let script = [("sendTransaction", vec![None]), ("getSignatureStatuses", vec![confirmed()])];
+        let node = node(script.into()).await;
+        assert_eq!(send_to(&node).await.unwrap(), 7);
+        assert_eq!(count(&node, "sendTransaction"), 1);
+    }
+
+    #[tokio::test]
+    async fn a_transaction_that_the_node_refuses_is_refused_at_once() {
+        let error = json!({"code": -32002, "message": "Blockhash not found", "data": {
+            "err": "BlockhashNotFound", "logs": [], "accounts": null, "unitsConsumed": 0}});
+        let script = [("sendTransaction", vec![Some(json!({"error": error}))])];
+        let node = node(script.into()).await;
+        let refused = send_to(&node).await.unwrap_err();
+        assert!(refused.is_expired(), "{refused:?}");
+        assert_eq!(node.asked.lock().unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_transaction_that_failed_on_chain_is_no_success() {
+        let failed = json!({"slot": 7, "confirmations": 1, "err": "AccountInUse", "status": {"Err": "AccountInUse"},
+            "confirmationStatus": "confirmed"});
+        let script = [("sendTransaction", vec![taken()]), ("getSignatureStatuses", vec![status(failed)])];
+        let node = node(script.into()).await;
+        let failed = send_to(&node).await.unwrap_err();
+        let expected = TransactionError::AccountInUse;
+        assert!(matches!(&failed, ChainError::Failed { error, .. } if *error == expected), "{failed:?}");
+    }
+
+    #[tokio::test]
+    async fn a_transaction_that_is_taken_and_never_seen_has_expired_when_its_blockhash_has() {
+        let script = [
+            ("sendTransaction", vec![taken()]),
+            ("getSignatureStatuses", vec![status(Value::Null)]),
+            ("isBlockhashValid", valid(false)),
+        ];
+        let node = node(script.into()).await;
+        let expired = send_to(&node).await.unwrap_err();
+        assert!(matches!(expired, ChainError::Expired { .. }), "{expired:?}");
+    }
+
+    #[tokio::test]
+    async fn one_that_is_seen_only_after_its_blockhash_expired_is_a_success() {
+        let script = [
+            ("getSignatureStatuses", vec![status(Value::Null), confirmed()]),
+            // by the newest block it has expired; by the confirmed ones not yet
+            ("isBlockhashValid", [valid(true), valid(false)].concat()),
+        ];
+        let node = node(script.into()).await;
+        let seen = look_after_expiry(&node.client, &Hash::default(), Signature::default()).await;
+        assert_eq!(seen.unwrap(), 7);
+    }
+}
