@@ -31,6 +31,9 @@ struct Arguments {
     /// Lists the scenarios, and does nothing else.
     #[arg(long)]
     list: bool,
+    /// Makes a keypair file for the program where there is none, prints its address, and does nothing else.
+    #[arg(long, value_name = "FILE")]
+    key: Option<std::path::PathBuf>,
     /// Writes what was measured into docs/performance.md.
     #[arg(long)]
     write: bool,
@@ -46,6 +49,18 @@ async fn main() -> ExitCode {
         None => true,
     };
     let wanted: Vec<&Scenario> = SCENARIOS.iter().filter(is_wanted).collect();
+    if let Some(file) = &arguments.key {
+        return match cluster::program_key(file) {
+            Ok(id) => {
+                println!("{id}");
+                ExitCode::SUCCESS
+            }
+            Err(error) => {
+                eprintln!("e2e: {error:#}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     if arguments.list {
         for scenario in wanted {
             println!("{}", scenario.name());
@@ -101,7 +116,7 @@ async fn run(wanted: &[&Scenario], write: bool) -> anyhow::Result<usize> {
                 passed = passed.saturating_add(1);
             }
             Err(error) => {
-                println!("FAIL {:5.1} s  {}\n     {error:?}", begun.elapsed().as_secs_f64(), scenario.name());
+                println!("FAIL {:5.1} s  {}\n     {error:#}", begun.elapsed().as_secs_f64(), scenario.name());
                 failed.push(scenario.name());
             }
         }

@@ -1,11 +1,10 @@
 //! Deploys the program over RPC, as `solana program deploy` does: into a buffer, piece by piece, then at once.
 
-use amp_sdk::chain::{Chain as _, ComputeBudget, PROGRAM_ID, Plan, PriorityFee};
+use amp_sdk::chain::{Chain as _, ComputeBudget, Plan, PriorityFee};
 use amp_sdk::signer::{KeypairSigner, Signer};
 use anyhow::{Context, bail, ensure};
 use futures::{StreamExt as _, stream};
 use solana_address::Address;
-use solana_rpc_client_api::config::RpcSendTransactionConfig;
 use solana_system_interface::instruction::create_account;
 
 use super::Cluster;
@@ -15,20 +14,31 @@ use super::loader::{
 use crate::patience::eventually;
 
 /// Bytes of the program in one transaction.
-const PIECE: usize = 1_000;
+const PIECE: usize = 960;
 /// Pieces that are on their way at once.
 const AT_ONCE: usize = 16;
 /// How often what did not land is sent again.
 const ROUNDS: u32 = 20;
 
-/// Deploys `amp.so` under a key made for it; its address.
+/// Deploys the program at `$AMP_PROGRAM` under the key at `$AMP_PROGRAM_KEY`, whose id it declares; its address. Where
+/// it is deployed already, it is used.
 pub(super) async fn deploy(cluster: &Cluster) -> anyhow::Result<Address> {
-    let path = amp_embedded::program_path();
-    let built = std::fs::read(&path)
-        .with_context(|| format!("no program at {}; build it with `make program`", path.display()))?;
-    let (program, buffer) = (KeypairSigner::generate(), KeypairSigner::generate());
-    let (program_id, payer) = (program.public_key(), cluster.payer.public_key());
-    let bytes = under_id(built, &program_id)?;
+    let key = std::env::var("AMP_PROGRAM_KEY")
+        .context("set AMP_PROGRAM_ID, or run toolchain/e2e.sh, which builds a program of one's own")?;
+    let (path, program) = (amp_embedded::program_path(), KeypairSigner::from_file(key)?);
+    let bytes = std::fs::read(&path).with_context(|| format!("no program at {}", path.display()))?;
+    let (program_id, buffer) = (program.public_key(), KeypairSigner::generate());
+    let payer = cluster.payer.public_key();
+    let data = program_data_address(&program_id);
+    if let Some(before) = cluster.chain.account(&data).await? {
+        let found = before.data.get(PROGRAM_DATA_HEAD..).unwrap_or_default();
+        ensure!(
+            found.starts_with(&bytes),
+            "{program_id} is deployed, and is another program; name another key"
+        );
+        println!("{program_id} is deployed already");
+        return Ok(program_id);
+    }
     println!("deploying {} bytes of {} as {program_id}", bytes.len(), path.display());
 
     let length = bytes.len();
@@ -50,7 +60,6 @@ pub(super) async fn deploy(cluster: &Cluster) -> anyhow::Result<Address> {
         .transact(vec![create, finish], &[&program], ComputeBudget::settle())
         .await
         .context("the deployment")?;
-    let data = program_data_address(&program_id);
     let deployed = cluster.chain.account(&data).await?.context("the program's data are not there")?;
     let found = deployed.data.get(PROGRAM_DATA_HEAD..).unwrap_or_default();
     ensure!(found == bytes, "what is deployed is not what was built");
@@ -59,27 +68,6 @@ pub(super) async fn deploy(cluster: &Cluster) -> anyhow::Result<Address> {
     eventually("a slot passes", async || Ok(cluster.chain.clock().await?.slot > slot)).await?;
     println!("deployed: {program_id}");
     Ok(program_id)
-}
-
-/// The program with another id in it: a program refuses to run under an id that it does not declare, and nobody has
-/// the key of the one in the source. It stands in the bytes once; a build with another `declare_id!` differs there
-/// and nowhere else.
-fn under_id(mut built: Vec<u8>, program_id: &Address) -> anyhow::Result<Vec<u8>> {
-    let declared = PROGRAM_ID.to_bytes();
-    let places: Vec<usize> = built
-        .windows(declared.len())
-        .enumerate()
-        .filter(|(_, at)| *at == declared)
-        .map(|(at, _)| at)
-        .collect();
-    let [place] = places[..] else {
-        bail!("the declared id stands {} times in the program, not once; build it with this id", places.len())
-    };
-    let end = place.saturating_add(declared.len());
-    if let Some(id) = built.get_mut(place..end) {
-        id.copy_from_slice(program_id.as_ref());
-    }
-    Ok(built)
 }
 
 /// Writes the buffer: what is not there yet is sent, until all of it is.
@@ -95,12 +83,15 @@ async fn fill(cluster: &Cluster, buffer: &Address, bytes: &[u8]) -> anyhow::Resu
         }
         println!("  {} pieces to write", missing.len());
         let blockhash = cluster.chain.latest_blockhash().await?;
-        stream::iter(&missing)
+        let sent: Vec<anyhow::Result<()>> = stream::iter(&missing)
             .map(|(offset, piece)| send(cluster, buffer, *offset, piece, blockhash))
             .buffer_unordered(AT_ONCE)
-            .for_each(|_| async {})
+            .collect()
             .await;
-        tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+        if let Some(error) = sent.into_iter().find_map(Result::err) {
+            println!("  {error:#}");
+        }
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
         let written = cluster.chain.account(buffer).await?.context("the buffer is gone")?.data;
         let is_written = |offset: usize, piece: &[u8]| {
             let begin = BUFFER_HEAD.saturating_add(offset);
@@ -121,9 +112,8 @@ async fn send(
 ) -> anyhow::Result<()> {
     let payer = cluster.payer.public_key();
     let instruction = write(buffer, &payer, u32::try_from(offset)?, piece);
-    let plan = Plan::new(payer, ComputeBudget::close_delegation(), PriorityFee::default(), vec![instruction]);
+    let plan = Plan::new(payer, ComputeBudget::settle(), PriorityFee::default(), vec![instruction]);
     let transaction = plan.sign(blockhash, &[&cluster.payer]).await?;
-    let config = RpcSendTransactionConfig { skip_preflight: true, ..RpcSendTransactionConfig::default() };
-    cluster.rpc.send_transaction_with_config(&transaction, config).await?;
+    cluster.rpc.send_transaction(&transaction).await?;
     Ok(())
 }

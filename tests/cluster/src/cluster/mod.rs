@@ -6,6 +6,7 @@ mod loader;
 mod relay;
 mod validator;
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use amp_sdk::chain::{
@@ -23,6 +24,15 @@ pub(crate) use faulty_node::{Fault, FaultyNode};
 
 use crate::page::Measured;
 use validator::Validator;
+
+/// The address of the key in a file, which is made where there is none.
+pub(crate) fn program_key(file: &Path) -> anyhow::Result<Address> {
+    if !file.exists() {
+        solana_keypair::write_keypair_file(&solana_keypair::Keypair::new(), file)
+            .map_err(|error| anyhow::anyhow!("can't write {}: {error}", file.display()))?;
+    }
+    Ok(KeypairSigner::from_file(file)?.public_key())
+}
 
 /// A cluster with the program on it, and somebody who pays.
 pub(crate) struct Cluster {

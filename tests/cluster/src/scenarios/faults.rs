@@ -1,5 +1,6 @@
 //! Nodes that fail. After each of these, too, every base unit is where it belongs, and none is stuck.
 
+use amp_sdk::chain::Chain as _;
 use amp_sdk::client::Client;
 use amp_sdk::protocol::money::Amount;
 use amp_sdk::signer::KeypairSigner;
@@ -7,8 +8,8 @@ use anyhow::ensure;
 
 use super::closing::{forced, is_subscribed};
 use crate::cluster::{Cluster, Fault, FaultyNode};
-use crate::patience::{eventually, persist};
-use crate::town::{DEPOSIT, PRICE, Shop, TOKENS, Town, buy, buy_many, channel_of};
+use crate::patience::{eventually, pass, persist};
+use crate::town::{DEPOSIT, INTERVAL, PRICE, Shop, TOKENS, Town, buy, buy_many, channel_of};
 
 /// A service and an agent that know the chain by a node that fails.
 struct Scene {
@@ -107,8 +108,9 @@ pub(crate) async fn a_stale_node_makes_nobody_serve_or_claim_what_is_not_there(
     buy_many(&agent, &shop.quote(), 3).await?;
     let channel = channel_of(&agent).await?;
 
-    // the service looks once more, and then its node stops following
-    let _ = shop.service.settle(channel).await;
+    // its interval passes, the service's watch has seen that, and then its node stops following
+    let now = cluster.chain.clock().await?.unix_timestamp;
+    pass(&*cluster.chain, now.saturating_add(i64::from(INTERVAL) + 4)).await?;
     node.cut_subscriptions(true)?;
     node.be_stale(true);
     agent.top_up(&shop.origin, Amount::new(3 * PRICE)).await?;

@@ -27,7 +27,7 @@ pub(crate) struct Scenario {
 impl Scenario {
     /// The sentence, as a function is named.
     pub(crate) fn name(&self) -> &'static str {
-        self.path.rsplit("::").next().unwrap_or(self.path)
+        self.path.rsplit("::").next().unwrap_or(self.path).trim()
     }
 
     /// Whether it does things to the validator that can't be done to others'.
