@@ -6,6 +6,7 @@
 //! that is deployed there already. What can't be done there is said, and left out.
 //!
 //! A program and not a test: it needs a validator, and a test that passes where there is none proves nothing.
+#![allow(clippy::arithmetic_side_effects, reason = "an overflow fails the run, as it should")]
 
 mod cluster;
 mod page;

@@ -22,7 +22,8 @@ pub(super) struct Validator {
 }
 
 impl Validator {
-    /// `$AMP_VALIDATOR`, else the one on the PATH. `payer` has all lamports there are.
+    /// `$AMP_VALIDATOR`, else the one on the PATH, with the arguments of `$AMP_VALIDATOR_ARGS` on top. `payer` has all
+    /// lamports there are.
     pub(super) async fn start(payer: &Address) -> anyhow::Result<Self> {
         let binary = std::env::var("AMP_VALIDATOR").unwrap_or_else(|_| "solana-test-validator".to_owned());
         let ledger = tempfile::tempdir()?;
@@ -74,6 +75,8 @@ fn spawn(binary: &str, ledger: &TempDir, payer: &Address, anew: bool) -> anyhow:
     let mut command = Command::new(binary);
     if anew {
         command.arg("--reset").args(["--ticks-per-slot", "16"]).args(["--mint", &payer.to_string()]);
+        let more = std::env::var("AMP_VALIDATOR_ARGS").unwrap_or_default();
+        command.args(more.split_whitespace());
     }
     command
         .args(["--quiet", "--limit-ledger-size", "10000"])

@@ -3,7 +3,7 @@ use anyhow::{bail, ensure};
 
 use crate::cluster::Cluster;
 use crate::patience::{eventually, pass};
-use crate::town::{DEPOSIT, PRICE, Shop, TOKENS, Town, buy_many, closed};
+use crate::town::{DEPOSIT, Shop, Town, buy_many, closed};
 
 pub(crate) async fn a_forced_close_is_noticed_by_subscription_and_what_is_owed_is_settled_in_the_grace(
     cluster: &Cluster,
@@ -15,8 +15,7 @@ pub(crate) async fn a_forced_close_is_noticed_by_subscription_and_what_is_owed_i
     eventually("the service is subscribed", async || Ok(is_subscribed(&shop).await)).await?;
     shop.lock_the_door();
     forced(town, &shop, &agent).await?;
-    let earned = 5 * PRICE;
-    town.settled_up(&[("the agent", &key, TOKENS - earned), ("the service", &shop.key, earned)]).await?;
+    town.settled_between(&key, &shop).await?;
     shop.shut().await;
     Ok(())
 }

@@ -6,7 +6,7 @@ use amp_sdk::signer::{KeypairSigner, Signer as _};
 use anyhow::ensure;
 
 use crate::cluster::Cluster;
-use crate::town::{PRICE, TOKENS, Town, buy, buy_many, channel_of, closed};
+use crate::town::{PRICE, Town, buy, buy_many, channel_of, closed};
 
 pub(crate) async fn a_delegate_spends_what_its_funder_allows_and_no_more(
     cluster: &Cluster,
@@ -51,7 +51,7 @@ pub(crate) async fn a_delegate_spends_what_its_funder_allows_and_no_more(
     let (_, payout) = closed(&agent.close(&shop.origin).await?)?;
     let earned = shop.earned();
     ensure!(payout == earned - 4 * PRICE, "the close paid {payout}, and {earned} was served in all");
-    town.settled_up(&[("the agent", &key, TOKENS - earned), ("the service", &shop.key, earned)]).await?;
+    town.settled_between(&key, &shop).await?;
     shop.shut().await;
     Ok(())
 }

@@ -65,8 +65,7 @@ impl Scene {
             Ok(town.accounted().await?.channels == 0)
         })
         .await?;
-        let earned = shop.earned();
-        town.settled_up(&[("the agent", key, TOKENS - earned), ("the service", &shop.key, earned)]).await
+        town.settled_between(key, shop).await
     }
 }
 
@@ -139,8 +138,7 @@ pub(crate) async fn a_stale_node_makes_nobody_serve_or_claim_what_is_not_there(
         Ok(town.accounted().await?.channels == 0)
     })
     .await?;
-    let earned = shop.earned();
-    town.settled_up(&[("the agent", &key, TOKENS - earned), ("the service", &shop.key, earned)]).await?;
+    town.settled_between(&key, &shop).await?;
     shop.shut().await;
     Ok(())
 }
@@ -158,8 +156,7 @@ pub(crate) async fn when_subscriptions_are_dropped_a_forced_close_is_noticed_by_
     forced(town, &shop, &agent).await?;
     node.cut_subscriptions(false)?;
     eventually("the service is subscribed again", async || Ok(is_subscribed(&shop).await)).await?;
-    let earned = shop.earned();
-    town.settled_up(&[("the agent", &key, TOKENS - earned), ("the service", &shop.key, earned)]).await?;
+    town.settled_between(&key, &shop).await?;
     shop.shut().await;
     Ok(())
 }

@@ -4,7 +4,7 @@ use amp_sdk::server::Denial;
 use anyhow::{bail, ensure};
 
 use crate::cluster::Cluster;
-use crate::town::{DEPOSIT, PRICE, TOKENS, Town, buy_many, channel_of, closed};
+use crate::town::{DEPOSIT, PRICE, Town, buy_many, channel_of, closed};
 
 pub(crate) async fn a_channel_lives_from_its_opening_to_its_close_over_http(
     cluster: &Cluster,
@@ -43,7 +43,7 @@ async fn live(town: &Town<'_>) -> anyhow::Result<()> {
     ensure!((refund, payout) == (2 * DEPOSIT - 31 * PRICE, PRICE), "refund {refund}, payout {payout}");
     let earned = shop.earned();
     ensure!(earned == 31 * PRICE, "the handler answered {} calls", shop.served());
-    town.settled_up(&[("the agent", &key, TOKENS - earned), ("the service", &shop.key, earned)]).await?;
+    town.settled_between(&key, &shop).await?;
     shop.shut().await;
     Ok(())
 }

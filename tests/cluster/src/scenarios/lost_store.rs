@@ -2,7 +2,7 @@ use amp_sdk::protocol::money::Amount;
 use anyhow::ensure;
 
 use crate::cluster::Cluster;
-use crate::town::{DEPOSIT, PRICE, TOKENS, Town, buy_many, channel_of, closed};
+use crate::town::{DEPOSIT, PRICE, Town, buy_many, channel_of, closed};
 
 pub(crate) async fn an_agent_that_lost_its_store_resumes_its_channel(
     cluster: &Cluster,
@@ -27,7 +27,7 @@ pub(crate) async fn an_agent_that_lost_its_store_resumes_its_channel(
     closed(&agent.close(&shop.origin).await?)?;
     let earned = shop.earned();
     ensure!(earned == 7 * PRICE, "the handler answered {} calls", shop.served());
-    town.settled_up(&[("the agent", &key, TOKENS - earned), ("the service", &shop.key, earned)]).await?;
+    town.settled_between(&key, &shop).await?;
     shop.shut().await;
     Ok(())
 }

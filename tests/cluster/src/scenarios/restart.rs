@@ -4,7 +4,7 @@ use anyhow::ensure;
 use crate::cluster::Cluster;
 use crate::patience::persist;
 use crate::scenarios::closing::is_subscribed;
-use crate::town::{PRICE, TOKENS, Town, buy, buy_many, channel_of, closed};
+use crate::town::{PRICE, Town, buy, buy_many, channel_of, closed};
 
 pub(crate) async fn a_validator_is_killed_and_restarted_between_two_calls_and_nothing_is_lost(
     cluster: &Cluster,
@@ -31,7 +31,7 @@ pub(crate) async fn a_validator_is_killed_and_restarted_between_two_calls_and_no
     closed(&agent.close(&shop.origin).await?)?;
     let earned = shop.earned();
     ensure!(earned >= 9 * PRICE, "the handler answered {} calls", shop.served());
-    town.settled_up(&[("the agent", &key, TOKENS - earned), ("the service", &shop.key, earned)]).await?;
+    town.settled_between(&key, &shop).await?;
     shop.shut().await;
     Ok(())
 }

@@ -38,7 +38,7 @@ pub(crate) async fn a_sponsor_pays_rent_and_fees_for_an_agent_without_a_lamport(
     ensure!(cost.is_some_and(|cost| cost <= MOST_FEES), "the sponsor had {before} lamports and has {after}");
     let earned = shop.earned();
     ensure!(earned == 6 * PRICE, "the handler answered {} calls", shop.served());
-    town.settled_up(&[("the agent", &funder, TOKENS - earned), ("the service", &shop.key, earned)]).await?;
+    town.settled_between(&funder, &shop).await?;
     shop.shut().await;
     Ok(())
 }

@@ -6,7 +6,7 @@ use amp_sdk::signer::{KeypairSigner, Signer as _};
 use anyhow::{Context, ensure};
 use solana_address::Address;
 
-use super::Town;
+use super::{Shop, TOKENS, Town};
 
 /// Where a mint's supply stands in its account.
 const SUPPLY: usize = 36;
@@ -56,6 +56,12 @@ impl Town<'_> {
             ensure!(has == *amount, "{who} has {has} base units, and should have {amount}");
         }
         Ok(())
+    }
+
+    /// The same where an agent bought of one service alone: what was served is the service's, the rest the agent's.
+    pub(crate) async fn settled_between(&self, agent: &KeypairSigner, shop: &Shop) -> anyhow::Result<()> {
+        let earned = shop.earned();
+        self.settled_up(&[("the agent", agent, TOKENS - earned), ("the service", &shop.key, earned)]).await
     }
 }
 
