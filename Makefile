@@ -1,7 +1,7 @@
 # The recipes are in the scripts that they call.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-chain demo-tokens demo-agents demo-market-data demo-mcp demo-grpc test postgres python soak crash bench fuzz guards mutants check bless program toolchain-check validator-check clean-program idl typescript anchor-test
+.PHONY: help demo demo-chain demo-tokens demo-agents demo-market-data demo-mcp demo-grpc test postgres python soak crash bench fuzz guards mutants check bless program toolchain-check e2e clean-program idl typescript anchor-test
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -75,8 +75,8 @@ anchor-test: ## `anchor build`, `anchor test` and a stock TypeScript client; ins
 typescript: program ## a stock Anchor client in TypeScript, on a real validator
 	@toolchain/typescript.sh
 
-validator-check: program ## the SDK over RPC against a real solana-test-validator
-	@toolchain/validator-check.sh
+e2e: program ## end to end on a real validator, or on the cluster of AMP_RPC_URL (ARGS="--only NAME", "--list", "--write")
+	@toolchain/e2e.sh $(ARGS)
 
 toolchain-check: ## compare bytecode with the host on random inputs (RUNS=2000, SEED=...)
 	@toolchain/check/run.sh

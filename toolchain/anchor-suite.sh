@@ -6,8 +6,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 unset RUSTUP_TOOLCHAIN # rustup sets it below `cargo run`; nothing here needs it
 
-suite=amp-validator-check
-[[ ! -x toolchain/e2e.sh ]] || suite=amp-e2e
+suite=amp-e2e
 cargo build --locked --workspace --bin "$suite"
 toolchain/typescript.sh prepare
 [[ ${1:-} != prepare ]] || exit 0

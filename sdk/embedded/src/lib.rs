@@ -249,7 +249,7 @@ impl State {
         let size = transaction.signatures.len().saturating_mul(64).saturating_add(1).saturating_add(bytes);
         // LiteSVM takes any size; a cluster does not
         if size > MAX_TRANSACTION_BYTES {
-            return Err(ChainError::TooLarge { size });
+            return Err(ChainError::TooLarge { size, most: MAX_TRANSACTION_BYTES });
         }
         self.submit(transaction).map_err(|(error, logs)| ChainError::from_transaction(error, logs))
     }

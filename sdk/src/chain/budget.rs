@@ -31,6 +31,15 @@ const fn derivation(bump: u8) -> u32 {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PriorityFee(pub u64);
 
+impl PriorityFee {
+    /// What it comes to for a transaction that asks for so many units, rounded up as the cluster does.
+    pub const fn lamports(self, budget: ComputeBudget) -> u64 {
+        let micro = self.0 as u128 * budget.0 as u128;
+        let lamports = micro.div_ceil(1_000_000);
+        if lamports > u64::MAX as u128 { u64::MAX } else { lamports as u64 }
+    }
+}
+
 /// The compute units a transaction asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ComputeBudget(u32);

@@ -5,10 +5,17 @@
 mod address;
 mod budget;
 mod fees;
+mod format;
 pub mod instructions;
 mod read;
 #[cfg(feature = "rpc")]
 mod rpc;
+#[cfg(feature = "rpc")]
+mod rpc_confirmation;
+#[cfg(feature = "rpc")]
+mod rpc_feature;
+#[cfg(feature = "rpc")]
+mod rpc_sending;
 #[cfg(feature = "rpc")]
 mod rpc_subscription;
 mod subscription;
@@ -34,6 +41,7 @@ pub use address::{
 };
 pub use budget::{ComputeBudget, PriorityFee};
 pub use fees::{FeePolicy, Fees};
+pub use format::{MAX_TRANSACTION_BYTES, MAX_V1_TRANSACTION_BYTES, TransactionFormat};
 pub use read::{
     MintInfo, channel, channels, channels_funded_by, delegation, delegations, delegations_at,
     has_token_account, mint, token_amount,
@@ -43,7 +51,7 @@ pub(crate) use read::{as_channel, channel_at};
 #[cfg(feature = "rpc")]
 pub use rpc::RpcChain;
 pub use subscription::{ChannelChange, ChannelChanges};
-pub use transaction::{MAX_TRANSACTION_BYTES, Plan};
+pub use transaction::Plan;
 
 /// How long a transaction that was sent may still land: a blockhash lives for 150 slots, about a minute.
 pub(crate) const TRANSACTION_LIFE: Duration = Duration::from_secs(180);
@@ -163,6 +171,12 @@ pub trait Chain: Send + Sync + 'static {
     /// A blockhash for a new transaction.
     async fn latest_blockhash(&self) -> Result<Hash, ChainError>;
 
+    /// The largest format of a transaction that the cluster takes. Where the chain does not tell it is
+    /// [`TransactionFormat::V0`], which all take.
+    async fn transaction_format(&self) -> TransactionFormat {
+        TransactionFormat::V0
+    }
+
     /// What transactions paid lately, in micro-lamports per compute unit, to write all these accounts: one
     /// figure a slot. Nothing where the chain does not tell.
     async fn recent_priority_fees(&self, _written: &[Address]) -> Result<Vec<u64>, ChainError> {
@@ -233,13 +247,13 @@ pub enum ChainError {
     /// There is no such mint.
     #[error("there is no mint {0} on this cluster; check the network")]
     NoMint(Address),
-    /// The transaction is larger than a packet.
-    #[error(
-        "the transaction has {size} bytes, a packet holds {MAX_TRANSACTION_BYTES}; put fewer instructions in it"
-    )]
+    /// The transaction is larger than its format may be.
+    #[error("the transaction has {size} bytes, the cluster takes {most}; put fewer instructions in it")]
     TooLarge {
         /// Its size in bytes.
         size: usize,
+        /// Most bytes of its format.
+        most: usize,
     },
     /// The transaction's message can't be made.
     #[error("the transaction can't be compiled: {0}")]

@@ -6,31 +6,36 @@ use solana_address::Address;
 use solana_commitment_config::CommitmentConfig;
 use solana_hash::Hash;
 use solana_rpc_client::nonblocking::rpc_client::RpcClient;
-use solana_rpc_client_api::client_error::{Error, ErrorKind};
+use solana_rpc_client_api::client_error::Error;
 use solana_rpc_client_api::config::{RpcAccountInfoConfig, RpcProgramAccountsConfig};
 use solana_rpc_client_api::filter::{Memcmp, RpcFilterType};
-use solana_rpc_client_api::request::{RpcError, RpcResponseErrorData};
 use solana_rpc_client_api::response::UiAccountEncoding;
 use solana_signature::Signature;
 use solana_transaction::versioned::VersionedTransaction;
+use tokio::time::timeout;
 
+use super::rpc_confirmation::Confirmations;
+use super::rpc_feature::FormatFeature;
+use super::rpc_sending::send_until_seen;
 use super::rpc_subscription::{watch, websocket_url};
 use super::{
     AccountSnapshot, Chain, ChainClock, ChainError, ChannelChanges, Confirmation, MAX_ACCOUNTS_AT_ONCE,
+    TransactionFormat,
 };
 
 const CLOCK_SYSVAR: Address = Address::from_str_const("SysvarC1ock11111111111111111111111111111111");
 
 /// Accounts that a node takes when it is asked for fees, at most.
 const MAX_FEE_ACCOUNTS: usize = 128;
-/// Looks at a transaction that has expired: blocks are confirmed within seconds.
-const LOOKS: u32 = 40;
-const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
+/// How long a node may take to tell what a confirmed transaction cost.
+const COST_WAIT: Duration = Duration::from_secs(2);
 
 /// A cluster over JSON-RPC.
 pub struct RpcChain {
     client: RpcClient,
     websocket: Option<String>,
+    confirmations: Confirmations,
+    feature: FormatFeature,
 }
 
 impl RpcChain {
@@ -42,12 +47,18 @@ impl RpcChain {
     pub fn new(url: impl Into<String>) -> Self {
         let url = url.into();
         let websocket = websocket_url(&url);
-        Self { client: RpcClient::new_with_commitment(url, CommitmentConfig::confirmed()), websocket }
+        Self::at(url, websocket)
+    }
+
+    fn at(url: String, websocket: Option<String>) -> Self {
+        let client = RpcClient::new_with_commitment(url, CommitmentConfig::confirmed());
+        let confirmations = Confirmations::at(websocket.clone());
+        Self { client, websocket, confirmations, feature: FormatFeature::default() }
     }
 
     /// Talks to the node at `url`, and subscribes at `websocket` (`ws://` or `wss://`).
     pub fn with_websocket(url: impl Into<String>, websocket: impl Into<String>) -> Self {
-        Self { websocket: Some(websocket.into()), ..Self::new(url) }
+        Self::at(url.into(), Some(websocket.into()))
     }
 }
 
@@ -192,53 +203,27 @@ impl Chain for RpcChain {
         Ok(fees.into_iter().map(|slot| slot.prioritization_fee).collect())
     }
 
+    async fn transaction_format(&self) -> TransactionFormat {
+        self.feature.format(&self.client).await
+    }
+
     async fn send(&self, transaction: &VersionedTransaction) -> Result<Confirmation, ChainError> {
         let signature = transaction.signatures.first().copied().unwrap_or_default();
-        match self.client.send_and_confirm_transaction(transaction).await {
-            Ok(_) => {}
-            // the client's own words for a blockhash that expired; it looked no further
-            Err(error) if matches!(error.kind(), ErrorKind::RpcError(RpcError::ForUser(_))) => {
-                self.look_after_expiry(transaction.message.recent_blockhash(), signature).await?;
-            }
-            Err(error) => return Err(failure(error, signature)),
-        }
+        let told = self.confirmations.told(signature);
+        let slot = send_until_seen(&self.client, transaction, signature, told).await?;
         // it is confirmed: no lookup that fails from here on makes it a failure
-        let statuses = self.client.get_signature_statuses(&[signature]).await.ok();
-        let status = statuses.and_then(|found| found.value.into_iter().next().flatten());
-        let cost = self.cost(&signature).await;
-        Ok(Confirmation::seen(signature, status.map(|status| status.slot), cost))
+        let cost = timeout(COST_WAIT, self.cost(&signature)).await.unwrap_or_default();
+        Ok(Confirmation::seen(signature, Some(slot), cost))
     }
 }
 
 impl RpcChain {
-    /// What became of a transaction whose blockhash has expired, by the node's newest block; it may have
-    /// landed in the last one it could. So it is waited until the blockhash has expired by the blocks that are
-    /// confirmed, and only then looked for: if it is in none of them, it is in none at all.
-    async fn look_after_expiry(&self, blockhash: &Hash, signature: Signature) -> Result<(), ChainError> {
-        let confirmed = CommitmentConfig::confirmed();
-        let unknown = |error: Error| ChainError::Unconfirmed { signature, reason: error.to_string() };
-        for _ in 0..LOOKS {
-            let is_valid = self.client.is_blockhash_valid(blockhash, confirmed).await.map_err(unknown)?;
-            let statuses = self.client.get_signature_statuses_with_history(&[signature]).await;
-            match statuses.map_err(unknown)?.value.into_iter().next().flatten() {
-                None if !is_valid => return Err(ChainError::Expired { signature }),
-                Some(status) if status.satisfies_commitment(confirmed) => {
-                    let failed = |error| Err(ChainError::from_transaction(error, Vec::new()));
-                    return status.err.map_or(Ok(()), failed);
-                }
-                _ => tokio::time::sleep(BETWEEN_LOOKS).await,
-            }
-        }
-        let reason = "its blockhash expired, but not by confirmed blocks".to_owned();
-        Err(ChainError::Unconfirmed { signature, reason })
-    }
-
     /// Compute units and fee of a confirmed transaction. Nodes without history don't know: `None`.
     async fn cost(&self, signature: &Signature) -> Option<(Option<u64>, Option<u64>)> {
         let config = solana_rpc_client_api::config::RpcTransactionConfig {
             encoding: Some(solana_transaction_status_client_types::UiTransactionEncoding::Base64),
             commitment: Some(CommitmentConfig::confirmed()),
-            max_supported_transaction_version: Some(0),
+            max_supported_transaction_version: Some(1),
         };
         let found = self.client.get_transaction_with_config(signature, config).await.ok()?;
         let meta = found.transaction.meta?;
@@ -248,22 +233,6 @@ impl RpcChain {
 
 fn unreachable(error: Error) -> ChainError {
     ChainError::Unreachable(error.to_string())
-}
-
-/// A failed send: refused by simulation or by the runtime, or not known.
-fn failure(error: Error, signature: Signature) -> ChainError {
-    if let ErrorKind::RpcError(RpcError::RpcResponseError {
-        data: RpcResponseErrorData::SendTransactionPreflightFailure(simulation),
-        ..
-    }) = error.kind()
-        && let Some(cause) = simulation.err.clone()
-    {
-        return ChainError::from_transaction(cause.into(), simulation.logs.clone().unwrap_or_default());
-    }
-    match error.get_transaction_error() {
-        Some(cause) => ChainError::from_transaction(cause, Vec::new()),
-        None => ChainError::Unconfirmed { signature, reason: error.to_string() },
-    }
 }
 
 #[cfg(test)]

@@ -1,22 +1,24 @@
 use solana_address::Address;
 use solana_hash::Hash;
 use solana_instruction::Instruction;
-use solana_message::{VersionedMessage, v0};
+use solana_message::{VersionedMessage, v0, v1};
 use solana_signature::Signature;
 use solana_transaction::versioned::VersionedTransaction;
 
 use super::budget::{ComputeBudget, PriorityFee};
-use super::{Chain, ChainError, Confirmation};
+use super::{Chain, ChainError, Confirmation, TransactionFormat};
 use crate::signer::Signer;
 
-/// The largest transaction a cluster takes: an IPv6 minimum MTU less the headers.
-pub const MAX_TRANSACTION_BYTES: usize = 1_232;
+/// Most bytes of accounts that a transaction loads, programs included: what v0 allows where nothing is said.
+const LOADED_BYTES: u32 = 64 * 1024 * 1024;
 
 /// A transaction before it has a blockhash and signatures.
 #[derive(Clone, Debug)]
 pub struct Plan {
     payer: Address,
     budget: ComputeBudget,
+    fee: PriorityFee,
+    format: TransactionFormat,
     /// How many of the instructions set the budget.
     of_budget: usize,
     instructions: Vec<Instruction>,
@@ -34,13 +36,30 @@ impl Plan {
         let mut all = budget.instructions(fee);
         let of_budget = all.len();
         all.extend(instructions);
-        Self { payer, budget, of_budget, instructions: all }
+        let format = TransactionFormat::V0;
+        Self { payer, budget, fee, format, of_budget, instructions: all }
     }
 
     /// The same at another price.
     pub fn repriced(&self, fee: PriorityFee) -> Self {
-        let own = self.instructions.iter().skip(self.of_budget).cloned().collect();
-        Self::new(self.payer, self.budget, fee, own)
+        let own = self.own_instructions().to_vec();
+        Self::new(self.payer, self.budget, fee, own).in_format(self.format)
+    }
+
+    /// The same in another format.
+    #[must_use]
+    pub fn in_format(self, format: TransactionFormat) -> Self {
+        Self { format, ..self }
+    }
+
+    /// The format it is sent in; v0, unless set.
+    pub fn format(&self) -> TransactionFormat {
+        self.format
+    }
+
+    /// Without those that set the budget.
+    fn own_instructions(&self) -> &[Instruction] {
+        self.instructions.get(self.of_budget..).unwrap_or_default()
     }
 
     /// The compute units it asks for.
@@ -66,10 +85,35 @@ impl Plan {
         Ok(size(&message, message.serialize().len()))
     }
 
+    /// Whether it is within the limits of its format.
+    pub fn fits(&self) -> bool {
+        self.size().is_ok_and(|size| size <= self.format.max_bytes())
+    }
+
     fn compile(&self, blockhash: Hash) -> Result<VersionedMessage, ChainError> {
-        v0::Message::try_compile(&self.payer, &self.instructions, &[], blockhash)
-            .map(VersionedMessage::V0)
-            .map_err(|error| ChainError::Compile(error.to_string()))
+        match self.format {
+            TransactionFormat::V0 => {
+                v0::Message::try_compile(&self.payer, &self.instructions, &[], blockhash)
+                    .map(VersionedMessage::V0)
+                    .map_err(|error| ChainError::Compile(error.to_string()))
+            }
+            TransactionFormat::V1 => self.compile_v1(blockhash),
+        }
+    }
+
+    /// In this format the budget stands in the header. What is not set there is nothing, so all of it is set.
+    fn compile_v1(&self, blockhash: Hash) -> Result<VersionedMessage, ChainError> {
+        let config = v1::TransactionConfig {
+            priority_fee: (self.fee.0 > 0).then(|| self.fee.lamports(self.budget)),
+            compute_unit_limit: Some(self.budget.units()),
+            loaded_accounts_data_size_limit: Some(LOADED_BYTES),
+            heap_size: None,
+        };
+        let own = self.own_instructions();
+        let message = v1::Message::try_compile_with_config(&self.payer, own, blockhash, config)
+            .map_err(|error| ChainError::Compile(error.to_string()))?;
+        message.validate().map_err(|error| ChainError::Compile(error.to_string()))?;
+        Ok(VersionedMessage::V1(message))
     }
 
     /// Signs for `blockhash`, and holds the result against the packet limit.
@@ -81,8 +125,9 @@ impl Plan {
         let message = self.compile(blockhash)?;
         let bytes = message.serialize();
         let size = size(&message, bytes.len());
-        if size > MAX_TRANSACTION_BYTES {
-            return Err(ChainError::TooLarge { size });
+        let most = self.format.max_bytes();
+        if size > most {
+            return Err(ChainError::TooLarge { size, most });
         }
         let required = usize::from(message.header().num_required_signatures);
         let mut signatures = Vec::with_capacity(required);
@@ -130,10 +175,11 @@ impl Plan {
     }
 }
 
-/// Of a message of so many bytes with its signatures. One length byte: there are fewer than 128.
+/// Of a message of so many bytes with its signatures. In v0 one byte says how many: there are fewer than 128.
 fn size(message: &VersionedMessage, bytes: usize) -> usize {
     let required = usize::from(message.header().num_required_signatures);
-    required.saturating_mul(64).saturating_add(1).saturating_add(bytes)
+    let count = usize::from(!matches!(message, VersionedMessage::V1(_)));
+    required.saturating_mul(64).saturating_add(count).saturating_add(bytes)
 }
 
 #[cfg(test)]
@@ -151,13 +197,50 @@ mod tests {
     async fn a_transaction_larger_than_a_packet_is_refused_before_it_is_sent() {
         let signer = KeypairSigner::generate();
         let sign = async |data| plan(signer.public_key(), data).sign(Hash::default(), &[&signer]).await;
-        assert!(matches!(sign(1_300).await, Err(ChainError::TooLarge { size }) if size > 1_300));
+        assert!(matches!(sign(1_300).await, Err(ChainError::TooLarge { size, .. }) if size > 1_300));
         let payer = Address::from([9; 32]);
         let least = plan(payer, 0).size().unwrap();
         let refused = plan(signer.public_key(), 1_300).sign(Hash::default(), &[&signer]).await;
         // two bytes for a length above 127
-        let Err(ChainError::TooLarge { size }) = refused else { panic!() };
+        let Err(ChainError::TooLarge { size, most: 1_232 }) = refused else { panic!() };
         assert_eq!(size, least + 1_301);
+    }
+
+    #[tokio::test]
+    async fn the_larger_format_holds_more_and_says_in_its_header_what_the_budget_instructions_say() {
+        let signer = KeypairSigner::generate();
+        let plan = plan(signer.public_key(), 1_300).in_format(TransactionFormat::V1);
+        let transaction = plan.sign(Hash::default(), &[&signer]).await.unwrap();
+        let VersionedMessage::V1(message) = &transaction.message else { panic!() };
+        let bytes = message.serialize();
+        assert_eq!((plan.size().unwrap(), plan.fits(), bytes[0]), (bytes.len() + 64, true, v1::V1_PREFIX));
+        // a micro-lamport for each unit, rounded up
+        let expected = (Some(1), Some(ComputeBudget::settle().units()), Some(LOADED_BYTES), 1);
+        let v1::TransactionConfig {
+            priority_fee, compute_unit_limit, loaded_accounts_data_size_limit, ..
+        } = message.config;
+        let found =
+            (priority_fee, compute_unit_limit, loaded_accounts_data_size_limit, message.instructions.len());
+        assert_eq!(found, expected);
+        assert!(transaction.signatures[0].verify(&signer.public_key().to_bytes(), &bytes));
+
+        let large = self::plan(signer.public_key(), 4_096).in_format(TransactionFormat::V1);
+        let refused = large.sign(Hash::default(), &[&signer]).await;
+        assert!(matches!(refused, Err(ChainError::TooLarge { most: 4_096, .. })) && !large.fits());
+        assert_eq!(plan.repriced(PriorityFee(2)).format(), TransactionFormat::V1);
+    }
+
+    #[test]
+    fn more_accounts_than_the_larger_format_may_name_do_not_fit() {
+        let naming = |accounts: u8| {
+            let account = |number| solana_instruction::AccountMeta::new([number; 32].into(), false);
+            let accounts = (1..=accounts).map(account).collect();
+            let instruction = Instruction { program_id: Address::from([200; 32]), accounts, data: vec![] };
+            let (payer, fee) = (Address::from([201; 32]), PriorityFee::default());
+            let plan = Plan::new(payer, ComputeBudget::settle(), fee, vec![instruction]);
+            plan.in_format(TransactionFormat::V1).fits()
+        };
+        assert_eq!((naming(62), naming(63)), (true, false));
     }
 
     #[tokio::test]

@@ -77,6 +77,7 @@ mod settlement;
 mod status;
 mod store;
 mod subscription;
+mod taken_format;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

@@ -31,6 +31,7 @@ use super::policy;
 use super::settlement::{Chained, ChainingError, Settled, SubChannel, Why, WorkerHandle};
 use super::store::{AnswerKey, DEAD_AFTER, Incarnation, Store, StoreError, StoreIdentity};
 use super::subscription::Following;
+use super::taken_format::TakenFormat;
 use super::verification::{Age, Policy, Shown, Verified};
 use crate::chain::{self, Chain, ChainError};
 
@@ -64,6 +65,7 @@ pub(crate) struct Core {
     pub(crate) vitals: Vitals,
     pub(crate) outage: Arc<Outage>,
     pub(crate) peers: Peers,
+    pub(crate) format: TakenFormat,
 }
 
 /// Why a service can't start.
@@ -141,7 +143,8 @@ impl AmpService {
         let most = config.max_delegates;
         let delegates = DelegationSource::views(chain.clone(), program_id, max_age, most, time.clone());
         let (books, store) = (Books::restore(stored), Arc::new(store));
-        let (leads, retired) = Default::default();
+        let (leads, retired, format): (_, _, TakenFormat) = Default::default();
+        format.look(&*chain).await;
         let core = Arc::new(Core {
             config,
             program_id,
@@ -159,6 +162,7 @@ impl AmpService {
             vitals,
             outage,
             peers,
+            format,
         });
         tokio::spawn(caretaker::run(Arc::downgrade(&core)));
         let worker = WorkerHandle::spawn(core.clone());

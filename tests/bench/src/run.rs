@@ -15,6 +15,8 @@ use crate::page;
 
 /// The page that a run writes.
 const PAGE: &str = "docs/performance.md";
+/// What comes from here on in the page is written by `make e2e`.
+const CHAINS_PART: &str = "\n## On a validator\n";
 /// The core of whoever puts the server under load.
 const CORE: usize = 1;
 
@@ -79,6 +81,8 @@ impl Run {
         let page = page::write(&found)?;
         println!("{page}");
         if self.write {
+            let before = std::fs::read_to_string(PAGE).unwrap_or_default();
+            let page = with_chains_part(page, &before);
             std::fs::write(PAGE, page).with_context(|| format!("can't write {PAGE}"))?;
         }
         Ok(())
@@ -117,5 +121,25 @@ impl Run {
             attacked = local.block_on(&runtime, http::hostile(folder, size(3, 1), seconds))?;
         }
         Ok(Found { machine, sync, costs, cells, idle, download, attacked })
+    }
+}
+
+/// The page with the part that another program wrote into the one before.
+fn with_chains_part(page: String, before: &str) -> String {
+    match before.split_once(CHAINS_PART) {
+        Some((_, part)) => format!("{}\n{CHAINS_PART}{part}", page.trim_end()),
+        None => page,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_measured_on_a_validator_stays_in_the_page() {
+        let before = "# Old\n\nold\n\n## On a validator\n\nslots\n";
+        assert_eq!(with_chains_part("# New\n".to_owned(), before), "# New\n\n## On a validator\n\nslots\n");
+        assert_eq!(with_chains_part("# New\n".to_owned(), "# Old\n"), "# New\n");
     }
 }

@@ -14,7 +14,9 @@ use tokio::time::Instant;
 
 use super::labels::counters;
 use super::{Level, Metrics, lamport_unit};
-use crate::chain::{AccountSnapshot, Chain, ChainClock, ChainError, ChannelChanges, Confirmation};
+use crate::chain::{
+    AccountSnapshot, Chain, ChainClock, ChainError, ChannelChanges, Confirmation, TransactionFormat,
+};
 use crate::server::views::lock;
 
 /// What is asked of the chain.
@@ -203,6 +205,10 @@ impl Chain for MeteredChain {
 
     async fn latest_blockhash(&self) -> Result<Hash, ChainError> {
         self.ask(Asked::Blockhash, self.inner.latest_blockhash()).await
+    }
+
+    async fn transaction_format(&self) -> TransactionFormat {
+        self.inner.transaction_format().await
     }
 
     async fn recent_priority_fees(&self, written: &[Address]) -> Result<Vec<u64>, ChainError> {

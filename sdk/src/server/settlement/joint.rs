@@ -25,6 +25,7 @@ use crate::server::views::in_time;
 /// at once could use the same room in a channel's window.
 pub(crate) async fn settle_together(core: &Core, jobs: Vec<(Arc<Book>, Urgency)>) -> Vec<Report> {
     let until = deadline();
+    core.format.look(&*core.chain).await;
     let mut reports: Vec<Report> = jobs.iter().map(|(book, _)| too_slow(book).into()).collect();
     let channels: Vec<Key> = jobs.iter().map(|(book, _)| book.incarnation.channel).collect();
     let read = match core.time.sync(&*core.chain).await {

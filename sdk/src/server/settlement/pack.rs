@@ -2,7 +2,7 @@
 //!
 //! A settlement takes an ed25519 instruction of its own (the program accepts one signature an instruction,
 //! at fixed places) and the program's: 195 bytes, and 64 for the accounts of each channel, 32 for each
-//! delegation. Three fit into a packet.
+//! delegation. Three fit into a packet, fourteen channels into a transaction of the format v1.
 
 use amp_protocol::code::Code;
 use amp_protocol::message::Key;
@@ -12,10 +12,16 @@ use super::claim::Claim;
 use super::part::Part;
 use super::plan::{Decision, decide};
 use super::transaction::{Sender, Settling};
-use crate::chain::MAX_TRANSACTION_BYTES;
+use crate::chain::TransactionFormat;
 
-/// Channels that are settled together: a transaction holds no more settlements than that.
-pub(super) const TOGETHER: usize = 3;
+/// Channels that are settled together: a transaction of this format holds no more settlements of so many
+/// channels than that.
+pub(super) const fn together(format: TransactionFormat) -> usize {
+    match format {
+        TransactionFormat::V0 => 3,
+        TransactionFormat::V1 => 14,
+    }
+}
 
 /// What is to be claimed when a grace is over within so many seconds shares its transaction with no other
 /// channel. A transaction that another channel keeps from landing is lost for as long as its blockhash
@@ -135,8 +141,7 @@ pub(super) fn settling<'a>(parts: &'a [Part], pack: &'a [Packed]) -> Vec<Settlin
 }
 
 fn fits(parts: &[Part], sender: &Sender, pack: &[Packed], create_payout: bool) -> bool {
-    let plan = sender.settle(&settling(parts, pack), create_payout);
-    plan.size().is_ok_and(|size| size <= MAX_TRANSACTION_BYTES)
+    sender.settle(&settling(parts, pack), create_payout).fits()
 }
 
 #[cfg(test)]

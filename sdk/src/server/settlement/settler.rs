@@ -31,6 +31,7 @@ pub(super) fn sender(core: &Core) -> Sender {
         recipient: core.recipient,
         token_program: core.token_program,
         priority_fee: core.config.priority_fee.placeholder(),
+        format: core.format.largest(),
     }
 }
 

@@ -8,7 +8,8 @@ use solana_address::Address;
 use super::claim::Claim;
 use crate::chain::instructions::{self, ChainParties, ChannelKeys, CloseParties};
 use crate::chain::{
-    ChannelAddress, ComputeBudget, Plan, PriorityFee, associated_token_address, create_token_account,
+    ChannelAddress, ComputeBudget, Plan, PriorityFee, TransactionFormat, associated_token_address,
+    create_token_account,
 };
 
 /// A claim of a channel, and how much (cumulative) is claimed.
@@ -26,6 +27,8 @@ pub(super) struct Sender {
     pub(super) recipient: Address,
     pub(super) token_program: Address,
     pub(super) priority_fee: PriorityFee,
+    /// The largest that the cluster takes.
+    pub(super) format: TransactionFormat,
 }
 
 impl Sender {
@@ -45,6 +48,8 @@ impl Sender {
     }
 
     /// Makes all these claims, of channels with one mint, in one transaction: either all are booked or none.
+    /// What fits into a packet is sent as one. So a claim that is alone, which any claim is when a transaction
+    /// with others was refused, is collected whatever a node makes of the larger format.
     pub(super) fn settle(&self, claims: &[Settling<'_>], create_payout: bool) -> Plan {
         let mut budget: Option<ComputeBudget> = None;
         let mut all = Vec::with_capacity(claims.len().saturating_mul(2).saturating_add(1));
@@ -71,7 +76,8 @@ impl Sender {
             all.push(instructions::settle(&keys, &self.recipient, &payout, delegation, *owed));
         }
         let budget = budget.unwrap_or(ComputeBudget::settle());
-        Plan::new(self.recipient, budget, self.priority_fee, all)
+        let plan = Plan::new(self.recipient, budget, self.priority_fee, all);
+        if plan.fits() { plan } else { plan.in_format(self.format) }
     }
 
     /// Claims up to `args.owed` with the claim's credential into a new channel at `at`.
@@ -126,9 +132,9 @@ impl Sender {
 #[allow(clippy::arithmetic_side_effects, reason = "an overflow fails the test, as it should")]
 mod tests {
     use super::*;
-    use crate::chain::{MAX_TRANSACTION_BYTES, PROGRAM_ID, TOKEN_PROGRAM};
+    use crate::chain::{MAX_TRANSACTION_BYTES, MAX_V1_TRANSACTION_BYTES, PROGRAM_ID, TOKEN_PROGRAM};
     use crate::server::ledger::{Authority, SignerRecord};
-    use crate::server::settlement::pack::TOGETHER;
+    use crate::server::settlement::pack::together;
     use crate::server::testing::{authority, channel_account, delegation_account, signer_id};
 
     /// A claim of nobody else's; `delegated` by a delegate.
@@ -144,11 +150,16 @@ mod tests {
 
     /// Bytes of a transaction with these claims, each `(channel, by a delegate)`.
     fn bytes(claims: &[(u8, bool)], fee: u64, create_payout: bool) -> usize {
+        settlement(claims, fee, create_payout, TransactionFormat::V0).size().unwrap()
+    }
+
+    fn settlement(claims: &[(u8, bool)], fee: u64, create_payout: bool, format: TransactionFormat) -> Plan {
         let sender = Sender {
             program_id: PROGRAM_ID,
             recipient: Address::from([1; 32]),
             token_program: TOKEN_PROGRAM,
             priority_fee: PriorityFee(fee),
+            format,
         };
         let accounts: Vec<ChannelAccount> = claims
             .iter()
@@ -165,13 +176,34 @@ mod tests {
                 owed: Amount::new(10),
             })
             .collect();
-        sender.settle(&settling, create_payout).size().unwrap()
+        sender.settle(&settling, create_payout)
+    }
+
+    #[test]
+    fn where_the_larger_format_is_taken_fourteen_channels_fit_and_no_fifteenth() {
+        let of = |count: u8| (10..10 + count).map(|channel| (channel, false)).collect::<Vec<_>>();
+        let plan = |count| settlement(&of(count), 1, true, TransactionFormat::V1);
+        let most = together(TransactionFormat::V1);
+        assert_eq!((most, plan(14).format(), plan(14).fits()), (14, TransactionFormat::V1, true));
+        assert!(plan(14).size().unwrap() <= MAX_V1_TRANSACTION_BYTES && !plan(15).fits());
+        // the smallest that there is
+        assert!(!settlement(&of(15), 0, false, TransactionFormat::V1).fits());
+        // where it is not taken, what does not fit is not made to
+        assert!(!settlement(&of(6), 1, true, TransactionFormat::V0).fits());
+    }
+
+    #[test]
+    fn what_fits_into_a_packet_is_sent_as_one_whatever_the_cluster_takes() {
+        let of = |count: u8| (10..10 + count).map(|channel| (channel, false)).collect::<Vec<_>>();
+        let format = |count| settlement(&of(count), 1, true, TransactionFormat::V1).format();
+        let (packet, large) = (TransactionFormat::V0, TransactionFormat::V1);
+        assert_eq!([1, 3, 4, 6].map(format), [packet, packet, large, large]);
     }
 
     #[test]
     fn three_settlements_fit_into_a_transaction_and_no_four() {
         let three_channels = [(10, false), (11, false), (12, false)];
-        assert_eq!((TOGETHER, bytes(&three_channels, 1, true)), (3, 1_231));
+        assert_eq!((together(TransactionFormat::V0), bytes(&three_channels, 1, true)), (3, 1_231));
         assert!(bytes(&[(10, false), (10, true), (10, true)], 1, true) <= MAX_TRANSACTION_BYTES);
         assert!(bytes(&[(10, true), (11, false), (12, false)], 1, false) <= MAX_TRANSACTION_BYTES);
         // delegates of three channels do not
@@ -187,6 +219,7 @@ mod tests {
             recipient: Address::from([1; 32]),
             token_program: TOKEN_PROGRAM,
             priority_fee: PriorityFee::default(),
+            format: TransactionFormat::V0,
         };
         let (account, one, other) = (channel_account(), claim(1, false), claim(2, true));
         let settling =

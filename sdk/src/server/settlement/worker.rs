@@ -13,7 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use super::chain::{ChainingError, SubChannel};
 use super::handle::{ChainReply, Command, Outcome, Reply, Why};
 use super::lane::{Busy, Lane, Rank};
-use super::pack::{TOGETHER, may_share};
+use super::pack::{may_share, together};
 use super::plan::Urgency;
 use super::task::{Act, Done, Job, Look, Task};
 use super::visit::{Report, Visit};
@@ -322,7 +322,8 @@ impl Worker {
     /// Whether a settlement waits for others to share its transaction with. Only what nobody waits for does,
     /// and where no grace runs.
     fn is_held(&mut self, rank: Rank) -> bool {
-        let may_be_more = self.acts.waiting() < TOGETHER && !(self.looks.is_idle() && self.watch.is_idle());
+        let most = together(self.core.format.largest());
+        let may_be_more = self.acts.waiting() < most && !(self.looks.is_idle() && self.watch.is_idle());
         if rank < Rank::Routine || !may_be_more {
             return false;
         }
@@ -338,7 +339,7 @@ impl Worker {
             Act::Chain { .. } => false,
         };
         // a channel that could not be settled last time holds up nobody but itself
-        let most = if shares(&job) { TOGETHER } else { 1 };
+        let most = if shares(&job) { together(self.core.format.largest()) } else { 1 };
         let mut jobs = vec![job];
         while jobs.len() < most
             && let Some((_, Act::Settle(other))) = self.acts.take_along(&mut self.busy, goes)

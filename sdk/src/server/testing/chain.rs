@@ -20,7 +20,8 @@ use super::sent::Sent;
 use super::{CHANNEL, channel_account};
 use crate::chain::{
     AccountSnapshot, Chain, ChainClock, ChainError, ChannelChange, ChannelChanges, Confirmation,
-    MAX_ACCOUNTS_AT_ONCE, PROGRAM_ID, TOKEN_PROGRAM, associated_token_address, delegation_address,
+    MAX_ACCOUNTS_AT_ONCE, PROGRAM_ID, TOKEN_PROGRAM, TransactionFormat, associated_token_address,
+    delegation_address,
 };
 use crate::server::clock::unix_now;
 use crate::server::views::lock;
@@ -64,6 +65,7 @@ pub(crate) struct FakeChain {
     /// Whether the next transactions land before their blockhash expires unseen.
     expiring: Mutex<VecDeque<bool>>,
     recent_fees: Mutex<Vec<u64>>,
+    format: Mutex<TransactionFormat>,
     blockhashes: AtomicUsize,
     refused: Mutex<HashSet<Address>>,
     /// Whose transactions wait.
@@ -153,6 +155,11 @@ impl FakeChain {
     }
 
     /// What was paid in the last slots, whatever was written.
+    /// The largest format of transactions that is taken from now on.
+    pub(crate) fn takes(&self, format: TransactionFormat) {
+        *lock(&self.format) = format;
+    }
+
     pub(crate) fn recent_fees(&self, fees: Vec<u64>) {
         *lock(&self.recent_fees) = fees;
     }
@@ -494,6 +501,10 @@ impl Chain for FakeChain {
         self.up()?;
         let number = self.blockhashes.fetch_add(1, Ordering::SeqCst);
         Ok(Hash::new_from_array([u8::try_from(number % 256).unwrap(); 32]))
+    }
+
+    async fn transaction_format(&self) -> TransactionFormat {
+        *lock(&self.format)
     }
 
     async fn recent_priority_fees(&self, written: &[Address]) -> Result<Vec<u64>, ChainError> {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use amp_protocol::message::Key;
 use amp_protocol::money::Amount;
 
+use crate::chain::TransactionFormat;
 use crate::server::books::Book;
 use crate::server::settlement::{Urgency, settle_together};
 use crate::server::{Denial, Settled};
@@ -335,4 +336,32 @@ async fn a_routine_settlement_does_not_wait_for_long_for_a_look_that_does_not_en
     }
     assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
     assert_eq!(claimed(&stage, CHANNEL), 0);
+}
+
+#[tokio::test]
+async fn where_the_cluster_takes_the_larger_format_ten_channels_are_settled_in_one_transaction() {
+    let stage = Stage::new().await;
+    owing(&stage, 10).await;
+    stage.service.shutdown().await;
+    stage.bench.chain.takes(TransactionFormat::V1);
+    let channels: Vec<Key> = (0..10).map(channel).collect();
+    together(&stage, &channels).await;
+    assert_eq!(stage.bench.chain.settlements(), [channels]);
+    assert_eq!(stage.bench.chain.settled(), Amount::new(100));
+}
+
+#[tokio::test]
+async fn a_bad_claim_in_a_large_transaction_costs_the_others_nothing_and_they_go_as_packets() {
+    let stage = Stage::new().await;
+    owing(&stage, 6).await;
+    stage.service.shutdown().await;
+    let chain = &stage.bench.chain;
+    chain.takes(TransactionFormat::V1);
+    chain.refuse(channel(2), true);
+    let channels: Vec<Key> = (0..6).map(channel).collect();
+    together(&stage, &channels).await;
+    let settlements = chain.settlements();
+    assert_eq!((settlements.len(), settlements[0].len()), (7, 6));
+    assert!(settlements[1..].iter().all(|alone| alone.len() == 1));
+    assert_eq!(chain.settled(), Amount::new(50));
 }
