@@ -66,7 +66,7 @@ bless: program ## write anew docs/compute-units.md, docs/transactions.md, the gu
 program: ## build the program: target/deploy/amp.so and target/idl/amp.json
 	@toolchain/build-program.sh
 
-e2e: program ## end to end on a real validator, or on the cluster of AMP_RPC_URL (ARGS="--only NAME", "--list", "--write")
+e2e: ## end to end on a real validator, or on the cluster of AMP_RPC_URL (ARGS="--only NAME", "--list", "--write")
 	@toolchain/e2e.sh $(ARGS)
 
 toolchain-check: ## compare bytecode with the host on random inputs (RUNS=2000, SEED=...)
