@@ -75,7 +75,7 @@ anchor-test: ## `anchor build`, `anchor test` and a stock TypeScript client; ins
 typescript: program ## a stock Anchor client in TypeScript, on a real validator
 	@toolchain/typescript.sh
 
-e2e: program ## end to end on a real validator, or on the cluster of AMP_RPC_URL (ARGS="--only NAME", "--list", "--write")
+e2e: ## end to end on a real validator, or on the cluster of AMP_RPC_URL (ARGS="--only NAME", "--list", "--write")
 	@toolchain/e2e.sh $(ARGS)
 
 toolchain-check: ## compare bytecode with the host on random inputs (RUNS=2000, SEED=...)

@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use amp_sdk::chain::RpcChain;
-use anyhow::Context;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header::RETRY_AFTER};
 use axum::response::{IntoResponse as _, Response};
@@ -115,10 +114,12 @@ impl FaultyNode {
         self.shared.faults().is_stale = stale;
     }
 
-    /// Cuts subscriptions, and takes no new ones; or takes them again.
-    pub(crate) fn cut_subscriptions(&self, cut: bool) -> anyhow::Result<()> {
-        self.relay.as_ref().context("this node has no subscriptions")?.cut(cut);
-        Ok(())
+    /// Cuts subscriptions, and takes no new ones; or takes them again. Before a cluster whose WebSocket is not known
+    /// there are none to cut.
+    pub(crate) fn cut_subscriptions(&self, cut: bool) {
+        if let Some(relay) = &self.relay {
+            relay.cut(cut);
+        }
     }
 }
 

@@ -122,7 +122,7 @@ impl Cluster {
     ) -> Result<Confirmation, ChainError> {
         let plan = Plan::new(self.payer.public_key(), budget, PriorityFee::default(), instructions);
         let mut signers: Vec<&dyn Signer> = vec![&self.payer];
-        signers.extend(others.iter().map(|signer| -> &dyn Signer { *signer }));
+        signers.extend(others.iter().map(|signer| *signer as &dyn Signer));
         plan.send(&*self.chain, &signers).await
     }
 

@@ -110,7 +110,7 @@ pub(crate) async fn a_stale_node_makes_nobody_serve_or_claim_what_is_not_there(
     // its interval passes, the service's watch has seen that, and then its node stops following
     let now = cluster.chain.clock().await?.unix_timestamp;
     pass(&*cluster.chain, now.saturating_add(i64::from(INTERVAL) + 4)).await?;
-    node.cut_subscriptions(true)?;
+    node.cut_subscriptions(true);
     node.be_stale(true);
     agent.top_up(&shop.origin, Amount::new(3 * PRICE)).await?;
     let refused = agent.get(&shop.quote()).await;
@@ -131,7 +131,7 @@ pub(crate) async fn a_stale_node_makes_nobody_serve_or_claim_what_is_not_there(
     ensure!(town.tokens(&shop.key).await? == 3 * PRICE, "settled twice");
 
     node.be_stale(false);
-    node.cut_subscriptions(false)?;
+    node.cut_subscriptions(false);
     persist("a call when the node follows again", async || buy(&agent, &shop.quote()).await).await?;
     eventually("the close", async || {
         let _ = agent.close(&shop.origin).await;
@@ -150,11 +150,11 @@ pub(crate) async fn when_subscriptions_are_dropped_a_forced_close_is_noticed_by_
     let Scene { node, shop, key, agent } = Scene::set(town).await?;
     eventually("the service is subscribed", async || Ok(is_subscribed(&shop).await)).await?;
     buy_many(&agent, &shop.quote(), 5).await?;
-    node.cut_subscriptions(true)?;
+    node.cut_subscriptions(true);
     eventually("the service knows that it is told nothing", async || Ok(!is_subscribed(&shop).await)).await?;
     shop.lock_the_door();
     forced(town, &shop, &agent).await?;
-    node.cut_subscriptions(false)?;
+    node.cut_subscriptions(false);
     eventually("the service is subscribed again", async || Ok(is_subscribed(&shop).await)).await?;
     town.settled_between(&key, &shop).await?;
     shop.shut().await;

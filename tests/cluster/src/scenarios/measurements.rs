@@ -38,9 +38,10 @@ pub(crate) async fn from_the_opening_to_the_first_paid_answer(cluster: &Cluster)
         let begun = Instant::now();
         buy(&client, &shop.quote()).await?;
         let total = begun.elapsed();
-        let (confirmation, reads) = chain.times();
+        let Times { confirmation, sending, reads } = chain.times();
         let confirmation = confirmation.context("no transaction was sent")?;
-        openings.push(Opening { total, confirmation, reads });
+        let learning = sending.saturating_sub(confirmation);
+        openings.push(Opening { total, confirmation, learning, reads });
         closed(&client.close(&shop.origin).await?)?;
     }
     ensure!(shop.served() == u64::try_from(OPENINGS)?, "{} calls were served", shop.served());
@@ -48,10 +49,13 @@ pub(crate) async fn from_the_opening_to_the_first_paid_answer(cluster: &Cluster)
     openings.sort_by_key(|opening| opening.ours());
     if let Some(middle) = openings.get(OPENINGS / 2) {
         println!(
-            "     opening to first paid answer: {:?}, of which {:?} until the node had confirmed: {:?} ours",
+            "     opening to first paid answer: {:?}, of which {:?} until the node had confirmed: {:?} ours, {:?} to learn of it, \
+             {:?} reading",
             middle.total,
             middle.confirmation,
-            middle.ours()
+            middle.ours(),
+            middle.learning,
+            middle.reads
         );
     }
     cluster.note(|measured| measured.openings = openings);
@@ -114,6 +118,8 @@ struct Stopwatch {
 struct Times {
     /// From sending until the node itself says that it is confirmed, as one sees it who asks all the time.
     confirmation: Option<Duration>,
+    /// From sending until the SDK had learnt of it.
+    sending: Duration,
     /// Spent on reads.
     reads: Duration,
 }
@@ -125,9 +131,8 @@ impl Stopwatch {
         Self { inner: RpcChain::new(cluster.url.clone()), observer, times }
     }
 
-    fn times(&self) -> (Option<Duration>, Duration) {
-        let times = *self.times.lock().unwrap_or_else(PoisonError::into_inner);
-        (times.confirmation, times.reads)
+    fn times(&self) -> Times {
+        *self.times.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn read<T>(&self, answer: impl Future<Output = T>) -> T {
@@ -196,6 +201,11 @@ impl Chain for Stopwatch {
                 }
             });
         }
-        self.inner.send(transaction).await
+        let sent = self.inner.send(transaction).await;
+        if is_first {
+            let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
+            times.sending = begun.elapsed();
+        }
+        sent
     }
 }

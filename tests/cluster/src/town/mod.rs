@@ -35,7 +35,7 @@ pub(crate) const GRACE: u32 = 12;
 
 const MINT_BYTES: u64 = 82;
 /// For rent and fees: a person needs less.
-const LAMPORTS: u64 = 50_000_000;
+const LAMPORTS: u64 = 20_000_000;
 
 /// See the module.
 pub(crate) struct Town<'a> {
