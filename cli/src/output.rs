@@ -1,6 +1,11 @@
-//! Tables for people, JSON for scripts.
+//! Text for people, JSON for scripts, progress for the impatient.
+
+use std::io::Write;
+use std::time::Duration;
 
 use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::Value;
 
 /// A table with this header.
 pub(crate) fn table(header: &[&str]) -> Table {
@@ -9,8 +14,104 @@ pub(crate) fn table(header: &[&str]) -> Table {
     table
 }
 
+/// Prints a line. A reader that has gone away (`amp ... | head`) is no error.
+pub(crate) fn line(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
 /// Prints a value as indented JSON.
-pub(crate) fn json(value: &serde_json::Value) -> anyhow::Result<()> {
-    println!("{}", serde_json::to_string_pretty(value)?);
-    Ok(())
+pub(crate) fn json(value: &Value) {
+    line(&format!("{value:#}"));
+}
+
+/// Prints what a command found: `value` for scripts, `text` for people.
+pub(crate) fn print(as_json: bool, value: &Value, text: &str) {
+    if as_json { json(value) } else { line(text.trim_end()) }
+}
+
+/// Labelled lines, the labels as wide as the widest.
+#[derive(Default)]
+pub(crate) struct Lines(Vec<(String, String)>);
+
+impl Lines {
+    /// Adds a line.
+    pub(crate) fn add(&mut self, label: &str, text: impl Into<String>) -> &mut Self {
+        self.0.push((label.to_owned(), text.into()));
+        self
+    }
+
+    /// All of them.
+    pub(crate) fn text(&self) -> String {
+        let width = self.0.iter().map(|(label, _)| label.chars().count()).max().unwrap_or_default();
+        let lines = self.0.iter().map(|(label, text)| format!("{label:width$}  {text}"));
+        lines.collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// A JSON value as indented lines, for people.
+pub(crate) fn outline(value: &Value) -> String {
+    let mut text = String::new();
+    write_outline(&mut text, value, 0);
+    text
+}
+
+fn write_outline(text: &mut String, value: &Value, depth: usize) {
+    let indent = "  ".repeat(depth);
+    let mut entry = |label: &str, value: &Value| match value {
+        Value::Null => {}
+        Value::Object(_) | Value::Array(_) => {
+            text.push_str(&format!("{indent}{label}\n"));
+            write_outline(text, value, depth.saturating_add(1));
+        }
+        Value::String(plain) => text.push_str(&format!("{indent}{label}  {plain}\n")),
+        plain => text.push_str(&format!("{indent}{label}  {plain}\n")),
+    };
+    match value {
+        Value::Object(fields) => {
+            let scalar = |value: &Value| !matches!(value, Value::Object(_) | Value::Array(_) | Value::Null);
+            let names = fields.iter().filter(|(_, value)| scalar(value)).map(|(name, _)| name.len());
+            let width = names.max().unwrap_or_default();
+            for (name, value) in fields {
+                entry(&format!("{name:width$}", width = if scalar(value) { width } else { 0 }), value);
+            }
+        }
+        Value::Array(items) => {
+            for (number, value) in (1_u32..).zip(items) {
+                entry(&format!("{number}."), value);
+            }
+        }
+        plain => text.push_str(&format!("{indent}{plain}\n")),
+    }
+}
+
+/// Shows on a terminal that something slow is under way, and what.
+pub(crate) async fn during<T>(what: &str, work: impl Future<Output = T>) -> T {
+    // indicatif shows nothing where standard error is no terminal
+    let spinner = ProgressBar::new_spinner().with_message(what.to_owned());
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} ({elapsed})") {
+        spinner.set_style(style);
+    }
+    spinner.enable_steady_tick(Duration::from_millis(100));
+    let done = work.await;
+    spinner.finish_and_clear();
+    done
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_outline_has_every_value_once() {
+        let value = json!({"kind": "settle", "gone": null, "accounts": [{"name": "recipient"}], "owed": 7});
+        assert_eq!(outline(&value), "accounts\n  1.\n    name  recipient\nkind  settle\nowed  7\n");
+    }
+
+    #[test]
+    fn labels_are_as_wide_as_the_widest() {
+        let mut lines = Lines::default();
+        lines.add("a", "1").add("long", "2");
+        assert_eq!(lines.text(), "a     1\nlong  2");
+    }
 }

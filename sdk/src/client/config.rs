@@ -124,7 +124,8 @@ impl Default for Options {
     }
 }
 
-/// Makes a [`Client`]: a funder or a delegate, a chain and a mint are needed, the rest has defaults.
+/// Makes a [`Client`]: a funder or a delegate, and a chain are needed, and a mint to pay with; the rest has
+/// defaults. A client that allows no mint pays nothing, and can look at channels and close them.
 #[must_use = "a builder does nothing until `build`"]
 #[derive(Default)]
 pub struct ClientBuilder {
@@ -226,7 +227,7 @@ impl ClientBuilder {
         self
     }
 
-    /// Allows paying with a mint. At least one is needed.
+    /// Allows paying with a mint. Without one nothing is paid.
     pub fn allow_mint(mut self, mint: Address) -> Self {
         self.options.policy.allowed_mints.insert(mint);
         self
@@ -242,9 +243,6 @@ impl ClientBuilder {
     pub async fn build(self) -> Result<Client, ClientError> {
         let payer = self.payer()?;
         let chain = self.chain.ok_or(ClientError::Incomplete("a `chain`, for example an RpcChain"))?;
-        if self.options.policy.allowed_mints.is_empty() {
-            return Err(ClientError::Incomplete("a mint it may pay with: `allow_mint`"));
-        }
         let settings = Settings { payer, chain, options: self.options };
         let path = settings.options.store.clone().or_else(default_store);
         let path = path.ok_or(ClientError::Incomplete("a `store` path, as there is no data folder"))?;

@@ -260,6 +260,14 @@ pub enum ClientError {
         /// The channel.
         channel: Address,
     },
+    /// The channel is another's: only its funder can ask for its close.
+    #[error("channel {channel} is funded by {funder}; only that key can ask for its close")]
+    NotTheFunder {
+        /// The channel.
+        channel: Address,
+        /// Its funder.
+        funder: Address,
+    },
     /// A delegate's client does not know which channel pays this service.
     #[error("no channel is named for {origin}; ask its funder for the address and call `use_channel`")]
     NoChannelNamed {
