@@ -56,9 +56,10 @@ impl FromStr for TokenAmount {
             return units.map(Self::BaseUnits).ok_or(AmountError);
         }
         let symbol = unit.trim_start();
-        if !symbol.chars().all(char::is_alphanumeric)
-            || whole.len().saturating_add(fraction.len()) > MOST_DIGITS
-        {
+        // a name begins with letters: "1e6" is a number that was meant otherwise
+        let is_name =
+            symbol.chars().all(char::is_alphanumeric) && symbol.chars().take(2).all(char::is_alphabetic);
+        if !is_name || whole.len().saturating_add(fraction.len()) > MOST_DIGITS {
             return Err(AmountError);
         }
         let digits = format!("{whole}{fraction}").parse().map_err(|_| AmountError)?;
@@ -143,7 +144,9 @@ mod tests {
 
     #[test]
     fn what_is_no_amount_or_none_of_this_token_is_refused_and_never_rounded() {
-        for text in ["", "-1", "1.", ".5", "1e6", "1.5u", "1,5", "1.2.3", "1 000", "0x10", "1.5 US$", "u"] {
+        for text in
+            ["", "-1", "1.", ".5", "1e6", "1.5u", "1,5", "1.2.3", "1 000", "1 e6", "0x10", "1.5 US$", "u"]
+        {
             assert!(text.parse::<TokenAmount>().is_err(), "{text:?}");
         }
         for (text, part) in [

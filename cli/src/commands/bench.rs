@@ -74,6 +74,7 @@ impl Bench {
             })
             .await;
         bar.finish_and_clear();
+        payer.client.flush().await?;
         self.report(settings, token, tally, started.elapsed())
     }
 

@@ -3,6 +3,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use amp_sdk::client::{Payment, Response};
+use amp_sdk::protocol::json::PricingMode;
 use amp_sdk::protocol::money::Amount;
 use anyhow::Context;
 use base64::Engine as _;
@@ -56,12 +57,20 @@ impl Call {
         let yes = settings.common.yes;
         let payer = self.limits.payer(settings, url, yes || self.top_up).await?;
         agree(&payer, url, yes).await?;
+        // before it is paid for what can't be written
+        let file = self.output.as_deref().map(OutputFile::open).transpose()?;
         let answer = during("calling", payer.client.execute(request)).await;
         let answer = answer.map_err(|error| payer.explain(error))?;
-        self.show(&payer, answer, settings.common.json).await
+        self.show(&payer, answer, file, settings.common.json).await
     }
 
-    async fn show(&self, payer: &Payer, mut answer: Response, as_json: bool) -> anyhow::Result<()> {
+    async fn show(
+        &self,
+        payer: &Payer,
+        mut answer: Response,
+        file: Option<OutputFile>,
+        as_json: bool,
+    ) -> anyhow::Result<()> {
         let status = answer.status();
         let headers = answer.headers().clone();
         let mut body = Vec::new();
@@ -69,10 +78,12 @@ impl Call {
         while let Some(piece) = answer.chunk().await.map_err(|error| payer.explain(error))? {
             body.extend_from_slice(&piece);
         }
-        if let Some(file) = &self.output {
-            write_file(file, &body)?;
+        if let Some(mut file) = file {
+            file.begin()?.write_all(&body).context("can't write the answer")?;
         }
-        let payment = answer.payment().copied();
+        let bytes = u64::try_from(body.len()).unwrap_or(u64::MAX);
+        let payment = reckoned(payer, self.request.url.as_str(), answer.payment().copied(), bytes).await;
+        payer.client.flush().await?;
         if as_json {
             let shown: Map<String, Value> = headers
                 .iter()
@@ -112,10 +123,42 @@ impl Call {
     }
 }
 
-fn write_file(path: &Path, body: &[u8]) -> anyhow::Result<()> {
-    let shown = path.display();
-    let mut file = File::create(path).with_context(|| format!("can't create {shown}"))?;
-    file.write_all(body).with_context(|| format!("can't write {shown}"))
+/// A file that is there to be written before anything is paid, and emptied only when something comes.
+pub(crate) struct OutputFile(File);
+
+impl OutputFile {
+    pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
+        let file = File::options().write(true).create(true).truncate(false).open(path);
+        Ok(Self(file.with_context(|| format!("can't create {}", path.display()))?))
+    }
+
+    /// The file, empty.
+    pub(crate) fn begin(&mut self) -> anyhow::Result<&mut File> {
+        self.0.set_len(0).context("can't empty the output file")?;
+        Ok(&mut self.0)
+    }
+}
+
+/// A payment with what the answer itself could not say: one with a length has no trailers. What all calls have cost
+/// the service says by its signed status; what an answer by the byte has, its length.
+pub(crate) async fn reckoned(
+    payer: &Payer,
+    url: &str,
+    payment: Option<Payment>,
+    bytes: u64,
+) -> Option<Payment> {
+    let mut payment = payment?;
+    let (None, Some(offer)) = (payment.spent, &payer.offer) else { return Some(payment) };
+    let path = url.parse::<reqwest::Url>().map_or_else(|_| String::new(), |url| url.path().to_owned());
+    let pricing = offer.document.pricing.for_route(&path);
+    if pricing.mode == PricingMode::PerByte {
+        payment.cost = pricing.rate().cost(bytes);
+    }
+    // it is paid for whether or not the service says so
+    if let Ok(status) = payer.client.status(url).await {
+        (payment.spent, payment.balance) = (Some(status.spent), Some(status.balance));
+    }
+    Some(payment)
 }
 
 /// What a call was paid, for people.

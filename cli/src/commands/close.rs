@@ -19,7 +19,7 @@ use super::target::{Target, record_json};
 /// and by the same command again after the grace period.
 #[derive(Args)]
 pub(crate) struct Close {
-    /// A URL of the service, or the channel's address.
+    /// A URL of the service, or the channel's address; or --all.
     #[arg(required_unless_present = "all")]
     target: Option<Target>,
     /// Close every channel of this agent's store.

@@ -1,4 +1,3 @@
-use std::fs::File;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 
@@ -13,7 +12,7 @@ use crate::output::{self, during};
 use crate::settings::Settings;
 use crate::token::Token;
 
-use super::call::{agree, paid, payment_json};
+use super::call::{OutputFile, agree, paid, payment_json, reckoned};
 use super::request::RequestOptions;
 
 /// Reads an answer that is paid for while it comes, by the byte, the second or the unit of work, and signs for more
@@ -47,10 +46,19 @@ impl Stream {
         let (yes, as_json) = (settings.common.yes, settings.common.json);
         let payer = self.limits.payer(settings, url, yes || self.top_up).await?;
         agree(&payer, url, yes).await?;
+        // before it is paid for what can't be written
+        let file = self.output.as_deref().map(OutputFile::open).transpose()?;
         let answer = during("calling", payer.client.execute(request)).await;
         let mut answer = answer.map_err(|error| payer.explain(error))?;
-        let (end, bytes) = self.read(&mut answer, as_json).await?;
-        let (status, payment) = (answer.status(), answer.payment().copied());
+        let (end, bytes) = read(&mut answer, file, as_json).await?;
+        let status = answer.status();
+        let payment = match end {
+            End::Complete => reckoned(&payer, url, answer.payment().copied(), bytes).await,
+            _ => answer.payment().copied(),
+        };
+        // what was signed for and did not come is booked when the answer is dropped
+        drop(answer);
+        payer.client.flush().await?;
         if as_json {
             let last = json!({
                 "status": status.as_u16(), "bytes": bytes, "complete": matches!(end, End::Complete),
@@ -62,49 +70,43 @@ impl Stream {
         }
         ended(&payer, end, status)
     }
+}
 
-    async fn read(&self, answer: &mut Response, as_json: bool) -> anyhow::Result<(End, u64)> {
-        let mut file = match &self.output {
-            Some(path) => {
-                Some(File::create(path).with_context(|| format!("can't create {}", path.display()))?)
-            }
-            None => None,
+async fn read(answer: &mut Response, file: Option<OutputFile>, as_json: bool) -> anyhow::Result<(End, u64)> {
+    let mut file = file;
+    let mut file = file.as_mut().map(OutputFile::begin).transpose()?;
+    let shows_progress = file.is_some() && std::io::stderr().is_terminal();
+    let mut bytes = 0_u64;
+    let end = loop {
+        let piece = tokio::select! {
+            piece = answer.chunk() => piece,
+            _ = tokio::signal::ctrl_c() => break End::Interrupted,
         };
-        let shows_progress = file.is_some() && std::io::stderr().is_terminal();
-        let mut bytes = 0_u64;
-        let end = loop {
-            let piece = tokio::select! {
-                piece = answer.chunk() => piece,
-                _ = tokio::signal::ctrl_c() => break End::Interrupted,
-            };
-            let piece = match piece {
-                Ok(Some(piece)) => piece,
-                Ok(None) => break End::Complete,
-                Err(error) => break End::Failed(error),
-            };
-            bytes = bytes.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
-            match &mut file {
-                Some(file) => file.write_all(&piece).context("can't write what came")?,
-                None if as_json => {
-                    output::line(&json!({"data": String::from_utf8_lossy(&piece)}).to_string())
-                }
-                None => {
-                    let mut stdout = std::io::stdout().lock();
-                    if stdout.write_all(&piece).and_then(|()| stdout.flush()).is_err() {
-                        // nobody reads any more: nothing more is bought
-                        break End::Interrupted;
-                    }
+        let piece = match piece {
+            Ok(Some(piece)) => piece,
+            Ok(None) => break End::Complete,
+            Err(error) => break End::Failed(error),
+        };
+        bytes = bytes.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
+        match &mut file {
+            Some(file) => file.write_all(&piece).context("can't write what came")?,
+            None if as_json => output::line(&json!({"data": String::from_utf8_lossy(&piece)}).to_string()),
+            None => {
+                let mut stdout = std::io::stdout().lock();
+                if stdout.write_all(&piece).and_then(|()| stdout.flush()).is_err() {
+                    // nobody reads any more: nothing more is bought
+                    break End::Interrupted;
                 }
             }
-            if shows_progress {
-                eprint!("\r{bytes} bytes");
-            }
-        };
-        if shows_progress {
-            eprintln!();
         }
-        Ok((end, bytes))
+        if shows_progress {
+            eprint!("\r{bytes} bytes");
+        }
+    };
+    if shows_progress {
+        eprintln!();
     }
+    Ok((end, bytes))
 }
 
 fn ended(payer: &Payer, end: End, status: reqwest::StatusCode) -> anyhow::Result<()> {

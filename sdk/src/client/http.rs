@@ -113,6 +113,12 @@ impl Client {
         Ok(self.inner.store.all().await?)
     }
 
+    /// Waits until it is on disk how the calls so far have ended. For processes that end right after a call: without
+    /// it the call counts as lost, which is safe, and its cost shows only with the next answer.
+    pub async fn flush(&self) -> Result<(), ClientError> {
+        Ok(self.inner.store.flush().await?)
+    }
+
     pub(super) async fn send(&self, request: Request) -> Result<Response, ClientError> {
         let timeout = self.inner.settings.options.timeout;
         let url = request.url().to_string();

@@ -338,6 +338,12 @@ impl Store {
         }
     }
 
+    /// Waits until everything is on disk that was booked so far.
+    pub(super) async fn flush(&self) -> Result<(), DurableError> {
+        // changes are made in order
+        self.database.write(|_| Ok(())).await
+    }
+
     /// Runs a job and returns its result as soon as it ran, without waiting for the disk.
     async fn soon<T, F>(&self, job: F) -> Result<T, DurableError>
     where

@@ -1,0 +1,39 @@
+//! `stream`.
+
+use crate::town::{FILM, Town};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_is_printed_as_it_comes_and_costs_what_came() {
+    let town = Town::found().await;
+    let url = town.url("/film");
+    let said = town.amp(&["stream", &url, "--yes"]).await;
+    assert_eq!(said.ok().len(), FILM);
+    said.says(&["200: cost 0.003 "]);
+    let lines = town.amp(&["stream", &url, "--json"]).await;
+    let lines: Vec<serde_json::Value> =
+        lines.ok().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let (last, pieces) = lines.split_last().unwrap();
+    let came: usize = pieces.iter().map(|piece| piece["data"].as_str().unwrap().len()).sum();
+    assert_eq!((came, &last["bytes"], &last["complete"]), (FILM, &FILM.into(), &true.into()));
+    assert_eq!(last["payment"]["cost"], FILM.to_string());
+    town.amp(&["stream", &url, "-o", "film.txt"]).await.ok();
+    assert_eq!(std::fs::metadata(town.file("film.txt")).unwrap().len(), u64::try_from(FILM).unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_would_cost_more_ends_at_the_limit() {
+    let town = Town::found().await;
+    let said = town.amp(&["stream", &town.url("/film"), "--max-price", "1000u", "--yes"]).await;
+    assert_eq!(said.code, 4, "{said:?}");
+    assert_eq!(said.out.len(), 1_000, "what was paid for came");
+    assert!(said.err.contains("--max-price allows 0.001 "), "{said:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_to_nowhere_is_not_paid() {
+    let town = Town::found().await;
+    town.amp(&["stream", "http://127.0.0.1:1/", "--yes"]).await.fails(11, &["127.0.0.1:1"]);
+    town.amp(&["stream", &town.url("/film"), "-o", "agent.json/film", "--yes"])
+        .await
+        .fails(1, &["can't create"]);
+}
