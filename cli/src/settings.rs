@@ -128,7 +128,11 @@ impl Settings {
 
     /// The beginnings of a funder's client: it may spend nothing yet.
     pub(crate) async fn funders_builder(&self) -> anyhow::Result<ClientBuilder> {
-        let builder = self.builder().await?.funder(self.keypair()?);
+        self.of_funder(self.builder().await?)
+    }
+
+    fn of_funder(&self, builder: ClientBuilder) -> anyhow::Result<ClientBuilder> {
+        let builder = builder.funder(self.keypair()?);
         Ok(match &self.common.hot_key {
             Some(hot_key) => builder.authorized_signer(KeypairSigner::from_file(hot_key)?),
             None => builder,
@@ -140,16 +144,26 @@ impl Settings {
         Ok(self.builder().await?.delegate(self.keypair()?))
     }
 
+    /// The funder's client that looks into its store alone, also where no node answers.
+    pub(crate) async fn bookkeeper(&self) -> anyhow::Result<Client> {
+        let builder = self.of_funder(self.unnamed_builder())?;
+        Ok(builder.build().await?)
+    }
+
     async fn builder(&self) -> anyhow::Result<ClientBuilder> {
+        Ok(self.unnamed_builder().network(self.network().await?))
+    }
+
+    /// On no cluster in particular.
+    fn unnamed_builder(&self) -> ClientBuilder {
         let builder = Client::builder()
             .chain(self.chain.clone())
-            .network(self.network().await?)
             .program_id(self.common.program_id)
             .priority_fee(self.priority_fee());
-        Ok(match &self.common.store {
+        match &self.common.store {
             Some(store) => builder.store(store),
             None => builder,
-        })
+        }
     }
 
     /// The funder's client, which pays for nothing: it looks at channels, and closes them.

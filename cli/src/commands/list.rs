@@ -97,7 +97,7 @@ impl Whose {
 }
 
 async fn stored(settings: &Settings, all: bool) -> anyhow::Result<Found> {
-    let mut channels = settings.keeper().await?.channels().await?;
+    let mut channels = settings.bookkeeper().await?.channels().await?;
     if !all {
         channels.retain(|channel| channel.state != amp_sdk::client::ChannelState::Closed);
     }

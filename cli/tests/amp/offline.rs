@@ -73,8 +73,11 @@ fn an_unknown_provider_must_be_named_a_network() {
     let home = tempfile::tempdir().unwrap();
     let key = home.path().join("key.json");
     offline(home.path(), &["keygen", key.to_str().unwrap()]).ok();
-    let said = offline(home.path(), &["list", "-k", key.to_str().unwrap(), "--rpc", "http://127.0.0.2:1"]);
+    let (key, there) = (key.to_str().unwrap(), "http://127.0.0.2:1");
+    let said = offline(home.path(), &["close", "--all", "-k", key, "--rpc", there]);
     said.fails(11, &["did not answer"]);
+    // the store is there all the same
+    offline(home.path(), &["list", "-k", key, "--rpc", there]).says(&["no channels"]);
 }
 
 #[test]

@@ -160,7 +160,7 @@ pub(super) async fn store(settings: &Settings, has_key: bool, report: &mut Repor
     if !has_key {
         return;
     }
-    let channels = match settings.keeper().await {
+    let channels = match settings.bookkeeper().await {
         Ok(client) => client.channels().await.map_err(anyhow::Error::from),
         Err(error) => Err(error),
     };

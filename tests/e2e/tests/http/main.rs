@@ -16,5 +16,6 @@ mod many;
 mod payout;
 mod prices;
 mod restarts;
+mod settling_by_hand;
 mod streams;
 mod unanswered;
