@@ -3,6 +3,7 @@
 use std::io::{BufRead, IsTerminal, Write};
 
 use crate::exit::{Exit, failure};
+use crate::output::harmless;
 
 /// Shows what is about to happen and asks. `--yes` has said so already; where nobody can be asked it is an
 /// error, and nothing happens.
@@ -11,7 +12,7 @@ pub(crate) fn confirm(plan: &str, yes: bool) -> anyhow::Result<()> {
         return Ok(());
     }
     let mut stderr = std::io::stderr().lock();
-    writeln!(stderr, "{}", plan.trim_end())?;
+    writeln!(stderr, "{}", harmless(plan.trim_end()))?;
     if !std::io::stdin().is_terminal() {
         let text = "this moves money, and nobody can be asked: standard input is no terminal. \
                     If it is what you want, run it again with --yes";

@@ -9,6 +9,7 @@ use amp_sdk::protocol::code::Code;
 use serde_json::json;
 
 use crate::explain::{explained, of_chain};
+use crate::output::harmless;
 
 /// What a script can tell apart. 0 is success, 2 is a command line that is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,6 +99,7 @@ impl Exit {
             | ClientError::FunderMustTopUp { .. }
             | ClientError::LimitReached { .. } => Self::Funds,
             ClientError::OpeningPending { .. } | ClientError::DelegationPending { .. } => Self::Unknown,
+            ClientError::NotOpened { .. } => Self::NotConfirmed,
             ClientError::NoChannel { .. }
             | ClientError::NoDelegation { .. }
             | ClientError::NoProgram { .. }
@@ -192,7 +194,7 @@ pub(crate) fn report(error: &anyhow::Error, json: bool) -> ExitCode {
         let body = json!({"kind": exit.name(), "exit": exit as u8, "code": code, "message": message});
         eprintln!("{}", json!({"error": body}));
     } else {
-        eprintln!("amp: {message}");
+        eprintln!("amp: {}", harmless(&message));
     }
     ExitCode::from(exit as u8)
 }

@@ -41,6 +41,10 @@ pub(crate) fn explained(error: &ClientError, token: Option<&Token>) -> Failure {
                 "there is no channel to {origin} in this store; run `amp open {origin}` or `amp call` first"
             )
         }
+        ClientError::NotOpened { origin } => format!(
+            "the channel to {origin} is gone: the service closed it, or somebody else did, and the rest of its deposit \
+             is with its funder; call again to open another"
+        ),
         ClientError::NoChannelNamed { origin } => {
             format!(
                 "no channel is named for {origin}; ask its funder for the address and give it by --channel"

@@ -114,7 +114,7 @@ impl Limits {
             allow_insecure: self.allow_insecure,
             ..Policy::default()
         };
-        let mut builder = begin().await?.policy(policy).auto_top_up(top_up);
+        let mut builder = begin().await?.policy(policy).auto_open(settings.common.yes).auto_top_up(top_up);
         if let Some(deposit) = &self.deposit {
             builder = builder.deposit(deposit.of(&token)?);
         }

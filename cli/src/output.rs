@@ -16,7 +16,14 @@ pub(crate) fn table(header: &[&str]) -> Table {
 
 /// Prints a line. A reader that has gone away (`amp ... | head`) is no error.
 pub(crate) fn line(text: &str) {
-    let _ = writeln!(std::io::stdout(), "{text}");
+    let _ = writeln!(std::io::stdout(), "{}", harmless(text));
+}
+
+/// Without control characters: what a service writes into its documents and errors is printed here, and a terminal
+/// would obey it. An answer's body is not touched: it goes wherever the caller sends it.
+pub(crate) fn harmless(text: &str) -> String {
+    let is_fine = |c: char| !c.is_control() || c == '\n' || c == '\t';
+    text.chars().map(|c| if is_fine(c) { c } else { char::REPLACEMENT_CHARACTER }).collect()
 }
 
 /// Prints a value as indented JSON.
@@ -106,6 +113,11 @@ mod tests {
     fn an_outline_has_every_value_once() {
         let value = json!({"kind": "settle", "gone": null, "accounts": [{"name": "recipient"}], "owed": 7});
         assert_eq!(outline(&value), "accounts\n  1.\n    name  recipient\nkind  settle\nowed  7\n");
+    }
+
+    #[test]
+    fn a_terminal_is_told_nothing_by_what_a_service_wrote() {
+        assert_eq!(harmless("a\x1b[2J\tb\nc\r\u{9b}"), "a\u{fffd}[2J\tb\nc\u{fffd}\u{fffd}");
     }
 
     #[test]

@@ -47,7 +47,12 @@ pub(crate) async fn agree(payer: &Payer, url: &str, yes: bool) -> anyhow::Result
     let Some(offer) = &payer.offer else { return Ok(()) };
     let quote = payer.client.quote(url).await.map_err(|error| payer.explain(error))?;
     let opens = quote.channel.is_none() && !quote.pricing.rate.is_zero() && !quote.deposit.is_zero();
-    if opens { confirm(&plan(url, offer, &quote), yes) } else { Ok(()) }
+    if opens {
+        confirm(&plan(url, offer, &quote), yes)?;
+        let opened = during("opening a channel", payer.client.prepare(url)).await;
+        opened.map_err(|error| payer.explain(error))?;
+    }
+    Ok(())
 }
 
 impl Call {

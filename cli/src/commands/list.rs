@@ -87,12 +87,18 @@ impl Whose {
             let found = chain::delegations_to(chain, program_id, &key.address(settings)?).await?;
             return delegations(chain, program_id, found).await;
         }
-        let found = match (self.funder, self.recipient) {
-            (Some(key), _) => chain::channels_funded_by(chain, program_id, &key.address(settings)?).await?,
-            (_, Some(key)) => chain::channels_paid_to(chain, program_id, &key.address(settings)?).await?,
+        let (other, found) = match (self.funder, self.recipient) {
+            (Some(key), _) => {
+                let funder = key.address(settings)?;
+                (Other::Recipient, chain::channels_funded_by(chain, program_id, &funder).await?)
+            }
+            (_, Some(key)) => {
+                let recipient = key.address(settings)?;
+                (Other::Funder, chain::channels_paid_to(chain, program_id, &recipient).await?)
+            }
             (None, None) => return stored(settings, all).await,
         };
-        on_chain(chain, found).await
+        on_chain(chain, other, found).await
     }
 }
 
@@ -156,17 +162,20 @@ pub(crate) fn life(account: &ChannelAccount, now: i64) -> String {
     }
 }
 
-async fn on_chain(chain: &RpcChain, found: Vec<(Address, ChannelAccount)>) -> anyhow::Result<Found> {
+async fn on_chain(
+    chain: &RpcChain,
+    other: Other,
+    found: Vec<(Address, ChannelAccount)>,
+) -> anyhow::Result<Found> {
     use chain::Chain as _;
     let now = chain.clock().await?.unix_timestamp;
     let mut tokens = Tokens::new(chain);
-    let mut rows = table(&["channel", "funder", "recipient", "state", "deposited", "claimed", "left"]);
+    let mut rows = table(&["channel", other.name(), "state", "deposited", "claimed", "left"]);
     for (address, account) in &found {
         let (mint, books) = (Address::from(account.mint), &account.books);
         rows.add_row([
             address.to_string(),
-            Address::from(account.funder).to_string(),
-            Address::from(account.recipient).to_string(),
+            other.of(account).to_string(),
             life(account, now),
             tokens.text(&mint, books.deposited).await,
             tokens.text(&mint, books.claimed).await,
@@ -176,6 +185,29 @@ async fn on_chain(chain: &RpcChain, found: Vec<(Address, ChannelAccount)>) -> an
     let value = found.iter().map(|(address, account)| account_json(address, account)).collect();
     let text = if found.is_empty() { "no channels".to_owned() } else { rows.to_string() };
     Ok(Found { value, text })
+}
+
+/// The party of a channel that was not searched by.
+#[derive(Clone, Copy)]
+enum Other {
+    Funder,
+    Recipient,
+}
+
+impl Other {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Funder => "funder",
+            Self::Recipient => "recipient",
+        }
+    }
+
+    fn of(self, account: &ChannelAccount) -> Address {
+        Address::from(match self {
+            Self::Funder => account.funder,
+            Self::Recipient => account.recipient,
+        })
+    }
 }
 
 /// A delegation account for scripts.

@@ -46,6 +46,14 @@ impl RequestOptions {
         Ok(request)
     }
 
+    /// Of a socket: what is sent first. It has no method and no headers of its own.
+    pub(crate) fn first_message(&self) -> anyhow::Result<Option<Vec<u8>>> {
+        if self.request.is_some() || !self.headers.is_empty() {
+            return Err(failure(Exit::Usage, "-X and -H are for requests by HTTP, not for sockets"));
+        }
+        self.body()
+    }
+
     fn body(&self) -> anyhow::Result<Option<Vec<u8>>> {
         let Some(data) = &self.data else { return Ok(None) };
         let body = match data.strip_prefix('@') {

@@ -1,3 +1,5 @@
+pub(crate) mod socket;
+
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 
@@ -17,7 +19,8 @@ use super::request::RequestOptions;
 
 /// Reads an answer that is paid for while it comes, by the byte, the second or the unit of work, and signs for more
 /// as it reads: up to --max-price in all. Every piece is printed when it comes. Ctrl-C ends it: what has come is
-/// charged, nothing else. With --json each piece is a line, and what it cost is the last one.
+/// charged, nothing else. With --json each piece is a line, and what it cost is the last one. A WebSocket (ws://,
+/// wss://) is opened, sent what --data has, and read: each message a line.
 #[derive(Args)]
 pub(crate) struct Stream {
     #[command(flatten)]
@@ -25,6 +28,9 @@ pub(crate) struct Stream {
     /// Write what comes to this file; on a terminal, what has come is shown meanwhile.
     #[arg(long, short = 'o', value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Of a WebSocket: end after so many messages.
+    #[arg(long, value_name = "N")]
+    messages: Option<u64>,
     /// Add to the deposit when it is used up, within the limits. --yes allows it, too.
     #[arg(long)]
     top_up: bool,
@@ -42,6 +48,9 @@ enum End {
 impl Stream {
     pub(crate) async fn run(&self, settings: &Settings) -> anyhow::Result<()> {
         let url = self.request.url.as_str();
+        if let Some(http) = socket::by_http(url) {
+            return self.socket(settings, url, &http).await;
+        }
         let request = self.request.request()?;
         let (yes, as_json) = (settings.common.yes, settings.common.json);
         let payer = self.limits.payer(settings, url, yes || self.top_up).await?;
@@ -69,6 +78,20 @@ impl Stream {
             eprintln!("{}", paid(status.as_u16(), payment.as_ref(), payer.token()));
         }
         ended(&payer, end, status)
+    }
+
+    async fn socket(&self, settings: &Settings, url: &str, http: &str) -> anyhow::Result<()> {
+        let first = self.request.first_message()?;
+        if self.output.is_some() {
+            return Err(failure(
+                Exit::Usage,
+                "-o is for answers by HTTP; of a socket, redirect standard output",
+            ));
+        }
+        let yes = settings.common.yes;
+        let payer = self.limits.payer(settings, http, yes || self.top_up).await?;
+        agree(&payer, http, yes).await?;
+        socket::read(&payer, url, first, self.messages, settings.common.json).await
     }
 }
 

@@ -31,6 +31,8 @@ impl FromStr for Target {
 
 /// The scheme, host and port of a URL, as channels are kept by.
 pub(crate) fn origin(url: &str) -> String {
+    let http = super::stream::socket::by_http(url);
+    let url = http.as_deref().unwrap_or(url);
     url.parse::<reqwest::Url>().map_or_else(|_| url.to_owned(), |url| url.origin().ascii_serialization())
 }
 

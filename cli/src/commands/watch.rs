@@ -61,7 +61,7 @@ impl Watch {
 fn draw(found: &Found) -> anyhow::Result<()> {
     const HOME_AND_CLEAR: &str = "\x1b[H\x1b[2J";
     let mut stdout = std::io::stdout().lock();
-    writeln!(stdout, "{HOME_AND_CLEAR}{}  (Ctrl-C ends it)\n{}", utc(now()), found.text)?;
+    writeln!(stdout, "{HOME_AND_CLEAR}{}  (Ctrl-C ends it)\n{}", utc(now()), output::harmless(&found.text))?;
     stdout.flush()?;
     Ok(())
 }

@@ -105,3 +105,19 @@ async fn a_metered_answer_costs_what_came_of_it() {
     assert_eq!(film["body"].as_str().unwrap().len(), FILM);
     assert_eq!(film["payment"]["cost"], FILM.to_string());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_call_opens_a_channel_in_a_closed_ones_place_without_asking() {
+    let town = Town::found().await;
+    let url = town.url("/quote");
+    let channel = town.with_channel(1).await.to_string();
+    // another store of the same key closes it: this one believes it open
+    town.amp(&["request-close", &channel, "--yes", "--store", "other.db"]).await.ok();
+    town.chain.advance_seconds(crate::town::GRACE);
+    town.amp(&["request-close", &channel, "--yes", "--store", "other.db"]).await.says(&["closed"]);
+    // what the service knows of it has aged
+    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    town.amp(&["call", &url]).await.fails(3, &["is gone", "call again to open another"]);
+    assert_eq!(town.tokens(&town.agent), crate::town::TOKENS);
+    town.amp(&["call", &url, "--yes"]).await.says(&["spent 0.00025 "]);
+}

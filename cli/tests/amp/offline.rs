@@ -119,14 +119,7 @@ fn there_is_a_manual_page_for_every_command() {
     let folder = home.path().join("man1");
     offline(home.path(), &["man", "--folder", folder.to_str().unwrap()]).ok();
     let help = offline(home.path(), &["help"]);
-    let (_, commands) = help.ok().split_once("Commands:\n").unwrap();
-    let (commands, _) = commands.split_once("\n\n").unwrap();
-    let names: Vec<&str> = commands
-        .lines()
-        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
-        .filter_map(|line| line.split_whitespace().next())
-        .filter(|name| *name != "help")
-        .collect();
+    let names = commands_in(help.ok());
     assert!(names.len() >= 21, "{names:?}");
     for name in names {
         let page = std::fs::read_to_string(folder.join(format!("amp-{name}.1"))).unwrap();
@@ -198,10 +191,28 @@ async fn without_a_cluster_discovery_shows_base_units() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_hostile_document_tells_the_terminal_nothing() {
+    const HOSTILE: &str = r#"{"amp_version":"1.0","recipient":"4vJ9JU1bJJE96FWSJKvHsmmFADCg4gpZQff4P3bkLKi",
+        "program_id":"AMPchanne1111111111111111111111111111111111","network":"\u001b[2Jsolana:devnet",
+        "pricing":{"default":{"mode":"per-call","rate":"1","token":"8qbHbw2BbbTHBW1sbeqakYXVKRQM8Ne7pLK7m6CVfeR",
+        "min_deposit":"1","settle_interval":60},"routes":{"/\u001b]0;x\u0007":{"mode":"per-call","rate":"2"}}}}"#;
+    let said = discover(HOSTILE, "/.well-known/amp.json", &[]).await;
+    assert!(said.ok().contains("[2Jsolana:devnet") && !said.out.contains('\u{1b}'), "{said:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_site_that_is_no_amp_service_is_called_that() {
     discover("hello", "/", &[]).await.fails(5, &["no AMP service"]);
     discover("hello", "/.well-known/amp.json", &[]).await.fails(5, &["not a discovery document"]);
     let home = tempfile::tempdir().unwrap();
     offline(home.path(), &["discover", "http://127.0.0.1:1"]).fails(11, &["does not answer"]);
     offline(home.path(), &["discover", "quotes"]).fails(2, &["relative URL"]);
+}
+
+/// The commands that the help lists.
+pub(crate) fn commands_in(help: &str) -> Vec<&str> {
+    let (_, commands) = help.split_once("Commands:\n").unwrap();
+    let (commands, _) = commands.split_once("\n\n").unwrap();
+    let listed = commands.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+    listed.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help").collect()
 }

@@ -37,3 +37,23 @@ async fn a_stream_to_nowhere_is_not_paid() {
         .await
         .fails(1, &["can't create"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_socket_is_read_by_the_message_and_paid_for() {
+    let town = Town::found().await;
+    let url = town.url("/ticks").replace("http://", "ws://");
+    let said = town.amp(&["stream", &url, "-d", "tick", "--yes"]).await;
+    let lines: Vec<&str> = said.ok().lines().collect();
+    assert_eq!((lines.len(), lines[0], lines[9]), (10, "tick 0", "tick 9"), "{said:?}");
+    said.says(&["10 messages: cost "]);
+    let some = town.amp(&["stream", &url, "-d", "tock", "--messages", "3", "--json"]).await;
+    let lines: Vec<serde_json::Value> =
+        some.ok().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((lines.len(), &lines[0]["text"], &lines[3]["messages"]), (4, &"tock 0".into(), &3.into()));
+    // what the service charged is what the receipts said
+    let spent = town.amp(&["list", "--json"]).await.json()[0]["spent"].clone();
+    assert_eq!(spent, lines[3]["payment"]["spent"]);
+    town.amp(&["stream", &url, "-H", "a: b"]).await.fails(2, &["not for sockets"]);
+    town.amp(&["stream", &url, "-o", "x"]).await.fails(2, &["redirect standard output"]);
+    town.amp(&["stream", "ws://127.0.0.1:1/", "--yes"]).await.fails(11, &["127.0.0.1:1"]);
+}

@@ -10,12 +10,16 @@ use amp_sdk::chain::TOKEN_PROGRAM;
 use amp_sdk::protocol::json::PricingMode;
 use amp_sdk::protocol::money::Amount;
 use amp_sdk::protocol::rate::Rate;
-use amp_sdk::server::{AmpLayer, AmpService, ServiceConfig, SqliteStore};
+use amp_sdk::protocol::text::network;
+use amp_sdk::server::{AmpLayer, AmpService, AmpWebSocket, Message, PaidSocket, ServiceConfig, SqliteStore};
 use amp_sdk::signer::{KeypairSigner, Signer as _};
 use amp_test_node::Node;
 use axum::Router;
+use axum::extract::State;
+use axum::extract::ws::WebSocketUpgrade;
 use axum::http::StatusCode;
-use axum::routing::{get, post};
+use axum::response::Response;
+use axum::routing::{any, get, post};
 use serde_json::Value;
 use solana_address::Address;
 use solana_keypair::Keypair;
@@ -34,6 +38,9 @@ pub(crate) const GRACE: u32 = 3_600;
 /// What the agent has.
 pub(crate) const TOKENS: u64 = 100_000_000;
 
+/// The development cluster's USDC.
+const USDC: Address = Address::from_str_const("4zMMC9srt5Ri5X14GAgXhaHii3GnPAEERYPJgZJDncDU");
+
 /// Time stands still until a test moves it.
 pub(crate) struct Town {
     pub(crate) chain: EmbeddedChain,
@@ -43,8 +50,21 @@ pub(crate) struct Town {
     pub(crate) folder: TempDir,
     pub(crate) agent: Address,
     pub(crate) recipient: Address,
+    network: &'static str,
     _service: AmpService,
     serving: JoinHandle<()>,
+}
+
+/// Ten messages, after the first of the other side, as often as that is asked for.
+async fn ticks(State(paid): State<AmpWebSocket>, upgrade: WebSocketUpgrade) -> Response {
+    paid.on_upgrade(upgrade, "/ticks", |mut socket: PaidSocket| async move {
+        let Some(Message::Text(asked)) = socket.recv().await else { return };
+        for tick in 0..10 {
+            if socket.send(format!("{asked} {tick}")).await.is_err() {
+                return;
+            }
+        }
+    })
 }
 
 /// What a run of the command said.
@@ -124,11 +144,26 @@ pub(crate) fn write_key(path: &Path, keypair: &Keypair) {
 
 impl Town {
     pub(crate) async fn found() -> Self {
+        Self::on(network::LOCALNET).await
+    }
+
+    /// One that looks like the development cluster, and is paid in its USDC.
+    pub(crate) async fn on_devnet() -> Self {
+        Self::on(network::DEVNET).await
+    }
+
+    async fn on(network: &'static str) -> Self {
         let chain = EmbeddedChain::new(ClockMode::Manual).unwrap_or_else(|missing| panic!("{missing}"));
         // nothing is told: what the service knows of the chain, it looks at
         chain.be_polled(true);
-        let mint = chain.create_mint(&TOKEN_PROGRAM).unwrap();
+        let mut mint = chain.create_mint(&TOKEN_PROGRAM).unwrap();
         let node = Node::start(chain.clone()).await;
+        if network == network::DEVNET {
+            let account = chain.snapshot(&mint.address).unwrap();
+            mint.address = USDC;
+            chain.overwrite(&USDC, account).unwrap();
+            node.pose_as("EtWTRABZaYq6iMfeYKouRu166VU2xqa1wcaWoxkTNXHn");
+        }
         let folder = tempfile::tempdir().unwrap();
         let (agent, recipient) = (Keypair::new_from_array([1; 32]), Keypair::new_from_array([2; 32]));
         for (key, tokens) in [(&agent, TOKENS), (&recipient, 0)] {
@@ -151,6 +186,7 @@ impl Town {
         let config = ServiceConfig::new(Arc::new(signer), mint.address, Amount::new(PRICE))
             .metered_route("/film", PricingMode::PerByte, Rate::each(Amount::new(1)))
             .route("/free", Amount::ZERO)
+            .network(network)
             .settle_interval(INTERVAL)
             .min_close_grace(GRACE)
             .channel_max_age(Duration::from_millis(20))
@@ -164,12 +200,13 @@ impl Town {
             .route("/echo", post(|body: String| async move { format!("you said {body}") }))
             .route("/bytes", get(|| async { vec![0xff, 0x00, 0xfe] }))
             .route("/broken", get(|| async { (StatusCode::INTERNAL_SERVER_ERROR, "out of order") }))
-            .layer(AmpLayer::new(service.clone()));
+            .layer(AmpLayer::new(service.clone()))
+            .route("/ticks", any(ticks).with_state(AmpWebSocket::new(service.clone())));
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let origin = format!("http://{}", listener.local_addr().unwrap());
         let serving = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
         let (agent, recipient) = (agent.pubkey(), recipient.pubkey());
-        Self { chain, node, mint, origin, folder, agent, recipient, _service: service, serving }
+        Self { chain, node, mint, origin, folder, agent, recipient, network, _service: service, serving }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -192,10 +229,12 @@ impl Town {
     /// The command, as the agent has it set up: its mint is allowed.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = bare(self.folder.path());
-        command
-            .env("AMP_MINT", self.mint.address.to_string())
-            .current_dir(self.folder.path())
-            .args(arguments);
+        match self.network {
+            // its address tells of a node on this machine, and nothing else
+            network::DEVNET => command.env("AMP_NETWORK", network::DEVNET),
+            _ => command.env("AMP_MINT", self.mint.address.to_string()),
+        };
+        command.current_dir(self.folder.path()).args(arguments);
         command
     }
 

@@ -87,6 +87,7 @@ pub(super) struct Options {
     pub(super) close_grace: Option<u32>,
     pub(super) max_chain_depth: u8,
     pub(super) metered_budget: Option<Amount>,
+    pub(super) auto_open: bool,
     pub(super) auto_top_up: bool,
     pub(super) priority_fee: PriorityFee,
     pub(super) store: Option<PathBuf>,
@@ -111,6 +112,7 @@ impl Default for Options {
             close_grace: None,
             max_chain_depth: 0,
             metered_budget: None,
+            auto_open: true,
             auto_top_up: true,
             priority_fee: PriorityFee::default(),
             store: None,
@@ -203,6 +205,10 @@ impl ClientBuilder {
         /// Most base units that one call may cost where the price depends on seconds, bytes or work.
         /// Default: the policy's `max_price_per_call`.
         metered_budget(amount: Amount) => options.metered_budget = Some(amount);
+        /// Whether a call opens a channel where there is none, or none any more. Default: yes. Without it
+        /// [`Client::prepare`] opens, and calls fail with [`ClientError::NotOpened`]: for those who ask somebody
+        /// before each deposit.
+        auto_open(on: bool) => options.auto_open = on;
         /// Whether a used up channel is topped up within the policy. Default: yes.
         auto_top_up(on: bool) => options.auto_top_up = on;
         /// On top of the base fee.

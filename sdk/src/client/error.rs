@@ -237,6 +237,12 @@ pub enum ClientError {
         /// The channel.
         channel: Address,
     },
+    /// There is no open channel to this service, or none any more, and calls open none by themselves.
+    #[error("there is no open channel to {origin}, and `auto_open` is off; call `prepare` to open one")]
+    NotOpened {
+        /// The service.
+        origin: String,
+    },
     /// There is no channel to this service.
     #[error("there is no channel to {origin}; call it, or `prepare` it, first")]
     NoChannel {
@@ -409,7 +415,9 @@ impl ClientError {
         match self {
             Self::Refused { body, .. } => Some(body.error),
             Self::BadProof { .. } => Some(Code::InvalidProof),
-            Self::NoChannel { .. } | Self::NoChannelNamed { .. } => Some(Code::NoChannel),
+            Self::NoChannel { .. } | Self::NotOpened { .. } | Self::NoChannelNamed { .. } => {
+                Some(Code::NoChannel)
+            }
             Self::ClosedByService { .. } => Some(Code::Closed),
             Self::NeedsTopUp { .. } | Self::InsufficientFunds { .. } | Self::LimitReached { .. } => {
                 Some(Code::Underfunded)

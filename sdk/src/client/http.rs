@@ -103,7 +103,7 @@ impl Client {
         let price = self.price(&document.pricing.for_route(parse(url)?.path()));
         self.check_policy(&document, &service, price)?;
         let _gate = service.gate.lock().await;
-        let record = self.ensure_open(&service, &document, price).await?;
+        let record = self.ensure_open(&service, &document, price, true).await?;
         service.set_channel(record.clone());
         Ok(record)
     }

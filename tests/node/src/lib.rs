@@ -51,6 +51,7 @@ struct Shared {
     generation: AtomicU64,
     /// What was executed through it, if that is kept.
     history: Mutex<Option<HashMap<Signature, Value>>>,
+    genesis_hash: Mutex<String>,
 }
 
 /// A request that can't be answered, with the code that nodes have for it.
@@ -71,7 +72,9 @@ impl Node {
     pub async fn start(chain: EmbeddedChain) -> Self {
         let away = watch::Sender::new(false);
         let (requests, losing, expired, subscribed, generation, history) = Default::default();
-        let shared = Shared { chain, away, requests, losing, expired, subscribed, generation, history };
+        let genesis_hash = Mutex::new(GENESIS_HASH.to_owned());
+        let shared =
+            Shared { chain, away, requests, losing, expired, subscribed, generation, history, genesis_hash };
         let shared = Arc::new(shared);
         let (listener, above) = two_ports().await;
         let address = listener.local_addr().expect("an address");
@@ -115,6 +118,11 @@ impl Node {
     pub fn keep_history(&self) {
         let mut history = self.shared.history.lock().unwrap_or_else(PoisonError::into_inner);
         history.get_or_insert_default();
+    }
+
+    /// Says that it is of the cluster whose first block has this hash.
+    pub fn pose_as(&self, genesis_hash: &str) {
+        genesis_hash.clone_into(&mut self.shared.genesis_hash.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Requests so far, those it did not answer included.
@@ -176,7 +184,7 @@ impl Shared {
             "sendTransaction" => self.send_transaction(params),
             "getSignatureStatuses" => Ok(self.signature_statuses(params)),
             "getTransaction" => Ok(self.past_transaction(params)),
-            "getGenesisHash" => Ok(json!(GENESIS_HASH)),
+            "getGenesisHash" => Ok(json!(*self.genesis_hash.lock().unwrap_or_else(PoisonError::into_inner))),
             _ => Err(Refusal { code: -32601, message: format!("no method {method}"), data: None }),
         }
     }

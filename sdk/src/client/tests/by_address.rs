@@ -116,3 +116,20 @@ async fn what_was_flushed_is_there_for_the_next_process() {
     let ledger = next.channels().await.unwrap()[0].ledger;
     assert_eq!((ledger.acknowledged, ledger.in_flight), (Amount::new(PRICE), Amount::ZERO));
 }
+
+#[tokio::test]
+async fn a_client_that_is_not_to_open_channels_opens_none_and_none_in_anothers_place() {
+    let world = World::new().await;
+    let client = world.builder().auto_open(false).build().await.unwrap();
+    let refused = world.pay(&client).await.unwrap_err();
+    assert!(matches!(refused, ClientError::NotOpened { .. }), "{refused}");
+    assert_eq!(world.chain.count("open_channel"), 0);
+    let channel = client.prepare(&world.url("/paid")).await.unwrap().channel;
+    world.seq(&client).await;
+    // its recipient closed it
+    world.chain.remove(&channel);
+    world.service.refuse(amp_protocol::code::Code::Closed);
+    let refused = world.pay(&client).await.unwrap_err();
+    assert!(matches!(refused, ClientError::NotOpened { .. }), "{refused}");
+    assert_eq!(world.chain.count("open_channel"), 1);
+}
