@@ -31,6 +31,7 @@ async fn a_credential_is_claimed_without_a_service_and_not_twice() {
     market.chain.advance_seconds(INTERVAL);
     let again = check(&market, &credential, PRICE).await.unwrap_err();
     assert!(matches!(again, UnsettleableError::Refused(Rejection::OwedNotAboveClaimed)), "{again}");
+    market.tolerate_a_refused_transaction();
     // the same transaction, or another with the same claim, is refused by the program itself
     let sent = ready.send(&market.chain, &market.recipient).await.unwrap_err();
     assert_eq!(sent.rejection(), Some(Rejection::OwedNotAboveClaimed));
@@ -85,5 +86,6 @@ async fn a_delegates_credential_is_settled_within_its_limit() {
     let ready = check(&market, &credential, PRICE).await.unwrap();
     assert_eq!(ready.signer, key.public_key());
     ready.send(&market.chain, &market.recipient).await.unwrap();
+    agent.client.close(market.origin()).await.unwrap();
     market.end_having_earned(PRICE);
 }
