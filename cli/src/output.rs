@@ -64,27 +64,31 @@ pub(crate) fn outline(value: &Value) -> String {
 
 fn write_outline(text: &mut String, value: &Value, depth: usize) {
     let indent = "  ".repeat(depth);
-    let mut entry = |label: &str, value: &Value| match value {
-        Value::Null => {}
-        Value::Object(_) | Value::Array(_) => {
+    let is_nested = |value: &Value| matches!(value, Value::Object(_) | Value::Array(_));
+    let mut entry = |label: &str, width: usize, value: &Value| match value {
+        nested if is_nested(nested) => {
             text.push_str(&format!("{indent}{label}\n"));
-            write_outline(text, value, depth.saturating_add(1));
+            write_outline(text, nested, depth.saturating_add(1));
         }
-        Value::String(plain) => text.push_str(&format!("{indent}{label}  {plain}\n")),
-        plain => text.push_str(&format!("{indent}{label}  {plain}\n")),
+        Value::String(plain) => text.push_str(&format!("{indent}{label:width$}  {plain}\n")),
+        plain => text.push_str(&format!("{indent}{label:width$}  {plain}\n")),
     };
     match value {
         Value::Object(fields) => {
-            let scalar = |value: &Value| !matches!(value, Value::Object(_) | Value::Array(_) | Value::Null);
-            let names = fields.iter().filter(|(_, value)| scalar(value)).map(|(name, _)| name.len());
+            let mut fields: Vec<_> = fields.iter().filter(|(_, value)| !value.is_null()).collect();
+            // what it is comes first, what has parts last
+            let first = ["kind", "program", "name"];
+            let rank = |name: &str| first.iter().position(|own| *own == name).unwrap_or(first.len());
+            fields.sort_by_key(|(name, value)| (is_nested(value), rank(name)));
+            let names = fields.iter().filter(|(_, value)| !is_nested(value)).map(|(name, _)| name.len());
             let width = names.max().unwrap_or_default();
             for (name, value) in fields {
-                entry(&format!("{name:width$}", width = if scalar(value) { width } else { 0 }), value);
+                entry(name, width, value);
             }
         }
         Value::Array(items) => {
             for (number, value) in (1_u32..).zip(items) {
-                entry(&format!("{number}."), value);
+                entry(&format!("{number}."), 0, value);
             }
         }
         plain => text.push_str(&format!("{indent}{plain}\n")),
@@ -112,7 +116,7 @@ mod tests {
     #[test]
     fn an_outline_has_every_value_once() {
         let value = json!({"kind": "settle", "gone": null, "accounts": [{"name": "recipient"}], "owed": 7});
-        assert_eq!(outline(&value), "accounts\n  1.\n    name  recipient\nkind  settle\nowed  7\n");
+        assert_eq!(outline(&value), "kind  settle\nowed  7\naccounts\n  1.\n    name  recipient\n");
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub(crate) struct Bench {
 #[derive(Default)]
 struct Tally {
     latencies: Vec<Duration>,
-    cost: u64,
+    cost: Amount,
     failed: u64,
     first_failure: Option<String>,
 }
@@ -90,7 +90,7 @@ impl Bench {
         let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX).max(1);
         let per_second = u64::try_from(answered).unwrap_or(u64::MAX).saturating_mul(1_000).div_euclid(millis);
         let [p50, p99] = [50, 99].map(|percent| percentile(&tally.latencies, percent).as_micros());
-        let cost = Amount::new(tally.cost);
+        let cost = tally.cost;
         let value = json!({
             "url": self.url.as_str(), "calls": self.calls, "concurrency": self.concurrency, "answered": answered,
             "failed": tally.failed, "milliseconds": millis, "calls_per_second": per_second,
@@ -118,7 +118,7 @@ impl Tally {
             Ok((latency, cost)) => {
                 self.latencies.push(latency);
                 // what the service says: shown, and not relied upon
-                self.cost = self.cost.checked_add(cost.get()).unwrap_or(u64::MAX);
+                self.cost = self.cost.checked_add(cost).unwrap_or(Amount::MAX);
             }
             Err(error) => {
                 self.failed = self.failed.saturating_add(1);

@@ -1,5 +1,5 @@
 use std::fs::File;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use amp_sdk::client::{Payment, Response};
@@ -117,6 +117,10 @@ impl Call {
             if self.output.is_none() {
                 // a reader that has gone away is no error: it is paid for all the same
                 let _ = std::io::stdout().write_all(&body);
+                // what it cost stands on a line of its own
+                if std::io::stdout().is_terminal() && !body.ends_with(b"\n") {
+                    let _ = std::io::stdout().write_all(b"\n");
+                }
                 let _ = std::io::stdout().flush();
             }
             eprintln!("{}", paid(status.as_u16(), payment.as_ref(), payer.token()));

@@ -1,4 +1,4 @@
-use amp_sdk::chain::{self, Settleable};
+use amp_sdk::chain::{self, Settleable, UnsettleableError};
 use amp_sdk::signer::Signer as _;
 use clap::Args;
 use serde_json::json;
@@ -8,6 +8,7 @@ use crate::amount::TokenAmount;
 use crate::confirm::confirm;
 use crate::credential;
 use crate::exit::{Exit, failure};
+use crate::moment::utc;
 use crate::output::{self, during};
 use crate::settings::Settings;
 use crate::token::Token;
@@ -36,7 +37,14 @@ impl Settle {
         let owed = self.owed.of(&token)?;
         let own = recipient.public_key();
         let ready =
-            Settleable::check(chain, program_id, &own, &credential, owed, settings.priority_fee()).await?;
+            Settleable::check(chain, program_id, &own, &credential, owed, settings.priority_fee()).await;
+        let ready = ready.map_err(|error| match error {
+            UnsettleableError::TooEarly { from } => failure(
+                Exit::Chain,
+                format!("this signer can be settled from {} on; run it again then", utc(from)),
+            ),
+            other => other.into(),
+        })?;
         let payout = token.text(ready.payout);
         confirm(
             &format!(
