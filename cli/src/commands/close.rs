@@ -1,4 +1,4 @@
-use amp_sdk::chain;
+use amp_sdk::chain::{self, Chain as _};
 use amp_sdk::client::{ChannelRecord, ChannelState, Client, CloseOutcome, Reclaimed};
 use amp_sdk::protocol::money::Amount;
 use clap::Args;
@@ -8,7 +8,7 @@ use solana_address::Address;
 use crate::confirm::confirm;
 use crate::exit::{Exit, failure};
 use crate::explain::explained;
-use crate::moment::{left, now, span, utc};
+use crate::moment::{left, span, utc};
 use crate::output::{self, during};
 use crate::settings::Settings;
 use crate::token::Token;
@@ -55,7 +55,8 @@ async fn one(settings: &Settings, client: &Client, target: &Target) -> anyhow::R
     confirm(&plan(&record, &token), settings.common.yes)?;
     let closed = during("closing", client.close(&record.origin)).await;
     let outcome = closed.map_err(|error| explained(&error, Some(&token)))?;
-    output::print(settings.common.json, &outcome_json(&outcome), &told(&outcome, &token));
+    let now = settings.chain.clock().await?.unix_timestamp;
+    output::print(settings.common.json, &outcome_json(&outcome), &told(&outcome, &token, now));
     Ok(())
 }
 
@@ -83,11 +84,12 @@ async fn all(settings: &Settings, client: &Client) -> anyhow::Result<()> {
     }
     confirm(&plans.join("\n"), settings.common.yes)?;
     let outcomes = during("closing", client.close_all()).await?;
+    let now = settings.chain.clock().await?.unix_timestamp;
     let (mut values, mut lines, mut failed) = (Vec::new(), Vec::new(), 0_usize);
     for (record, outcome) in &outcomes {
         let token = Token::read(&*settings.chain, &record.mint).await?;
         let (value, text) = match outcome {
-            Ok(outcome) => (outcome_json(outcome), told(outcome, &token)),
+            Ok(outcome) => (outcome_json(outcome), told(outcome, &token, now)),
             Err(error) => {
                 failed = failed.saturating_add(1);
                 let text = explained(error, Some(&token)).to_string();
@@ -128,13 +130,14 @@ impl RequestClose {
         )?;
         let outcome = during("asking for the close", client.close_by_address(&channel)).await;
         let outcome = outcome.map_err(|error| explained(&error, Some(&token)))?;
+        let now = settings.chain.clock().await?.unix_timestamp;
         let (value, text) = match &outcome {
             Reclaimed::Requested { closable_from } => (
                 json!({"requested": {"closable_from": closable_from}}),
                 format!(
                     "a close is requested; run this again from {} on ({})",
                     utc(*closable_from),
-                    left(*closable_from, now())
+                    left(*closable_from, now)
                 ),
             ),
             Reclaimed::Closed { refund, confirmation } => (
@@ -150,7 +153,8 @@ impl RequestClose {
     }
 }
 
-fn told(outcome: &CloseOutcome, token: &Token) -> String {
+/// What came of it, for people; `now` is the cluster's.
+fn told(outcome: &CloseOutcome, token: &Token, now: i64) -> String {
     match outcome {
         CloseOutcome::Closed { refund, payout, confirmation } => format!(
             "closed: {} came back, {} were paid to the service, {}",
@@ -162,7 +166,7 @@ fn told(outcome: &CloseOutcome, token: &Token) -> String {
             "a close is requested ({}); run this again from {} on ({})",
             explained(reason, Some(token)),
             utc(*closable_from),
-            left(*closable_from, now())
+            left(*closable_from, now)
         ),
         CloseOutcome::AlreadyClosed => "it was closed already; the refund is with the funder".to_owned(),
         CloseOutcome::NeverOpened => "it was never opened; nothing was deposited".to_owned(),
