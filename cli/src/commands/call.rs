@@ -87,7 +87,8 @@ impl Call {
             file.begin()?.write_all(&body).context("can't write the answer")?;
         }
         let bytes = u64::try_from(body.len()).unwrap_or(u64::MAX);
-        let payment = reckoned(payer, self.request.url.as_str(), answer.payment().copied(), bytes).await;
+        let payment =
+            reckoned(payer, self.request.url.as_str(), answer.payment().copied(), Some(bytes)).await;
         payer.client.flush().await?;
         if as_json {
             let shown: Map<String, Value> = headers
@@ -148,20 +149,21 @@ impl OutputFile {
     }
 }
 
-/// A payment with what the answer itself could not say: one with a length has no trailers. What all calls have cost
-/// the service says by its signed status; what an answer by the byte has, its length.
+/// A payment with what the answer itself could not say: one with a length has no trailers, and one that was left has
+/// no end. What all calls have cost so far the service says by its signed status; what an answer by the byte has, its
+/// length, if it is `whole`.
 pub(crate) async fn reckoned(
     payer: &Payer,
     url: &str,
     payment: Option<Payment>,
-    bytes: u64,
+    whole: Option<u64>,
 ) -> Option<Payment> {
     let mut payment = payment?;
     let (None, Some(offer)) = (payment.spent, &payer.offer) else { return Some(payment) };
     let path = url.parse::<reqwest::Url>().map_or_else(|_| String::new(), |url| url.path().to_owned());
     let pricing = offer.document.pricing.for_route(&path);
     if pricing.mode == PricingMode::PerByte {
-        payment.cost = pricing.rate().cost(bytes);
+        payment.cost = whole.and_then(|bytes| pricing.rate().cost(bytes));
     }
     // it is paid for whether or not the service says so
     if let Ok(status) = payer.client.status(url).await {

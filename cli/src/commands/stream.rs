@@ -60,13 +60,11 @@ impl Stream {
         let answer = during("calling", payer.client.execute(request)).await;
         let mut answer = answer.map_err(|error| payer.explain(error))?;
         let (end, bytes) = read(&mut answer, file, as_json).await?;
-        let status = answer.status();
-        let payment = match end {
-            End::Complete => reckoned(&payer, url, answer.payment().copied(), bytes).await,
-            _ => answer.payment().copied(),
-        };
+        let (status, payment) = (answer.status(), answer.payment().copied());
         // what was signed for and did not come is booked when the answer is dropped
         drop(answer);
+        let whole = matches!(end, End::Complete).then_some(bytes);
+        let payment = reckoned(&payer, url, payment, whole).await;
         payer.client.flush().await?;
         if as_json {
             let last = json!({

@@ -1,11 +1,10 @@
 //! Nothing moves money before somebody said yes.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
 use std::process::Stdio;
 
-use crate::town::{Said, TOKENS, Town};
+use crate::town::{Said, TOKENS, Town, terminal};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn where_nobody_can_be_asked_every_command_that_moves_money_refuses() {
@@ -50,17 +49,6 @@ async fn typed(town: &Town, arguments: &[&str], text: &'static str) -> Said {
     })
     .await
     .unwrap()
-}
-
-/// Both ends of a new terminal.
-fn terminal() -> (File, OwnedFd) {
-    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-    let keyboard = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    grantpt(&keyboard).unwrap();
-    unlockpt(&keyboard).unwrap();
-    let name = ptsname(&keyboard, Vec::new()).unwrap();
-    let terminal = OpenOptions::new().read(true).write(true).open(name.to_str().unwrap()).unwrap();
-    (File::from(keyboard), OwnedFd::from(terminal))
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -45,6 +45,11 @@ async fn who_is_no_delegate_and_what_is_no_channel_is_said() {
     town.amp(&["delegate", &url, &deputy, "0.01", "--yes"]).await.fails(9, &["amp open"]);
     let channel = town.with_channel(0).await.to_string();
     town.amp(&["revoke", &url, &deputy, "--yes"]).await.fails(9, &["is not delegated to"]);
+    let other = town.recipient.to_string();
+    town.amp(&["delegate", &channel, &other, "0.01", "--yes"]).await.ok();
+    town.chain.advance_slots(1);
+    let revoked = town.amp(&["revoke", &channel, &other, "--yes", "--json"]).await.json();
+    assert_eq!((&revoked["delegate"], revoked["revoked_at"].is_number()), (&other.as_str().into(), true));
     town.amp(&["delegate", &url, "nobody", "0.01"]).await.fails(2, &["<DELEGATE>"]);
     town.amp(&["delegate", &url, &deputy, "0.01", "--expires", "later"]).await.fails(2, &["--expires"]);
     town.amp(&["delegate", &url, &deputy, "0", "--yes"]).await.fails(7, &["amount must be above zero"]);

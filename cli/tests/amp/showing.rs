@@ -108,3 +108,28 @@ async fn a_watch_sees_a_call_that_is_made_meanwhile() {
     assert_eq!((&first["channels"][0]["spent"], spent), (&"250".into(), Some("500".into())));
     drop(child.wait_with_output());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn at_a_terminal_a_watch_is_drawn_in_place() {
+    const CLEAR: &str = "\u{1b}[H\u{1b}[2J";
+    let town = Town::found().await;
+    let channel = town.with_channel(1).await.to_string();
+    let (screen, terminal) = crate::town::terminal();
+    let mut watch = town.command(&["watch", "--looks", "3", "--every", "10ms"]);
+    watch.stdout(std::process::Stdio::from(terminal));
+    let drawn = tokio::task::spawn_blocking(move || {
+        let mut child = watch.spawn().unwrap();
+        // its end of the terminal is the last one
+        drop(watch);
+        let (mut drawn, mut screen, mut part) = (Vec::new(), screen, [0; 4096]);
+        // Linux calls it an error when the last writer has gone
+        while let Ok(count @ 1..) = std::io::Read::read(&mut screen, &mut part) {
+            drawn.extend_from_slice(&part[..count]);
+        }
+        assert!(child.wait().unwrap().success());
+        String::from_utf8(drawn).unwrap()
+    })
+    .await
+    .unwrap();
+    assert_eq!((drawn.matches(CLEAR).count(), drawn.matches(&channel).count()), (3, 3), "{drawn}");
+}

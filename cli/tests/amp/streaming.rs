@@ -57,3 +57,37 @@ async fn a_socket_is_read_by_the_message_and_paid_for() {
     town.amp(&["stream", &url, "-o", "x"]).await.fails(2, &["redirect standard output"]);
     town.amp(&["stream", "ws://127.0.0.1:1/", "--yes"]).await.fails(11, &["127.0.0.1:1"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_is_interrupted_ends_in_good_order_and_costs_what_left() {
+    use rustix::process::{Pid, Signal, kill_process};
+    use std::io::Read as _;
+    let town = Town::found().await;
+    let url = town.url("/tape");
+    let mut stream = town.command(&["stream", &url, "--yes"]);
+    stream.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let (mut child, mut seen) = tokio::task::spawn_blocking(move || {
+        let mut child = stream.spawn().unwrap();
+        let mut first = [0; 25];
+        child.stdout.as_mut().unwrap().read_exact(&mut first).unwrap();
+        (child, first.to_vec())
+    })
+    .await
+    .unwrap();
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let mut rest = child.stdout.take().unwrap();
+    let said = tokio::task::spawn_blocking(move || {
+        rest.read_to_end(&mut seen).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        (String::from_utf8(output.stderr).unwrap(), u64::try_from(seen.len()).unwrap())
+    })
+    .await
+    .unwrap();
+    let (said, came) = said;
+    assert!(said.contains("200: cost unknown, spent 0.0"), "{said}");
+    // what has left and did not come is a few lines at most
+    let spent = town.amp(&["show", &town.origin, "--json"]).await.json()["service"]["spent"].clone();
+    let spent: u64 = spent.as_str().unwrap().parse().unwrap();
+    assert!((came..=came + 1_000).contains(&spent), "{spent} for {came}");
+}

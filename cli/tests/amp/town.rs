@@ -1,5 +1,7 @@
 //! A service, a chain, and people with keys: what the command is run against.
 
+use std::fs::{File, OpenOptions};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
@@ -15,6 +17,7 @@ use amp_sdk::server::{AmpLayer, AmpService, AmpWebSocket, Message, PaidSocket, S
 use amp_sdk::signer::{KeypairSigner, Signer as _};
 use amp_test_node::Node;
 use axum::Router;
+use axum::body::Body;
 use axum::extract::State;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::http::StatusCode;
@@ -65,6 +68,26 @@ async fn ticks(State(paid): State<AmpWebSocket>, upgrade: WebSocketUpgrade) -> R
             }
         }
     })
+}
+
+/// A line now and then, without end.
+async fn tape() -> Body {
+    let lines = futures::stream::unfold((), |()| async {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        Some((Ok::<_, std::convert::Infallible>("tick\n"), ()))
+    });
+    Body::from_stream(lines)
+}
+
+/// Both ends of a new terminal.
+pub(crate) fn terminal() -> (File, OwnedFd) {
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    let keyboard = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&keyboard).unwrap();
+    unlockpt(&keyboard).unwrap();
+    let name = ptsname(&keyboard, Vec::new()).unwrap();
+    let terminal = OpenOptions::new().read(true).write(true).open(name.to_str().unwrap()).unwrap();
+    (File::from(keyboard), OwnedFd::from(terminal))
 }
 
 /// What a run of the command said.
@@ -185,6 +208,7 @@ impl Town {
         let signer = KeypairSigner::from(recipient.insecure_clone());
         let config = ServiceConfig::new(Arc::new(signer), mint.address, Amount::new(PRICE))
             .metered_route("/film", PricingMode::PerByte, Rate::each(Amount::new(1)))
+            .metered_route("/tape", PricingMode::PerByte, Rate::each(Amount::new(1)))
             .route("/free", Amount::ZERO)
             .network(network)
             .settle_interval(INTERVAL)
@@ -197,6 +221,7 @@ impl Town {
             .route("/quote", get(|| async { "42" }))
             .route("/free", get(|| async { "nothing" }))
             .route("/film", get(|| async { "f".repeat(FILM) }))
+            .route("/tape", get(tape))
             .route("/echo", post(|body: String| async move { format!("you said {body}") }))
             .route("/bytes", get(|| async { vec![0xff, 0x00, 0xfe] }))
             .route("/broken", get(|| async { (StatusCode::INTERNAL_SERVER_ERROR, "out of order") }))

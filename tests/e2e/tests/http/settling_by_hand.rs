@@ -31,6 +31,8 @@ async fn a_credential_is_claimed_without_a_service_and_not_twice() {
     market.chain.advance_seconds(INTERVAL);
     let again = check(&market, &credential, PRICE).await.unwrap_err();
     assert!(matches!(again, UnsettleableError::Refused(Rejection::OwedNotAboveClaimed)), "{again}");
+    // of two signatures: the recipient's, and the credential
+    market.tolerate_a_refused_transaction();
     market.tolerate_a_refused_transaction();
     // the same transaction, or another with the same claim, is refused by the program itself
     let sent = ready.send(&market.chain, &market.recipient).await.unwrap_err();
