@@ -1,3 +1,4 @@
+mod channel;
 mod checks;
 
 use std::fmt;
@@ -10,13 +11,15 @@ use crate::limits::Limits;
 use crate::output;
 use crate::settings::{Common, Settings};
 
+use super::target::Target;
+
 /// Looks at everything that a transaction or a paid call needs, and says what is wrong and what to do about it: the
-/// configuration, the cluster, the program, the clock, the key, SOL, tokens, the store, and a service. Nothing is
+/// configuration, the cluster, the program, the clock, the key, SOL, tokens, the store, and a service or a channel. Nothing is
 /// signed or sent. Ends with 10 where something would fail.
 #[derive(Args)]
 pub(crate) struct Doctor {
-    /// A URL of a service that is to be paid.
-    url: Option<String>,
+    /// A URL of a service that is to be paid, or a channel's address.
+    target: Option<Target>,
     #[command(flatten)]
     limits: Limits,
 }
@@ -106,8 +109,14 @@ impl Doctor {
             }
         }
         checks::store(settings, own.is_some(), report).await;
-        if let (Some(url), Some(own), true) = (&self.url, &own, is_there) {
-            checks::service(settings, &self.limits, url, own, report).await;
+        match (&self.target, &own, is_there) {
+            (Some(Target::Service(url)), Some(own), true) => {
+                checks::service(settings, &self.limits, url, own, report).await;
+            }
+            (Some(Target::Channel(address)), Some(own), true) => {
+                channel::channel(settings, address, own, report).await;
+            }
+            _ => {}
         }
     }
 }

@@ -62,3 +62,26 @@ async fn a_clock_that_is_off_and_a_key_that_others_can_read_are_worth_a_look() {
     std::fs::set_permissions(town.file("agent.json"), std::fs::Permissions::from_mode(0o644)).unwrap();
     town.amp(&["doctor"]).await.says(&["look", "s from the cluster's", "chmod 600"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_channel_is_looked_at_with_what_the_key_has_to_do_with_it() {
+    let town = Town::found().await;
+    let channel = town.with_channel(0).await.to_string();
+    let deputy = town.deputy().to_string();
+    town.amp(&["doctor", &channel]).await.says(&["open, 0.25 ", "its funder, its authorized signer"]);
+    town.amp(&["doctor", &channel, "-k", "service.json"]).await.says(&["its recipient"]);
+    let stranger = ["doctor", &channel, "-k", "deputy.json"];
+    town.chain.airdrop(&town.deputy(), 1_000_000_000).unwrap();
+    assert!(
+        town.amp(&stranger).await.fails(10, &["1 thing is wrong"]).out.contains("can neither spend from it")
+    );
+    town.amp(&["delegate", &channel, &deputy, "0.01", "--yes"]).await.ok();
+    town.amp(&stranger).await.says(&["its delegate, live until"]);
+    town.amp(&["revoke", &channel, &deputy, "--yes"]).await.ok();
+    assert!(town.amp(&stranger).await.fails(10, &["wrong"]).out.contains("its delegate, revoked"));
+    town.amp(&["request-close", &channel, "--yes"]).await.ok();
+    town.amp(&["doctor", &channel]).await.says(&["look", "closable in 1h", "request-close"]);
+    let none = "4zMMC9srt5Ri5X14GAgXhaHii3GnPAEERYPJgZJDncDU";
+    assert!(town.amp(&["doctor", none]).await.fails(10, &["wrong"]).out.contains("there is no channel"));
+    town.amp(&["doctor", "quotes"]).await.fails(2, &["neither the URL"]);
+}
