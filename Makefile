@@ -61,6 +61,7 @@ mutants: program ## every change that cargo-mutants knows must be noticed: many 
 bless: program ## write anew docs/compute-units.md, docs/transactions.md, the guards of docs/state-machine.md, conformance/ and recorded exchanges
 	@AMP_BLESS=1 cargo test --locked --workspace --test compute_units --test page
 	@AMP_BLESS=1 cargo test --locked --workspace --test http limits
+	@AMP_BLESS=1 cargo test --locked --workspace --test amp guide
 	@AMP_BLESS=1 cargo test --locked --workspace --lib -- the_tables_are recorded what_is_checked_in
 
 program: ## build the program: target/deploy/amp.so and target/idl/amp.json

@@ -335,6 +335,28 @@ impl Chain for EmbeddedChain {
         Ok(self.program_accounts(program_id, names_funder))
     }
 
+    async fn channels_paid_to(
+        &self,
+        program_id: &Address,
+        recipient: &Address,
+    ) -> Result<Vec<(Address, AccountSnapshot)>, ChainError> {
+        let names_recipient = |data: &[u8]| {
+            ChannelAccount::decode(data).is_ok_and(|account| account.recipient == recipient.to_bytes())
+        };
+        Ok(self.program_accounts(program_id, names_recipient))
+    }
+
+    async fn delegations_to(
+        &self,
+        program_id: &Address,
+        delegate: &Address,
+    ) -> Result<Vec<(Address, AccountSnapshot)>, ChainError> {
+        let names_delegate = |data: &[u8]| {
+            DelegationAccount::decode(data).is_ok_and(|account| account.delegate == delegate.to_bytes())
+        };
+        Ok(self.program_accounts(program_id, names_delegate))
+    }
+
     async fn clock(&self) -> Result<ChainClock, ChainError> {
         Ok(self.clock_now())
     }

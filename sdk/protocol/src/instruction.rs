@@ -1,8 +1,12 @@
 //! Instruction data of the program: an 8-byte discriminator, then the arguments, little-endian,
 //! one after the other. The order of accounts is the SDK's `chain::instructions`.
 
+mod parse;
+
 use crate::money::Amount;
 use crate::rules::Terms;
+
+pub use parse::{InstructionError, Parsed};
 
 /// `sha256("global:open_channel")[..8]`.
 pub const OPEN_CHANNEL: [u8; 8] = [91, 45, 253, 71, 140, 166, 107, 109];

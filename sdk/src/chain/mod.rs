@@ -18,6 +18,7 @@ mod rpc_feature;
 mod rpc_sending;
 #[cfg(feature = "rpc")]
 mod rpc_subscription;
+mod settle_by_hand;
 mod subscription;
 mod transaction;
 
@@ -43,13 +44,14 @@ pub use budget::{ComputeBudget, PriorityFee};
 pub use fees::{FeePolicy, Fees};
 pub use format::{MAX_TRANSACTION_BYTES, MAX_V1_TRANSACTION_BYTES, TransactionFormat};
 pub use read::{
-    MintInfo, channel, channels, channels_funded_by, delegation, delegations, delegations_at,
-    has_token_account, mint, token_amount,
+    MintInfo, channel, channels, channels_funded_by, channels_paid_to, delegation, delegations,
+    delegations_at, delegations_to, has_token_account, mint, token_amount,
 };
 #[cfg(feature = "server")]
 pub(crate) use read::{as_channel, channel_at};
 #[cfg(feature = "rpc")]
 pub use rpc::RpcChain;
+pub use settle_by_hand::{Settleable, UnsettleableError};
 pub use subscription::{ChannelChange, ChannelChanges};
 pub use transaction::Plan;
 
@@ -90,6 +92,21 @@ pub struct Confirmation {
     pub compute_units: Option<u64>,
     /// Lamports of fees, where the chain tells.
     pub fee: Option<u64>,
+}
+
+/// A transaction that is in a block.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PastTransaction {
+    /// The slot of the block.
+    pub slot: u64,
+    /// Unix seconds, where the node tells.
+    pub unix_timestamp: Option<i64>,
+    /// The transaction.
+    pub transaction: VersionedTransaction,
+    /// Why it failed, if it did.
+    pub error: Option<TransactionError>,
+    /// Its log lines, where the node tells.
+    pub logs: Vec<String>,
 }
 
 #[cfg(any(test, feature = "rpc"))]
@@ -163,6 +180,24 @@ pub trait Chain: Send + Sync + 'static {
         _funder: &Address,
     ) -> Result<Vec<(Address, AccountSnapshot)>, ChainError> {
         Err(ChainError::Unreachable("this chain does not search for channels".to_owned()))
+    }
+
+    /// The channels that pay a recipient. A node needs an index of program accounts to answer.
+    async fn channels_paid_to(
+        &self,
+        _program_id: &Address,
+        _recipient: &Address,
+    ) -> Result<Vec<(Address, AccountSnapshot)>, ChainError> {
+        Err(ChainError::Unreachable("this chain does not search for channels".to_owned()))
+    }
+
+    /// The delegations to a key, on whatever channels. A node needs an index of program accounts to answer.
+    async fn delegations_to(
+        &self,
+        _program_id: &Address,
+        _delegate: &Address,
+    ) -> Result<Vec<(Address, AccountSnapshot)>, ChainError> {
+        Err(ChainError::Unreachable("this chain does not search for delegations".to_owned()))
     }
 
     /// The cluster's clock.

@@ -96,13 +96,33 @@ pub async fn channels_funded_by(
     funder: &Address,
 ) -> Result<Vec<(Address, ChannelAccount)>, ChainError> {
     let found = chain.channels_funded_by(program_id, funder).await?;
-    // whatever a node answers: bytes that look like a channel prove nothing
+    let is_its = |channel: &ChannelAccount| channel.funder == funder.to_bytes();
+    Ok(those(program_id, found, ChannelAccount::decode, is_its))
+}
+
+/// The channels that pay a recipient, with their addresses. What is not a channel account of the program with
+/// this recipient is left out, one of a version that this crate does not know too.
+pub async fn channels_paid_to(
+    chain: &dyn Chain,
+    program_id: &Address,
+    recipient: &Address,
+) -> Result<Vec<(Address, ChannelAccount)>, ChainError> {
+    let found = chain.channels_paid_to(program_id, recipient).await?;
+    let is_its = |channel: &ChannelAccount| channel.recipient == recipient.to_bytes();
+    Ok(those(program_id, found, ChannelAccount::decode, is_its))
+}
+
+/// Of what a node found, what decodes and is wanted. Whatever a node answers: bytes that look like an account
+/// prove nothing.
+fn those<T>(
+    program_id: &Address,
+    found: Vec<(Address, AccountSnapshot)>,
+    decode: impl Fn(&[u8]) -> Result<T, AccountError>,
+    is_wanted: impl Fn(&T) -> bool,
+) -> Vec<(Address, T)> {
     let own = found.into_iter().filter(|(_, account)| account.owner == *program_id);
-    let decoded = own.filter_map(|(address, account)| {
-        let channel = ChannelAccount::decode(&account.data).ok()?;
-        (channel.funder == funder.to_bytes()).then_some((address, channel))
-    });
-    Ok(decoded.collect())
+    let decoded = own.filter_map(|(address, account)| Some((address, decode(&account.data).ok()?)));
+    decoded.filter(|(_, account)| is_wanted(account)).collect()
 }
 
 /// A delegation, or `None` where the address holds none (never made, or closed).
@@ -133,13 +153,20 @@ pub async fn delegations(
     channel: &Address,
 ) -> Result<Vec<(Address, DelegationAccount)>, ChainError> {
     let found = chain.delegations(program_id, channel).await?;
-    // whatever a node answers: bytes that look like a delegation prove nothing
-    let own = found.into_iter().filter(|(_, account)| account.owner == *program_id);
-    let decoded = own.filter_map(|(address, account)| {
-        let delegation = DelegationAccount::decode(&account.data).ok()?;
-        (delegation.channel == channel.to_bytes()).then_some((address, delegation))
-    });
-    Ok(decoded.collect())
+    let is_its = |delegation: &DelegationAccount| delegation.channel == channel.to_bytes();
+    Ok(those(program_id, found, DelegationAccount::decode, is_its))
+}
+
+/// The delegations to a key, on whatever channels and of all their incarnations, with their addresses. What
+/// is not a delegation account of the program to this key is left out, as in [`delegations`].
+pub async fn delegations_to(
+    chain: &dyn Chain,
+    program_id: &Address,
+    delegate: &Address,
+) -> Result<Vec<(Address, DelegationAccount)>, ChainError> {
+    let found = chain.delegations_to(program_id, delegate).await?;
+    let is_its = |delegation: &DelegationAccount| delegation.delegate == delegate.to_bytes();
+    Ok(those(program_id, found, DelegationAccount::decode, is_its))
 }
 
 /// A mint's token program and decimals.

@@ -7,11 +7,12 @@ use solana_commitment_config::CommitmentConfig;
 use solana_hash::Hash;
 use solana_rpc_client::nonblocking::rpc_client::RpcClient;
 use solana_rpc_client_api::client_error::Error;
-use solana_rpc_client_api::config::{RpcAccountInfoConfig, RpcProgramAccountsConfig};
+use solana_rpc_client_api::config::{RpcAccountInfoConfig, RpcProgramAccountsConfig, RpcTransactionConfig};
 use solana_rpc_client_api::filter::{Memcmp, RpcFilterType};
 use solana_rpc_client_api::response::UiAccountEncoding;
 use solana_signature::Signature;
 use solana_transaction::versioned::VersionedTransaction;
+use solana_transaction_status_client_types::UiTransactionEncoding;
 use tokio::time::timeout;
 
 use super::rpc_confirmation::Confirmations;
@@ -20,7 +21,7 @@ use super::rpc_sending::send_until_seen;
 use super::rpc_subscription::{watch, websocket_url};
 use super::{
     AccountSnapshot, Chain, ChainClock, ChainError, ChannelChanges, Confirmation, MAX_ACCOUNTS_AT_ONCE,
-    TransactionFormat,
+    PastTransaction, TransactionFormat,
 };
 
 const CLOCK_SYSVAR: Address = Address::from_str_const("SysvarC1ock11111111111111111111111111111111");
@@ -59,6 +60,43 @@ impl RpcChain {
     /// Talks to the node at `url`, and subscribes at `websocket` (`ws://` or `wss://`).
     pub fn with_websocket(url: impl Into<String>, websocket: impl Into<String>) -> Self {
         Self::at(url.into(), Some(websocket.into()))
+    }
+}
+
+impl RpcChain {
+    /// The hash of the cluster's first block: which cluster it is.
+    pub async fn genesis_hash(&self) -> Result<Hash, ChainError> {
+        self.client.get_genesis_hash().await.map_err(unreachable)
+    }
+
+    /// A confirmed transaction, or `None` where the node does not know it (any more).
+    pub async fn transaction(&self, signature: &Signature) -> Result<Option<PastTransaction>, ChainError> {
+        let found = match self.client.get_transaction_with_config(signature, in_full()).await {
+            Ok(found) => found,
+            // a node's "null" is not what the client waits for
+            Err(error) if matches!(error.kind(), ErrorKind::SerdeJson(_)) => return Ok(None),
+            Err(error) => return Err(unreachable(error)),
+        };
+        let unreadable = || ChainError::Unreachable("a transaction in no known encoding".to_owned());
+        let transaction = found.transaction.transaction.decode().ok_or_else(unreadable)?;
+        let meta = found.transaction.meta;
+        let error = meta.as_ref().and_then(|meta| meta.err.clone()).map(Into::into);
+        let logs = meta.and_then(|meta| Option::from(meta.log_messages)).unwrap_or_default();
+        Ok(Some(PastTransaction {
+            slot: found.slot,
+            unix_timestamp: found.block_time,
+            transaction,
+            error,
+            logs,
+        }))
+    }
+}
+
+fn in_full() -> RpcTransactionConfig {
+    RpcTransactionConfig {
+        encoding: Some(UiTransactionEncoding::Base64),
+        commitment: Some(CommitmentConfig::confirmed()),
+        max_supported_transaction_version: Some(1),
     }
 }
 
@@ -180,6 +218,26 @@ impl Chain for RpcChain {
         self.program_accounts(program_id, kind, at, funder).await
     }
 
+    async fn channels_paid_to(
+        &self,
+        program_id: &Address,
+        recipient: &Address,
+    ) -> Result<Vec<(Address, AccountSnapshot)>, ChainError> {
+        let at = offset::RECIPIENT.saturating_add(ChannelAccount::DISCRIMINATOR.len());
+        let kind = (ChannelAccount::LEN, ChannelAccount::DISCRIMINATOR);
+        self.program_accounts(program_id, kind, at, recipient).await
+    }
+
+    async fn delegations_to(
+        &self,
+        program_id: &Address,
+        delegate: &Address,
+    ) -> Result<Vec<(Address, AccountSnapshot)>, ChainError> {
+        let at = delegation_offset::DELEGATE.saturating_add(DelegationAccount::DISCRIMINATOR.len());
+        let kind = (DelegationAccount::LEN, DelegationAccount::DISCRIMINATOR);
+        self.program_accounts(program_id, kind, at, delegate).await
+    }
+
     async fn clock(&self) -> Result<ChainClock, ChainError> {
         // slot, epoch start, epoch, leader schedule epoch, unix timestamp: 8 bytes each
         let account = self.account(&CLOCK_SYSVAR).await?;
@@ -220,12 +278,7 @@ impl Chain for RpcChain {
 impl RpcChain {
     /// Compute units and fee of a confirmed transaction. Nodes without history don't know: `None`.
     async fn cost(&self, signature: &Signature) -> Option<(Option<u64>, Option<u64>)> {
-        let config = solana_rpc_client_api::config::RpcTransactionConfig {
-            encoding: Some(solana_transaction_status_client_types::UiTransactionEncoding::Base64),
-            commitment: Some(CommitmentConfig::confirmed()),
-            max_supported_transaction_version: Some(1),
-        };
-        let found = self.client.get_transaction_with_config(signature, config).await.ok()?;
+        let found = self.client.get_transaction_with_config(signature, in_full()).await.ok()?;
         let meta = found.transaction.meta?;
         Some((Option::from(meta.compute_units_consumed), Some(meta.fee)))
     }

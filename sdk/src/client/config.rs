@@ -88,6 +88,7 @@ pub(super) struct Options {
     pub(super) close_grace: Option<u32>,
     pub(super) max_chain_depth: u8,
     pub(super) metered_budget: Option<Amount>,
+    pub(super) auto_open: bool,
     pub(super) auto_top_up: bool,
     pub(super) priority_fee: PriorityFee,
     pub(super) store: Option<PathBuf>,
@@ -113,6 +114,7 @@ impl Default for Options {
             close_grace: None,
             max_chain_depth: 0,
             metered_budget: None,
+            auto_open: true,
             auto_top_up: true,
             priority_fee: PriorityFee::default(),
             store: None,
@@ -127,7 +129,8 @@ impl Default for Options {
     }
 }
 
-/// Makes a [`Client`]: a funder or a delegate, a chain and a mint are needed, the rest has defaults.
+/// Makes a [`Client`]: a funder or a delegate, and a chain are needed, and a mint to pay with; the rest has
+/// defaults. A client that allows no mint pays nothing, and can look at channels and close them.
 #[must_use = "a builder does nothing until `build`"]
 #[derive(Default)]
 pub struct ClientBuilder {
@@ -207,6 +210,10 @@ impl ClientBuilder {
         /// Most base units that one call may cost where the price depends on seconds, bytes or work.
         /// Default: the policy's `max_price_per_call`.
         metered_budget(amount: Amount) => options.metered_budget = Some(amount);
+        /// Whether a call opens a channel where there is none, or none any more. Default: yes. Without it
+        /// [`Client::prepare`] opens, and calls fail with [`ClientError::NotOpened`]: for those who ask somebody
+        /// before each deposit.
+        auto_open(on: bool) => options.auto_open = on;
         /// Whether a used up channel is topped up within the policy. Default: yes.
         auto_top_up(on: bool) => options.auto_top_up = on;
         /// On top of the base fee.
@@ -239,7 +246,7 @@ impl ClientBuilder {
         self
     }
 
-    /// Allows paying with a mint. At least one is needed.
+    /// Allows paying with a mint. Without one nothing is paid.
     pub fn allow_mint(mut self, mint: Address) -> Self {
         self.options.policy.allowed_mints.insert(mint);
         self
@@ -255,9 +262,6 @@ impl ClientBuilder {
     pub async fn build(self) -> Result<Client, ClientError> {
         let payer = self.payer()?;
         let cluster = self.chain.ok_or(ClientError::Incomplete("a `chain`, for example an RpcChain"))?;
-        if self.options.policy.allowed_mints.is_empty() {
-            return Err(ClientError::Incomplete("a mint it may pay with: `allow_mint`"));
-        }
         let network = &self.options.network;
         let program_id = self.program_id.or_else(|| chain::program_id(network));
         let program_id = program_id.ok_or_else(|| ClientError::NothingPinned { network: network.clone() })?;

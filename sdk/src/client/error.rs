@@ -246,6 +246,12 @@ pub enum ClientError {
         /// The channel.
         channel: Address,
     },
+    /// There is no open channel to this service, or none any more, and calls open none by themselves.
+    #[error("there is no open channel to {origin}, and `auto_open` is off; call `prepare` to open one")]
+    NotOpened {
+        /// The service.
+        origin: String,
+    },
     /// There is no channel to this service.
     #[error("there is no channel to {origin}; call it, or `prepare` it, first")]
     NoChannel {
@@ -268,6 +274,14 @@ pub enum ClientError {
     NotChained {
         /// The channel.
         channel: Address,
+    },
+    /// The channel is another's: only its funder can ask for its close.
+    #[error("channel {channel} is funded by {funder}; only that key can ask for its close")]
+    NotTheFunder {
+        /// The channel.
+        channel: Address,
+        /// Its funder.
+        funder: Address,
     },
     /// A delegate's client does not know which channel pays this service.
     #[error("no channel is named for {origin}; ask its funder for the address and call `use_channel`")]
@@ -410,7 +424,9 @@ impl ClientError {
         match self {
             Self::Refused { body, .. } => Some(body.error),
             Self::BadProof { .. } => Some(Code::InvalidProof),
-            Self::NoChannel { .. } | Self::NoChannelNamed { .. } => Some(Code::NoChannel),
+            Self::NoChannel { .. } | Self::NotOpened { .. } | Self::NoChannelNamed { .. } => {
+                Some(Code::NoChannel)
+            }
             Self::ClosedByService { .. } => Some(Code::Closed),
             Self::NeedsTopUp { .. } | Self::InsufficientFunds { .. } | Self::LimitReached { .. } => {
                 Some(Code::Underfunded)

@@ -103,7 +103,7 @@ impl Client {
         let price = self.price(&document.pricing.for_route(parse(url)?.path()));
         self.check_policy(&document, &service, price)?;
         let _gate = service.gate.lock().await;
-        let record = self.ensure_open(&service, &document, price).await?;
+        let record = self.ensure_open(&service, &document, price, true).await?;
         service.set_channel(record.clone());
         Ok(record)
     }
@@ -111,6 +111,12 @@ impl Client {
     /// All channels in the store, the newest first: open, closing and closed.
     pub async fn channels(&self) -> Result<Vec<ChannelRecord>, ClientError> {
         Ok(self.inner.store.all().await?)
+    }
+
+    /// Waits until it is on disk how the calls so far have ended. For processes that end right after a call: without
+    /// it the call counts as lost, which is safe, and its cost shows only with the next answer.
+    pub async fn flush(&self) -> Result<(), ClientError> {
+        Ok(self.inner.store.flush().await?)
     }
 
     pub(super) async fn send(&self, request: Request) -> Result<Response, ClientError> {

@@ -28,8 +28,8 @@
 //! | gRPC | `Client::grpc` (feature `grpc`) |
 //! | WebSockets | `Client::connect` (feature `ws`) |
 //! | MCP tools | `Client::mcp` (feature `mcp`) |
-//! | channels | [`Client::prepare`], [`Client::top_up`], [`Client::status`], [`Client::channels`] |
-//! | the end | [`Client::close`], [`Client::close_all`] |
+//! | channels | [`Client::quote`], [`Client::prepare`], [`Client::top_up`], [`Client::status`], [`Client::channels`] |
+//! | the end | [`Client::close`], [`Client::close_all`]; by address, without the service: [`Client::request_close`], [`Client::close_by_address`] |
 //! | after a lost store | [`Client::recover`] |
 //! | money that services chained on | [`Client::chained_channels`], [`Client::reclaim`] |
 //! | other keys that spend | [`Client::delegate`], [`Client::revoke_delegate`], [`Client::delegations`], [`Client::close_delegation`] |
@@ -84,6 +84,7 @@ mod open;
 mod operation;
 mod pay;
 mod policy;
+mod quote;
 mod reclaim;
 mod recover;
 mod response;
@@ -108,6 +109,7 @@ pub use error::{ClientError, DiscoveryFailure, ProofFailure};
 pub use http::Client;
 pub use ledger::{Ledger, LedgerError, Overcharge};
 pub use policy::{Policy, PolicyError};
+pub use quote::Quote;
 pub use reclaim::Reclaimed;
 pub use response::{Payment, Response};
 pub use store::{ChannelRecord, ChannelState, HeldDelegation};

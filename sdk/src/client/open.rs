@@ -25,13 +25,14 @@ const LOOKS_AFTER_FAILURE: u32 = 3;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(300);
 
 impl Client {
-    /// The channel to a service: the stored one, one whose opening was interrupted, or a new one. The
-    /// caller holds the service's gate.
+    /// The channel to a service: the stored one, one whose opening was interrupted, or a new one if it `may_open`
+    /// one. The caller holds the service's gate.
     pub(super) async fn ensure_open(
         &self,
         service: &Service,
         document: &DiscoveryDocument,
         price: Amount,
+        may_open: bool,
     ) -> Result<ChannelRecord, ClientError> {
         if self.inner.settings.delegate().is_some() {
             return self.named_channel(service, document).await;
@@ -58,6 +59,9 @@ impl Client {
                     }
                 }
             }
+        }
+        if !may_open {
+            return Err(ClientError::NotOpened { origin: service.name.clone() });
         }
         let record = match self.open_new(service, document, price).await {
             // another process's opening may have taken the tokens since

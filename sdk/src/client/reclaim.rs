@@ -1,5 +1,6 @@
-//! What the root funder does about channels that were chained below its own: it finds them on chain, asks
-//! for their close, and after the grace has the rest back, whoever stands between.
+//! What a funder does about channels by their address alone: those that were chained below its own, of which no
+//! store knows, and its own ones whose service is gone or whose store is lost. It asks for their close, and after
+//! the grace has the rest back, whoever stands between.
 
 use amp_protocol::account::ChannelAccount;
 use amp_protocol::money::Amount;
@@ -7,13 +8,14 @@ use amp_protocol::rejection::Rejection;
 use solana_address::Address;
 
 use super::close::closable_from;
-use super::{Client, ClientError};
+use super::config::Funding;
+use super::{ChannelState, Client, ClientError};
 use crate::chain::instructions::{self, ChannelKeys, CloseParties};
 use crate::chain::{
     self, ChainError, ComputeBudget, Confirmation, associated_token_address, create_token_account,
 };
 
-/// How far a chained channel is on its way back.
+/// How far a channel is on its way back.
 #[derive(Debug)]
 pub enum Reclaimed {
     /// Its close is requested, now or earlier. Call `reclaim` again from this time on (Unix seconds).
@@ -50,7 +52,6 @@ impl Client {
     pub async fn reclaim(&self, channel: &Address) -> Result<Reclaimed, ClientError> {
         let funding = self.inner.settings.funding("reclaim a chained channel")?;
         let funder = funding.funder.public_key();
-        let program_id = self.inner.settings.program_id;
         let Some(account) = self.account(channel).await? else {
             self.check_cluster().await?;
             return Ok(Reclaimed::AlreadyClosed);
@@ -58,25 +59,115 @@ impl Client {
         if account.funder != funder.to_bytes() || account.chain_depth == 0 {
             return Err(ClientError::NotChained { channel: *channel });
         }
-        if !account.books.closing {
-            let request = instructions::request_close(&program_id, channel, &funder);
-            let sent = self.send_close(funding, ComputeBudget::request_close(), vec![request]).await;
-            if !matches!(sent, Ok(_) | Err(ChainError::Rejected(Rejection::AlreadyClosing))) {
-                sent?;
+        self.step(funding, channel, account).await
+    }
+
+    /// Requests the close of a channel by its address alone, whether or not the store knows it, without
+    /// asking its service; where a close is requested already, says from when on it works. For services that
+    /// are known to be gone: [`Client::close`] asks the service first, and takes no grace period.
+    pub async fn request_close(&self, channel: &Address) -> Result<Reclaimed, ClientError> {
+        let funding = self.inner.settings.funding("request a close")?;
+        let Some(account) = self.own_account(funding, channel).await? else {
+            return Ok(Reclaimed::AlreadyClosed);
+        };
+        let requested = self.request(funding, channel, account).await?;
+        self.mark_closing(channel, &requested).await?;
+        Ok(requested)
+    }
+
+    /// Closes a channel by its address alone, whether or not the store knows it, once its close is requested
+    /// and the grace has passed; before that, the same as [`Client::request_close`].
+    pub async fn close_by_address(&self, channel: &Address) -> Result<Reclaimed, ClientError> {
+        let funding = self.inner.settings.funding("close a channel")?;
+        let Some(account) = self.own_account(funding, channel).await? else {
+            return Ok(Reclaimed::AlreadyClosed);
+        };
+        let opened_slot = account.opened_slot;
+        let outcome = self.step(funding, channel, account).await?;
+        match &outcome {
+            Reclaimed::Closed { refund, .. } => {
+                self.inner.store.set_state_at(*channel, opened_slot, ChannelState::Closed, *refund).await?;
             }
-            let from = match self.account(channel).await? {
-                Some(now) if now.books.closing => closable_from(&now),
-                // a node that lags: the request was confirmed just now
-                _ => {
-                    let closing_at = self.chain().clock().await?.unix_timestamp;
-                    closable_from(&ChannelAccount { closing_at, ..account })
-                }
-            };
-            return Ok(Reclaimed::Requested { closable_from: from });
+            requested => self.mark_closing(channel, requested).await?,
         }
-        if self.chain().clock().await?.unix_timestamp < closable_from(&account) {
+        Ok(outcome)
+    }
+
+    /// The account of a channel of this client's funder, or `None` once it is gone.
+    async fn own_account(
+        &self,
+        funding: &Funding,
+        channel: &Address,
+    ) -> Result<Option<ChannelAccount>, ClientError> {
+        let Some(account) = self.account(channel).await? else {
+            self.check_cluster().await?;
+            return Ok(None);
+        };
+        let funder = Address::from(account.funder);
+        if funder != funding.funder.public_key() {
+            return Err(ClientError::NotTheFunder { channel: *channel, funder });
+        }
+        Ok(Some(account))
+    }
+
+    /// Nothing more is signed for, here and in other processes over this store.
+    async fn mark_closing(&self, channel: &Address, outcome: &Reclaimed) -> Result<(), ClientError> {
+        if let (Reclaimed::Requested { .. }, Some(account)) = (outcome, self.account(channel).await?) {
+            let state = ChannelState::Closing;
+            self.inner.store.set_state_at(*channel, account.opened_slot, state, Amount::ZERO).await?;
+        }
+        Ok(())
+    }
+
+    /// Requests a close, or, once the grace of one that was requested has passed, closes.
+    async fn step(
+        &self,
+        funding: &Funding,
+        channel: &Address,
+        account: ChannelAccount,
+    ) -> Result<Reclaimed, ClientError> {
+        let is_over =
+            account.books.closing && self.chain().clock().await?.unix_timestamp >= closable_from(&account);
+        match is_over {
+            true => self.finish_by_address(funding, channel, &account).await,
+            false => self.request(funding, channel, account).await,
+        }
+    }
+
+    async fn request(
+        &self,
+        funding: &Funding,
+        channel: &Address,
+        account: ChannelAccount,
+    ) -> Result<Reclaimed, ClientError> {
+        if account.books.closing {
             return Ok(Reclaimed::Requested { closable_from: closable_from(&account) });
         }
+        let program_id = &self.inner.settings.options.program_id;
+        let request = instructions::request_close(program_id, channel, &funding.funder.public_key());
+        let sent = self.send_close(funding, ComputeBudget::request_close(), vec![request]).await;
+        if !matches!(sent, Ok(_) | Err(ChainError::Rejected(Rejection::AlreadyClosing))) {
+            sent?;
+        }
+        let from = match self.account(channel).await? {
+            Some(now) if now.books.closing => closable_from(&now),
+            // a node that lags: the request was confirmed just now
+            _ => {
+                let closing_at = self.chain().clock().await?.unix_timestamp;
+                closable_from(&ChannelAccount { closing_at, ..account })
+            }
+        };
+        Ok(Reclaimed::Requested { closable_from: from })
+    }
+
+    async fn finish_by_address(
+        &self,
+        funding: &Funding,
+        channel: &Address,
+        account: &ChannelAccount,
+    ) -> Result<Reclaimed, ClientError> {
+        let program_id = self.inner.settings.options.program_id;
+        let funder = funding.funder.public_key();
         let mint = Address::from(account.mint);
         let token_program = chain::mint(self.chain(), &mint).await?.token_program;
         let refund_token = associated_token_address(&funder, &mint, &token_program);
@@ -93,7 +184,7 @@ impl Client {
         all.push(instructions::close_channel(&keys, &parties));
         let confirmation = self.send_close(funding, budget, all).await?;
         let refund = account.books.balance().map_err(ChainError::Rejected)?;
-        tracing::info!(%channel, %refund, "reclaimed a chained channel");
+        tracing::info!(%channel, %refund, "closed a channel without its service");
         Ok(Reclaimed::Closed { refund, confirmation })
     }
 }

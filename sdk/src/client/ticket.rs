@@ -232,6 +232,7 @@ impl Client {
         if let Some(channel) = known() {
             return channel;
         }
-        Ok(service.set_channel(self.ensure_open(service, document, price).await?))
+        let may_open = self.inner.settings.options.auto_open;
+        Ok(service.set_channel(self.ensure_open(service, document, price, may_open).await?))
     }
 }

@@ -2,7 +2,8 @@
 //! it. The other process runs the SDK's own [`RpcChain`](amp_sdk::chain::RpcChain), as it does on a cluster.
 //!
 //! Only what `RpcChain` asks for is answered. Every transaction that is executed is confirmed at once, and
-//! there is no history: `getTransaction` finds nothing, as on a node that keeps none. One port above, where
+//! there is no history: `getTransaction` finds nothing, as on a node that keeps none, unless
+//! [`Node::keep_history`] was called. One port above, where
 //! Solana's tools look for it, changes of accounts can be subscribed to over WebSocket.
 #![allow(clippy::expect_used, clippy::missing_panics_doc)]
 
@@ -10,10 +11,10 @@ mod accounts;
 mod transactions;
 mod websocket;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use amp_embedded::EmbeddedChain;
 use axum::extract::State;
@@ -21,9 +22,13 @@ use axum::http::StatusCode;
 use axum::routing::post;
 use axum::{Json, Router};
 use serde_json::{Value, json};
+use solana_signature::Signature;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+
+/// The first block's hash, which is that of no cluster.
+const GENESIS_HASH: &str = "EmbeddedChain1111111111111111111111111111111";
 
 /// A node on a loopback port, until it is dropped.
 pub struct Node {
@@ -44,6 +49,9 @@ struct Shared {
     subscribed: AtomicU64,
     /// How often the subscriptions were forgotten.
     generation: AtomicU64,
+    /// What was executed through it, if that is kept.
+    history: Mutex<Option<HashMap<Signature, Value>>>,
+    genesis_hash: Mutex<String>,
 }
 
 /// A request that can't be answered, with the code that nodes have for it.
@@ -63,8 +71,10 @@ impl Node {
     /// Serves a chain, which its owner may go on using.
     pub async fn start(chain: EmbeddedChain) -> Self {
         let away = watch::Sender::new(false);
-        let (requests, losing, expired, subscribed, generation) = Default::default();
-        let shared = Shared { chain, away, requests, losing, expired, subscribed, generation };
+        let (requests, losing, expired, subscribed, generation, history) = Default::default();
+        let genesis_hash = Mutex::new(GENESIS_HASH.to_owned());
+        let shared =
+            Shared { chain, away, requests, losing, expired, subscribed, generation, history, genesis_hash };
         let shared = Arc::new(shared);
         let (listener, above) = two_ports().await;
         let address = listener.local_addr().expect("an address");
@@ -102,6 +112,17 @@ impl Node {
     /// The next transactions are taken and never land, and their blockhashes expire at once.
     pub fn lose(&self, transactions: u64) {
         self.shared.losing.store(transactions, Ordering::SeqCst);
+    }
+
+    /// Remembers the transactions that are sent through it from now on.
+    pub fn keep_history(&self) {
+        let mut history = self.shared.history.lock().unwrap_or_else(PoisonError::into_inner);
+        history.get_or_insert_default();
+    }
+
+    /// Says that it is of the cluster whose first block has this hash.
+    pub fn pose_as(&self, genesis_hash: &str) {
+        genesis_hash.clone_into(&mut self.shared.genesis_hash.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Requests so far, those it did not answer included.
@@ -162,7 +183,8 @@ impl Shared {
             "isBlockhashValid" => Ok(self.is_blockhash_valid(params)),
             "sendTransaction" => self.send_transaction(params),
             "getSignatureStatuses" => Ok(self.signature_statuses(params)),
-            "getTransaction" => Ok(Value::Null),
+            "getTransaction" => Ok(self.past_transaction(params)),
+            "getGenesisHash" => Ok(json!(*self.genesis_hash.lock().unwrap_or_else(PoisonError::into_inner))),
             _ => Err(Refusal { code: -32601, message: format!("no method {method}"), data: None }),
         }
     }

@@ -3,6 +3,7 @@
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
+use amp_embedded::Executed;
 use amp_sdk::chain::MAX_TRANSACTION_BYTES;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -42,13 +43,39 @@ impl Shared {
             return Ok(json!(transaction.signatures.first().map(Signature::to_string)));
         }
         match self.chain.submit(&transaction) {
-            Ok(executed) => Ok(json!(executed.confirmation.signature.to_string())),
+            Ok(executed) => {
+                self.remember(encoded, &executed);
+                Ok(json!(executed.confirmation.signature.to_string()))
+            }
             Err((error, logs)) => Err(Refusal {
                 code: PREFLIGHT_FAILURE,
                 message: format!("Transaction simulation failed: {error}"),
                 data: Some(json!({"err": UiTransactionError::from(error), "logs": logs})),
             }),
         }
+    }
+
+    fn remember(&self, encoded: &str, executed: &Executed) {
+        let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(history) = &mut *history else { return };
+        let done = executed.confirmation;
+        let meta = json!({
+            "err": null, "status": {"Ok": null}, "fee": done.fee, "computeUnitsConsumed": done.compute_units,
+            "preBalances": [], "postBalances": [], "logMessages": executed.logs,
+        });
+        let past = json!({
+            "slot": done.slot, "blockTime": self.chain.clock_now().unix_timestamp, "version": 0,
+            "transaction": [encoded, "base64"], "meta": meta,
+        });
+        history.insert(done.signature, past);
+    }
+
+    /// A transaction that was sent through this node, if it remembers.
+    pub(crate) fn past_transaction(&self, params: &Value) -> Value {
+        let history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+        let signature = params[0].as_str().and_then(|text| text.parse::<Signature>().ok());
+        let found = history.as_ref().zip(signature).and_then(|(history, asked)| history.get(&asked));
+        found.cloned().unwrap_or(Value::Null)
     }
 
     pub(crate) fn is_blockhash_valid(&self, params: &Value) -> Value {

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use amp_program_tests::World;
-use amp_protocol::account::ChannelAccount;
+use amp_protocol::account::{ChannelAccount, DelegationAccount};
 use amp_protocol::rejection::Rejection;
 use amp_sdk::chain::instructions;
 use amp_sdk::chain::{Chain, ChainError, ComputeBudget, PROGRAM_ID, Plan, PriorityFee, RpcChain};
@@ -35,6 +35,17 @@ async fn accounts_searches_and_the_clock_are_the_chains() {
     let found = rpc.channels_funded_by(&PROGRAM_ID, &funder).await.unwrap();
     assert_eq!(found, world.chain.channels_funded_by(&PROGRAM_ID, &funder).await.unwrap());
     assert_eq!(found.len(), 1);
+    let recipient = Address::from(ChannelAccount::decode(&found[0].1.data).unwrap().recipient);
+    let paid = rpc.channels_paid_to(&PROGRAM_ID, &recipient).await.unwrap();
+    assert_eq!(paid, world.chain.channels_paid_to(&PROGRAM_ID, &recipient).await.unwrap());
+    assert_eq!(paid, found);
+    assert!(rpc.channels_paid_to(&PROGRAM_ID, &funder).await.unwrap().is_empty());
+    let delegations = rpc.delegations(&PROGRAM_ID, &address).await.unwrap();
+    let delegate = Address::from(DelegationAccount::decode(&delegations[0].1.data).unwrap().delegate);
+    let delegated = rpc.delegations_to(&PROGRAM_ID, &delegate).await.unwrap();
+    assert_eq!(delegated, world.chain.delegations_to(&PROGRAM_ID, &delegate).await.unwrap());
+    assert_eq!(delegated, delegations);
+    assert!(rpc.delegations_to(&PROGRAM_ID, &address).await.unwrap().is_empty());
     assert!(rpc.delegations(&PROGRAM_ID, &funder).await.unwrap().is_empty());
     assert_eq!(rpc.clock().await.unwrap(), world.chain.clock_now());
 }

@@ -100,6 +100,9 @@ fn accounts_stand_in_the_programs_order_with_its_flags() {
         assert_eq!(bytes(&theirs["discriminator"]), &ours.data[..8], "{name}");
         let accounts = theirs["accounts"].as_array().unwrap();
         assert_eq!(accounts.len(), ours.accounts.len(), "{name}");
+        let parsed = instruction::Parsed::parse(&ours.data).unwrap();
+        let names: Vec<_> = accounts.iter().map(|account| account["name"].as_str().unwrap()).collect();
+        assert_eq!((parsed.name(), parsed.account_names()), (name, &names[..]));
         for (account, meta) in accounts.iter().zip(&ours.accounts) {
             let flag = |flag: &str| account[flag].as_bool().unwrap_or_default();
             let label = format!("{name}: {}", account["name"]);

@@ -316,6 +316,28 @@ impl Store {
             .await
     }
 
+    /// The same for a channel that is known by its address. Of another incarnation, or not this owner's: nothing.
+    pub(super) async fn set_state_at(
+        &self,
+        channel: Address,
+        opened_slot: u64,
+        state: ChannelState,
+        refunded: Amount,
+    ) -> Result<(), DurableError> {
+        let known = self.all().await?;
+        let its = known.iter().find(|own| own.channel == channel && own.opened_slot == opened_slot);
+        match its.filter(|own| own.state != ChannelState::Closed) {
+            Some(record) => self.set_state(record.id, state, refunded).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until everything is on disk that was booked so far.
+    pub(super) async fn flush(&self) -> Result<(), DurableError> {
+        // changes are made in order
+        self.database.write(|_| Ok(())).await
+    }
+
     /// Runs a job and returns its result as soon as it ran, without waiting for the disk.
     async fn soon<T, F>(&self, job: F) -> Result<T, DurableError>
     where

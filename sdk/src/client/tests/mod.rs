@@ -1,6 +1,7 @@
 //! The whole client against a service and a chain that can be told to misbehave.
 #![allow(clippy::arithmetic_side_effects, reason = "an overflow fails the test, as it should")]
 
+mod by_address;
 mod chain;
 mod closing;
 mod delegated;

@@ -199,6 +199,22 @@ impl Chain for MeteredChain {
         self.ask(Asked::Search, self.inner.channels_funded_by(program_id, funder)).await
     }
 
+    async fn channels_paid_to(
+        &self,
+        program_id: &Address,
+        recipient: &Address,
+    ) -> Result<Vec<(Address, AccountSnapshot)>, ChainError> {
+        self.ask(Asked::Search, self.inner.channels_paid_to(program_id, recipient)).await
+    }
+
+    async fn delegations_to(
+        &self,
+        program_id: &Address,
+        delegate: &Address,
+    ) -> Result<Vec<(Address, AccountSnapshot)>, ChainError> {
+        self.ask(Asked::Search, self.inner.delegations_to(program_id, delegate)).await
+    }
+
     async fn clock(&self) -> Result<ChainClock, ChainError> {
         self.ask(Asked::Clock, self.inner.clock()).await
     }

@@ -17,5 +17,6 @@ mod payout;
 mod pinned;
 mod prices;
 mod restarts;
+mod settling_by_hand;
 mod streams;
 mod unanswered;

@@ -1,0 +1,171 @@
+use std::time::{Duration, Instant};
+
+use amp_sdk::protocol::money::Amount;
+use clap::Args;
+use futures::{StreamExt as _, stream};
+use indicatif::{ProgressBar, ProgressStyle};
+use reqwest::Url;
+use serde_json::json;
+
+use crate::confirm::confirm;
+use crate::exit::{Exit, failure};
+use crate::limits::Limits;
+use crate::output::{self, Lines};
+use crate::settings::Settings;
+use crate::token::Token;
+
+use super::open::plan;
+
+/// Pays for many GET calls of a URL, and says how fast they were and what they cost. Real money: it asks first, and
+/// spends no more than the limits allow.
+#[derive(Args)]
+pub(crate) struct Bench {
+    /// What to call.
+    url: Url,
+    /// How many calls.
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
+    calls: u64,
+    /// How many of them at once. The SDK's client has at most 32 under way, or what the service remembers seqs for.
+    #[arg(long, short = 'c', value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=32))]
+    concurrency: u32,
+    #[command(flatten)]
+    limits: Limits,
+}
+
+/// What came of the calls.
+#[derive(Default)]
+struct Tally {
+    latencies: Vec<Duration>,
+    cost: Amount,
+    failed: u64,
+    first_failure: Option<String>,
+}
+
+impl Bench {
+    pub(crate) async fn run(&self, settings: &Settings) -> anyhow::Result<()> {
+        let url = self.url.as_str();
+        let payer = self.limits.payer(settings, url, settings.common.yes).await?;
+        let offer = payer.offer(url)?;
+        let token = &offer.token;
+        let quote = payer.client.quote(url).await.map_err(|error| payer.explain(error))?;
+        let each =
+            if quote.pricing.is_metered() { self.limits.max_price(token)? } else { quote.pricing.rate };
+        let total = each
+            .checked_mul(self.calls)
+            .ok_or_else(|| failure(Exit::Usage, "so many calls cost more than 64 bits hold"))?;
+        let mut said = format!("Make {} calls of {url}, for up to {} in all.", self.calls, token.text(total));
+        if quote.channel.is_none() && !each.is_zero() {
+            said = format!("{said}\n{}", plan(url, offer, &quote));
+        }
+        confirm(&said, settings.common.yes)?;
+        if !each.is_zero() {
+            // not part of what is measured
+            payer.client.prepare(url).await.map_err(|error| payer.explain(error))?;
+        }
+        let bar = bar(self.calls);
+        let width = usize::try_from(self.concurrency)?;
+        let started = Instant::now();
+        let calls = stream::iter(0..self.calls).map(|_| timed(&payer, url));
+        let tally = calls
+            .buffer_unordered(width)
+            .fold(Tally::default(), |tally, call| {
+                bar.inc(1);
+                std::future::ready(tally.with(call))
+            })
+            .await;
+        bar.finish_and_clear();
+        payer.client.flush().await?;
+        self.report(settings, token, tally, started.elapsed())
+    }
+
+    fn report(
+        &self,
+        settings: &Settings,
+        token: &Token,
+        mut tally: Tally,
+        took: Duration,
+    ) -> anyhow::Result<()> {
+        tally.latencies.sort_unstable();
+        let answered = tally.latencies.len();
+        let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX).max(1);
+        let per_second = u64::try_from(answered).unwrap_or(u64::MAX).saturating_mul(1_000).div_euclid(millis);
+        let [p50, p99] = [50, 99].map(|percent| percentile(&tally.latencies, percent).as_micros());
+        let cost = tally.cost;
+        let value = json!({
+            "url": self.url.as_str(), "calls": self.calls, "concurrency": self.concurrency, "answered": answered,
+            "failed": tally.failed, "milliseconds": millis, "calls_per_second": per_second,
+            "p50_microseconds": p50, "p99_microseconds": p99, "cost": cost, "token": token.json(),
+        });
+        let mut lines = Lines::default();
+        lines
+            .add("answered", format!("{answered} of {}, {} at once", self.calls, self.concurrency))
+            .add("took", format!("{millis} ms, {per_second} calls a second"))
+            .add("p50, p99", format!("{p50} \u{b5}s, {p99} \u{b5}s"))
+            .add("cost", token.text(cost));
+        output::print(settings.common.json, &value, &lines.text());
+        match tally.first_failure {
+            None => Ok(()),
+            Some(first) => {
+                Err(failure(Exit::Failed, format!("{} calls failed; the first: {first}", tally.failed)))
+            }
+        }
+    }
+}
+
+impl Tally {
+    fn with(mut self, call: Result<(Duration, Amount), String>) -> Self {
+        match call {
+            Ok((latency, cost)) => {
+                self.latencies.push(latency);
+                // what the service says: shown, and not relied upon
+                self.cost = self.cost.checked_add(cost).unwrap_or(Amount::MAX);
+            }
+            Err(error) => {
+                self.failed = self.failed.saturating_add(1);
+                self.first_failure.get_or_insert(error);
+            }
+        }
+        self
+    }
+}
+
+/// One call, to its last byte.
+async fn timed(payer: &crate::limits::Payer, url: &str) -> Result<(Duration, Amount), String> {
+    let begun = Instant::now();
+    let answer = payer.client.get(url).await;
+    let mut answer = answer.map_err(|error| payer.explain(error).to_string())?;
+    while answer.chunk().await.map_err(|error| payer.explain(error).to_string())?.is_some() {}
+    let status = answer.status();
+    if !status.is_success() {
+        return Err(format!("the service answered {status}"));
+    }
+    let cost = answer.payment().and_then(|payment| payment.cost).unwrap_or(Amount::ZERO);
+    Ok((begun.elapsed(), cost))
+}
+
+/// Of sorted values.
+fn percentile(sorted: &[Duration], percent: usize) -> Duration {
+    let at = sorted.len().saturating_mul(percent).div_ceil(100).saturating_sub(1);
+    sorted.get(at).copied().unwrap_or_default()
+}
+
+fn bar(calls: u64) -> ProgressBar {
+    let bar = ProgressBar::new(calls);
+    if let Ok(style) = ProgressStyle::with_template("[{bar:30}] {pos}/{len} calls, {per_sec}") {
+        bar.set_style(style.progress_chars("=> "));
+    }
+    bar
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_percentile_is_one_of_the_values() {
+        let all: Vec<_> = (1..=10).map(Duration::from_millis).collect();
+        assert_eq!(percentile(&all, 50), Duration::from_millis(5));
+        assert_eq!(percentile(&all, 99), Duration::from_millis(10));
+        assert_eq!(percentile(&[], 50), Duration::ZERO);
+    }
+}

@@ -1,0 +1,71 @@
+use amp_sdk::client::Quote;
+use clap::Args;
+use serde_json::json;
+
+use crate::confirm::confirm;
+use crate::limits::{Limits, Offer, Payer};
+use crate::moment::span;
+use crate::output::{self, Lines, during};
+use crate::settings::Settings;
+
+use super::discover::price;
+use super::target::{origin, record_json};
+
+/// Opens a channel to a service, so that the first call pays at once. Where there is one, it stays.
+#[derive(Args)]
+pub(crate) struct Open {
+    /// A URL of the service: the route that will be called most, as its price sets the usual deposit.
+    url: String,
+    #[command(flatten)]
+    limits: Limits,
+}
+
+/// What an opening does, for whoever is asked.
+pub(crate) fn plan(url: &str, offer: &Offer, quote: &Quote) -> String {
+    let mut lines = Lines::default();
+    let document = &offer.document;
+    lines
+        .add("  pays", document.recipient.to_string())
+        .add(
+            "  deposit",
+            format!("{}; what is not spent comes back at the close", offer.token.text(quote.deposit)),
+        )
+        .add("  price", price(quote.pricing.mode, quote.pricing.rate(), |amount| offer.token.text(amount)))
+        .add(
+            "  grace",
+            format!(
+                "{}: so long can a service that is gone hold the rest",
+                span(document.min_close_grace.into())
+            ),
+        )
+        .add("  network", format!("{}; rent and fees are paid in SOL", document.network));
+    format!("Open a channel to {}:\n{}", origin(url), lines.text())
+}
+
+impl Open {
+    pub(crate) async fn run(&self, settings: &Settings) -> anyhow::Result<()> {
+        let payer = self.limits.payer(settings, &self.url, false).await?;
+        let offer = payer.offer(&self.url)?;
+        let quote = payer.client.quote(&self.url).await.map_err(|error| payer.explain(error))?;
+        let is_new = quote.channel.is_none();
+        if is_new {
+            confirm(&plan(&self.url, offer, &quote), settings.common.yes)?;
+        }
+        let record = prepare(&payer, &self.url).await?;
+        let mut value = record_json(&record);
+        if let Some(fields) = value.as_object_mut() {
+            fields.insert("opened".to_owned(), json!(is_new));
+        }
+        let done = if is_new { "opened" } else { "open already" };
+        let deposited = offer.token.text(record.ledger.deposited);
+        let text = format!("{done}: channel {} to {}, {deposited} deposited", record.channel, record.origin);
+        output::print(settings.common.json, &value, &text);
+        Ok(())
+    }
+}
+
+/// Opens, and says so while it takes time.
+async fn prepare(payer: &Payer, url: &str) -> anyhow::Result<amp_sdk::client::ChannelRecord> {
+    let opened = during("opening a channel", payer.client.prepare(url)).await;
+    opened.map_err(|error| payer.explain(error))
+}

@@ -1,0 +1,29 @@
+//! `bench`.
+
+use crate::town::Town;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bench_pays_for_its_calls_and_counts_them() {
+    let town = Town::found().await;
+    let url = town.url("/quote");
+    town.with_channel(0).await;
+    town.amp(&["bench", &url, "-n", "20", "-c", "4", "--yes"]).await.says(&[
+        "20 of 20, 4 at once",
+        "0.005 ",
+        "calls a second",
+    ]);
+    let json = town.amp(&["bench", &url, "-n", "10", "--yes", "--json"]).await.json();
+    assert_eq!((&json["answered"], &json["failed"], &json["cost"]), (&10.into(), &0.into(), &"2500".into()));
+    assert_eq!(town.amp(&["list", "--json"]).await.json()[0]["spent"], "7500");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bench_of_what_fails_says_how_often_and_why() {
+    let town = Town::found().await;
+    town.with_channel(0).await;
+    let said = town.amp(&["bench", &town.url("/broken"), "-n", "3", "--yes"]).await;
+    said.fails(1, &["3 calls failed", "500"]);
+    assert!(said.out.contains("0 of 3"), "{said:?}");
+    town.amp(&["bench", "http://127.0.0.1:1/", "--yes"]).await.fails(11, &["127.0.0.1:1"]);
+    town.amp(&["bench", &town.url("/quote"), "-c", "99"]).await.fails(2, &["1..=32"]);
+}
