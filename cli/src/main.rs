@@ -7,7 +7,7 @@ mod output;
 use clap::{Parser, Subcommand};
 
 use agent::AgentOptions;
-use commands::{call, channels, discover, keygen};
+use commands::{call, channels, discover, keygen, serve};
 
 /// Pay services through one persistent channel on Solana.
 #[derive(Parser)]
@@ -39,6 +39,8 @@ enum Command {
     TopUp(channels::TopUp),
     /// Close a channel and get the rest back.
     Close(channels::Close),
+    /// Put AMP in front of an HTTP API.
+    Serve(Box<serve::Serve>),
     /// Close all channels of this agent.
     CloseAll(AgentOptions),
 }
@@ -54,6 +56,7 @@ async fn main() -> anyhow::Result<()> {
         Command::Status(command) => command.run().await,
         Command::TopUp(command) => command.run().await,
         Command::Close(command) => command.run().await,
+        Command::Serve(command) => command.run().await,
         Command::CloseAll(options) => channels::close_all(options).await,
     }
 }
