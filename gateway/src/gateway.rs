@@ -1,5 +1,6 @@
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use amp_protocol::json::PricingMode;
@@ -23,6 +24,7 @@ use tower::{Layer as _, ServiceExt as _};
 
 use crate::config::{ConfigProblem, Settings, StoreAt, tokens};
 use crate::dry::{self, WouldCharge};
+use crate::operator::{self, History, Operator, Token, gather, sample};
 use crate::proxy::{Proxy, plain, upgrade_to};
 use crate::reload;
 use crate::socket::Sockets;
@@ -56,6 +58,7 @@ enum Mode {
 
 struct Paid {
     service: AmpService,
+    operator: Operator,
     http: AmpMiddleware<Proxy>,
     sockets: Sockets,
 }
@@ -88,6 +91,22 @@ pub enum GatewayError {
     Listen {
         /// The address.
         address: SocketAddr,
+        /// Why.
+        error: io::Error,
+    },
+    /// The history can't be opened.
+    #[error("the history {path} can't be opened: {error}")]
+    History {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The operator's token can't be read.
+    #[error("the operator's token can't be read from {path}: {error}")]
+    Token {
+        /// The file.
+        path: PathBuf,
         /// Why.
         error: io::Error,
     },
@@ -130,9 +149,17 @@ impl Gateway {
         self.at.1
     }
 
-    /// The operator's page, where there is an engine to look at.
+    /// The operator's page, with the token that it asks for, where there is an engine to look at.
     pub fn operator_url(&self) -> Option<String> {
-        self.service().map(|_| format!("http://{}/", self.at.1))
+        self.operator_token().map(|token| format!("http://{}/#{token}", self.at.1))
+    }
+
+    /// The operator's token; none in dry mode.
+    pub fn operator_token(&self) -> Option<&str> {
+        match &self.running.mode {
+            Mode::Paid(paid) => Some(paid.operator.token()),
+            Mode::Dry { .. } => None,
+        }
     }
 
     /// The engine; none in dry mode.
@@ -178,6 +205,7 @@ impl Gateway {
         let operations = axum::serve(operator, running.operations());
         let operations = tokio::spawn(operations.into_future());
         let watching = tokio::spawn(reload::watch(Arc::downgrade(&running)));
+        let sampling = running.operator().map(|operator| tokio::spawn(sample(operator.downgrade())));
         #[cfg(unix)]
         let hangups = tokio::spawn(reload::on_hangup(Arc::downgrade(&running)));
         tokio::select! {
@@ -192,6 +220,9 @@ impl Gateway {
             serving.abort();
         }
         watching.abort();
+        if let Some(sampling) = sampling {
+            sampling.abort();
+        }
         #[cfg(unix)]
         hangups.abort();
         let ended = match running.service() {
@@ -213,7 +244,19 @@ impl Running {
         let mint = settings.mint()?;
         let unreachable = |error| GatewayError::Chain { rpc: settings.rpc.clone(), error };
         let decimals = chain::mint(&*chain, &mint).await.map_err(unreachable)?.decimals;
+        let history_at = settings.history();
+        let no_history =
+            |error: rusqlite::Error| GatewayError::History { path: history_at.clone(), error: error.into() };
+        let history = History::open(&history_at).map_err(no_history)?;
+        let token = match &settings.operator_token_file {
+            Some(path) => {
+                Token::read(path).map_err(|error| GatewayError::Token { path: path.clone(), error })?
+            }
+            None => Token::made_up()?,
+        };
+        let observer = history.clone();
         let config = settings.service(recipient.clone(), mint, decimals)?;
+        let config = config.observe(move |event| observer.note(event));
         let store = |error: Box<dyn std::error::Error + Send + Sync>| GatewayError::Store(StoreError(error));
         let service = match &settings.store {
             StoreAt::Sqlite(path) => {
@@ -225,6 +268,16 @@ impl Running {
                 AmpService::start(config, chain, opened).await?
             }
         };
+        gather(&service, &history).map_err(no_history)?;
+        let operator = Operator::new(operator::Inner {
+            service: service.clone(),
+            history,
+            token,
+            recipient: recipient.public_key(),
+            mint,
+            decimals,
+            rpc: settings.rpc.clone(),
+        });
         let trusted = settings.trusted_proxies.clone();
         let layer = AmpLayer::new(service.clone()).peer(move |headers, connected| {
             if !connected.is_some_and(|connected| trusted.contains(&connected)) {
@@ -235,7 +288,7 @@ impl Running {
             forwarded.rsplit(',').next()?.trim().parse().ok()
         });
         let sockets = Sockets::new(service.clone(), proxy.clone(), settings.max_message)?;
-        let paid = Paid { service, http: layer.layer(proxy.clone()), sockets };
+        let paid = Paid { service, operator, http: layer.layer(proxy.clone()), sockets };
         let (settings, mode) = (RwLock::new(settings), Mode::Paid(Box::new(paid)));
         Ok(Self { settings, recipient, mint, decimals, proxy, mode })
     }
@@ -256,6 +309,13 @@ impl Running {
     fn service(&self) -> Option<&AmpService> {
         match &self.mode {
             Mode::Paid(paid) => Some(&paid.service),
+            Mode::Dry { .. } => None,
+        }
+    }
+
+    fn operator(&self) -> Option<&Operator> {
+        match &self.mode {
+            Mode::Paid(paid) => Some(&paid.operator),
             Mode::Dry { .. } => None,
         }
     }
@@ -288,9 +348,9 @@ impl Running {
     }
 
     fn operations(&self) -> Router {
-        match self.service() {
-            Some(service) => service.operations(),
-            None => Router::new()
+        match &self.mode {
+            Mode::Paid(paid) => paid.operator.router(),
+            Mode::Dry { .. } => Router::new()
                 .route("/health/live", axum::routing::get(|| async { "dry" }))
                 .route("/health/ready", axum::routing::get(|| async { "dry" })),
         }

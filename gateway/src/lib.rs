@@ -14,6 +14,7 @@
 mod config;
 mod dry;
 mod gateway;
+mod operator;
 mod proxy;
 mod reload;
 mod socket;

@@ -165,6 +165,14 @@ impl Settings {
         Ok(settings)
     }
 
+    /// Where the history is: beside the store.
+    pub(crate) fn history(&self) -> PathBuf {
+        match &self.store {
+            StoreAt::Sqlite(path) => path.with_extension("history.db"),
+            StoreAt::Postgres { .. } => self.source.folder().join("amp.history.db"),
+        }
+    }
+
     /// The keypair file of the service.
     pub(crate) fn keypair(&self) -> Result<PathBuf, ConfigProblem> {
         let said = self.file.service.keypair.as_ref();

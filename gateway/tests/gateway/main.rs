@@ -6,6 +6,7 @@ mod api;
 mod charging;
 mod dry;
 mod ending;
+mod operator;
 mod passing;
 mod reloading;
 mod sockets;

@@ -54,6 +54,7 @@ pub(crate) struct Stage {
     pub(crate) service: Option<AmpService>,
     pub(crate) origin: String,
     pub(crate) operations: String,
+    pub(crate) token: String,
     pub(crate) file: PathBuf,
     pub(crate) http: reqwest::Client,
     folder: TempDir,
@@ -106,6 +107,7 @@ impl Stage {
             service: None,
             origin: String::new(),
             operations: String::new(),
+            token: String::new(),
             file,
             http: reqwest::Client::new(),
             folder,
@@ -118,9 +120,19 @@ impl Stage {
 
     async fn start(&mut self) {
         let settings = Settings::load(Some(&self.file), Overrides::default()).unwrap();
-        let gateway = Gateway::start_on(settings, Arc::new(self.chain.clone())).await.unwrap();
+        let mut tries = 0;
+        let gateway = loop {
+            match Gateway::start_on(settings.clone(), Arc::new(self.chain.clone())).await {
+                Ok(gateway) => break gateway,
+                // the one before it ends with its last commit, on its own thread
+                Err(error) if tries == 100 => panic!("{error}"),
+                Err(_) => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
+            }
+            tries += 1;
+        };
         self.service = gateway.service().cloned();
         self.would_charge = gateway.would_charge();
+        self.token = gateway.operator_token().unwrap_or_default().to_owned();
         self.origin = format!("http://{}", gateway.address());
         self.operations = format!("http://{}", gateway.operations_address());
         let (stop, stopped) = oneshot::channel::<()>();
@@ -129,6 +141,12 @@ impl Stage {
             gateway.run(until).await.unwrap()
         });
         self.run = Some((stop, run));
+    }
+
+    /// Another process, with the same files.
+    pub(crate) async fn start_again(&mut self) {
+        assert!(self.run.is_none(), "it runs");
+        self.start().await;
     }
 
     /// Ends the gateway as SIGTERM does.

@@ -9,6 +9,7 @@ use serde::Serialize;
 use solana_address::Address;
 
 use super::books::Book;
+use super::channels::Channel;
 use super::ledger::SignerId;
 use super::service::AmpService;
 use super::store::Incarnation;
@@ -160,84 +161,93 @@ impl AmpService {
     /// One channel. Where nothing was seen of it lately, its account is read.
     pub async fn session(&self, incarnation: &Incarnation) -> Option<Session> {
         let book = self.core.books.find(incarnation)?;
-        let on_chain = self.account_of(&book).await;
-        let noted = book.noted().as_deref().copied();
-        let ledger = book.ledger();
-        let stake = ledger.stake(noted.map(|noted| (noted.authorized, noted.claimed)));
-        let authorized = on_chain.as_ref().map(|account| SignerId::authorized(account));
-        let signers: Vec<SessionSigner> = ledger
-            .all_signers()
-            .map(|(id, signer)| {
-                let live = &signer.live;
-                let unit_price = on_chain.as_ref().and_then(|account| account.terms.unit_price().ok());
-                SessionSigner {
-                    signer: Address::from(id.key).to_string(),
-                    epoch: id.epoch,
-                    is_delegate: authorized.map(|authorized| authorized != *id),
-                    seq: live.seq,
-                    ceiling: unit_price.map(|price| price.ceiling(live.seq).amount().unwrap_or(Amount::MAX)),
-                    spent: live.spent,
-                    calls: live.calls,
-                    period_start: live.period_start,
-                    period_end: live.period_end,
-                    reserved: signer.reserved,
-                }
-            })
-            .collect();
-        let closing = noted.is_some_and(|noted| noted.closing)
-            || on_chain.as_ref().is_some_and(|account| account.books.closing);
-        let state = match (book.has_ended(), closing, ledger.stopped_at.is_some()) {
-            (true, ..) => SessionState::Gone,
-            (_, true, _) => SessionState::Closing,
-            (_, _, true) => SessionState::Stopped,
-            _ => SessionState::Open,
+        let on_chain = match self.seen_lately(&book) {
+            Some(account) => Some(account),
+            None if book.has_ended() => None,
+            None => self.core.channels.get(incarnation.channel, Freshness::Cached).await.ok().flatten(),
         };
-        Some(Session {
-            channel: Address::from(incarnation.channel).to_string(),
-            opened_slot: incarnation.opened_slot,
-            state,
-            spent: signers
-                .iter()
-                .try_fold(Amount::ZERO, |sum, signer| sum.checked_add(signer.spent))
-                .unwrap_or(Amount::MAX),
-            signers,
-            unsettled: stake.unsettled,
-            exposure: stake.exposure,
-            at_risk: noted.map_or(Amount::ZERO, |noted| noted.at_risk(stake.unsettled)),
-            given_up: stake.given_up,
-            grace_ends: noted.and_then(|noted| noted.grace_ends),
-            in_flight: ledger.in_flight(),
-            statement: ledger.statement.as_ref().map(|statement| statement.owed_total),
-            on_chain: on_chain.map(|account| SessionOnChain {
-                funder: Address::from(account.funder).to_string(),
-                deposited: account.books.deposited,
-                claimed: account.books.claimed,
-                unit_price: account.terms.unit_price,
-                rate_limit: account.terms.rate_limit,
-                settle_interval: account.terms.settle_interval,
-                close_grace: account.terms.close_grace,
-                opened_at: account.opened_at,
-                closable_from: account
-                    .books
-                    .closing
-                    .then(|| closable_from(account.closing_at, account.terms.close_grace))
-                    .flatten(),
-            }),
-        })
+        Some(describe(&book, on_chain.filter(|account| account.opened_slot == incarnation.opened_slot)))
     }
 
-    /// The channel's account as it was seen lately, or is now.
-    async fn account_of(&self, book: &Arc<Book>) -> Option<Arc<super::channels::Channel>> {
-        let (core, channel) = (&self.core, book.incarnation.channel);
-        if book.has_ended() {
-            return None;
-        }
-        // the watch sees each in every interval
+    /// The same as it was seen last: the chain is not asked.
+    pub fn session_as_seen(&self, incarnation: &Incarnation) -> Option<Session> {
+        let book = self.core.books.find(incarnation)?;
+        Some(describe(&book, self.seen_lately(&book)))
+    }
+
+    /// The channel's account, where a watch has seen it lately.
+    fn seen_lately(&self, book: &Book) -> Option<Arc<Channel>> {
+        let core = &self.core;
+        // each watch sees all
         let lately = core.config.watch_interval.saturating_mul(2).max(Duration::from_secs(60));
-        let view = match core.channels.younger_than(channel, lately) {
-            Some(view) => view,
-            None => core.channels.get(channel, Freshness::Cached).await.ok()?,
-        };
-        view.filter(|account| account.opened_slot == book.incarnation.opened_slot)
+        let view = core.channels.younger_than(book.incarnation.channel, lately)?;
+        view.filter(|account| !book.has_ended() && account.opened_slot == book.incarnation.opened_slot)
+    }
+}
+
+fn describe(book: &Book, on_chain: Option<Arc<Channel>>) -> Session {
+    let incarnation = &book.incarnation;
+    let noted = book.noted().as_deref().copied();
+    let ledger = book.ledger();
+    let stake = ledger.stake(noted.map(|noted| (noted.authorized, noted.claimed)));
+    let authorized = on_chain.as_ref().map(|account| SignerId::authorized(account));
+    let signers: Vec<SessionSigner> = ledger
+        .all_signers()
+        .map(|(id, signer)| {
+            let live = &signer.live;
+            let unit_price = on_chain.as_ref().and_then(|account| account.terms.unit_price().ok());
+            SessionSigner {
+                signer: Address::from(id.key).to_string(),
+                epoch: id.epoch,
+                is_delegate: authorized.map(|authorized| authorized != *id),
+                seq: live.seq,
+                ceiling: unit_price.map(|price| price.ceiling(live.seq).amount().unwrap_or(Amount::MAX)),
+                spent: live.spent,
+                calls: live.calls,
+                period_start: live.period_start,
+                period_end: live.period_end,
+                reserved: signer.reserved,
+            }
+        })
+        .collect();
+    let closing = noted.is_some_and(|noted| noted.closing)
+        || on_chain.as_ref().is_some_and(|account| account.books.closing);
+    let state = match (book.has_ended(), closing, ledger.stopped_at.is_some()) {
+        (true, ..) => SessionState::Gone,
+        (_, true, _) => SessionState::Closing,
+        (_, _, true) => SessionState::Stopped,
+        _ => SessionState::Open,
+    };
+    Session {
+        channel: Address::from(incarnation.channel).to_string(),
+        opened_slot: incarnation.opened_slot,
+        state,
+        spent: signers
+            .iter()
+            .try_fold(Amount::ZERO, |sum, signer| sum.checked_add(signer.spent))
+            .unwrap_or(Amount::MAX),
+        signers,
+        unsettled: stake.unsettled,
+        exposure: stake.exposure,
+        at_risk: noted.map_or(Amount::ZERO, |noted| noted.at_risk(stake.unsettled)),
+        given_up: stake.given_up,
+        grace_ends: noted.and_then(|noted| noted.grace_ends),
+        in_flight: ledger.in_flight(),
+        statement: ledger.statement.as_ref().map(|statement| statement.owed_total),
+        on_chain: on_chain.map(|account| SessionOnChain {
+            funder: Address::from(account.funder).to_string(),
+            deposited: account.books.deposited,
+            claimed: account.books.claimed,
+            unit_price: account.terms.unit_price,
+            rate_limit: account.terms.rate_limit,
+            settle_interval: account.terms.settle_interval,
+            close_grace: account.terms.close_grace,
+            opened_at: account.opened_at,
+            closable_from: account
+                .books
+                .closing
+                .then(|| closable_from(account.closing_at, account.terms.close_grace))
+                .flatten(),
+        }),
     }
 }
