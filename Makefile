@@ -1,7 +1,7 @@
 # The recipes are in the scripts that they call.
 
 .DEFAULT_GOAL := help
-.PHONY: bench-gateway localnet serve pay help demo demo-chain demo-tokens demo-agents demo-market-data demo-mcp demo-grpc test postgres python soak crash bench fuzz guards mutants check bless program toolchain-check validator-check clean-program
+.PHONY: chromium bench-gateway localnet serve pay help demo demo-chain demo-tokens demo-agents demo-market-data demo-mcp demo-grpc test postgres python soak crash bench fuzz guards mutants check bless program toolchain-check validator-check clean-program
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -36,7 +36,10 @@ serve: ## on that chain: AMP in front of an API (UPSTREAM=http://127.0.0.1:8000,
 pay: ## on that chain: a paid call (URL=http://127.0.0.1:8402/)
 	@toolchain/localnet.sh pay "$(URL)" $(ARGS)
 
-test: program postgres python ## every test that takes seconds
+chromium: ## the browser that tests of the operator's page need, from the system's packages
+	@toolchain/chromium.sh
+
+test: program postgres python chromium ## every test that takes seconds
 	@cargo test --locked --workspace
 
 postgres: ## the server that some tests need, from the system's packages

@@ -3,10 +3,12 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::arithmetic_side_effects, missing_docs)]
 
 mod api;
+mod browser;
 mod charging;
 mod dry;
 mod ending;
 mod operator;
+mod page;
 mod passing;
 mod reloading;
 mod sockets;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use amp_embedded::{ClockMode, EmbeddedChain, TestMint};
 use amp_gateway::{Ended, Gateway, Overrides, Settings};
 use amp_protocol::money::Amount;
-use amp_sdk::chain::TOKEN_PROGRAM;
+use amp_sdk::chain::{PROGRAM_ID, TOKEN_PROGRAM, instructions};
 use amp_sdk::client::{Client, Response};
 use amp_sdk::server::AmpService;
 use amp_sdk::signer::{KeypairSigner, Signer as _};
@@ -49,6 +49,7 @@ pub(crate) struct Stage {
     pub(crate) mint: TestMint,
     pub(crate) recipient: Address,
     pub(crate) agent: KeypairSigner,
+    agent_key: Keypair,
     pub(crate) client: Client,
     pub(crate) api: Api,
     pub(crate) service: Option<AmpService>,
@@ -76,7 +77,8 @@ impl Stage {
         let recipient = key.pubkey();
         let bytes = serde_json::to_string(&key.to_bytes().to_vec()).unwrap();
         std::fs::write(folder.path().join("service.json"), bytes).unwrap();
-        let agent = KeypairSigner::generate();
+        let agent_key = Keypair::new();
+        let agent = KeypairSigner::from(agent_key.insecure_clone());
         for (who, tokens) in [(agent.public_key(), 1_000_000_000), (recipient, 0)] {
             chain.airdrop(&who, 1_000_000_000).unwrap();
             chain.mint_to(&mint, &who, Amount::new(tokens)).unwrap();
@@ -102,6 +104,7 @@ impl Stage {
             mint,
             recipient,
             agent,
+            agent_key,
             client,
             api,
             service: None,
@@ -158,6 +161,13 @@ impl Stage {
 
     pub(crate) fn url(&self, path: &str) -> String {
         format!("{}{path}", self.origin)
+    }
+
+    /// The agent asks for the close of its channel, on chain, as if the service were gone.
+    pub(crate) async fn request_close(&self) {
+        let channel = self.client.channels().await.unwrap()[0].channel;
+        let request = instructions::request_close(&PROGRAM_ID, &channel, &self.agent.public_key());
+        self.chain.execute(&[request], &[&self.agent_key]).unwrap();
     }
 
     /// Pays for a request.
