@@ -1,7 +1,7 @@
 # The recipes are in the scripts that they call.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-chain demo-tokens demo-agents demo-market-data demo-mcp demo-grpc test postgres python soak crash bench fuzz guards mutants check bless program toolchain-check e2e clean-program idl typescript anchor-test
+.PHONY: chromium bench-gateway localnet serve pay help demo demo-chain demo-tokens demo-agents demo-market-data demo-mcp demo-grpc test postgres python soak crash bench fuzz guards mutants check bless program toolchain-check e2e clean-program idl typescript anchor-test
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -27,7 +27,19 @@ demo-tokens: program ## a model whose tokens are paid for one by one, and an age
 demo-agents: program ## an orchestrator that gives two sub-agents budgets on its own channel
 	@toolchain/run.sh amp-example-agents $(ARGS)
 
-test: program postgres python ## every test that takes seconds
+localnet: program ## a chain of your own on 127.0.0.1:8899, with keys and tokens, until you stop it
+	@toolchain/localnet.sh chain $(ARGS)
+
+serve: ## on that chain: AMP in front of an API (UPSTREAM=http://127.0.0.1:8000, PRICE=0.001 tokens a call)
+	@toolchain/localnet.sh serve "$(UPSTREAM)" "$(or $(PRICE),0.001)" $(ARGS)
+
+pay: ## on that chain: a paid call (URL=http://127.0.0.1:8402/)
+	@toolchain/localnet.sh pay "$(URL)" $(ARGS)
+
+chromium: ## the browser that tests of the operator's page need, from the system's packages
+	@toolchain/chromium.sh
+
+test: program postgres python chromium ## every test that takes seconds
 	@cargo test --locked --workspace
 
 postgres: ## the server that some tests need, from the system's packages
@@ -48,6 +60,9 @@ crash: program ## kill a service under load and hold its claims against what was
 
 bench: postgres ## what being paid costs, as ratios: four minutes (ARGS="--quick", "--only path", "--write")
 	@toolchain/bench.sh $(ARGS)
+
+bench-gateway: ## the gateway against the API behind it, and its memory over a million requests: eight minutes
+	@toolchain/bench.sh gateway $(ARGS)
 
 fuzz: program ## fuzz every parser of hostile bytes, and the instructions (SECONDS=300, TARGETS="a b", JOBS=cores)
 	@fuzz/run.sh $(or $(SECONDS),300)

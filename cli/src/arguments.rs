@@ -57,6 +57,8 @@ pub(crate) enum Command {
     Decode(commands::decode::Decode),
     /// Say what is wrong with a cluster, a key, a clock or a service, before a transaction does.
     Doctor(commands::doctor::Doctor),
+    /// Put AMP in front of an HTTP API.
+    Serve(Box<commands::serve::Serve>),
     /// Live the whole life of a channel on an embedded chain.
     Demo(commands::demo::Demo),
     /// Pay for many calls and measure them.

@@ -20,28 +20,28 @@ use crate::solana_config::SolanaConfig;
 pub(crate) struct Common {
     /// RPC address, or mainnet-beta, devnet, testnet, localhost. Default: the Solana CLI's.
     #[arg(long, short = 'u', env = "AMP_RPC_URL", value_name = "URL", global = true)]
-    rpc: Option<String>,
+    pub(crate) rpc: Option<String>,
     /// The cluster's name, which the service must name too. Default: told by the RPC node.
     #[arg(long, env = "AMP_NETWORK", value_name = "NAME", global = true)]
-    network: Option<String>,
+    pub(crate) network: Option<String>,
     /// The keypair file that signs and pays. Default: the Solana CLI's.
     #[arg(long, short = 'k', env = "AMP_KEYPAIR", value_name = "FILE", global = true)]
-    keypair: Option<PathBuf>,
+    pub(crate) keypair: Option<PathBuf>,
     /// A key of its own for the credentials of the funder's channels, so that the funder's signs transactions alone.
     #[arg(long, env = "AMP_HOT_KEY", value_name = "FILE", global = true)]
     hot_key: Option<PathBuf>,
     /// The AMP program that is trusted. Default: the one recorded for the cluster; where there is none it must be given.
     #[arg(long, env = "AMP_PROGRAM_ID", value_name = "ADDRESS", global = true)]
-    program_id: Option<Address>,
+    pub(crate) program_id: Option<Address>,
     /// The file that remembers channels and what was signed. Default: in the user's data folder.
     #[arg(long, env = "AMP_STORE", value_name = "FILE", global = true)]
-    store: Option<PathBuf>,
+    pub(crate) store: Option<PathBuf>,
     /// Micro-lamports per compute unit, on top of the base fee.
     #[arg(long, env = "AMP_PRIORITY_FEE", value_name = "N", default_value_t = 0, global = true)]
     priority_fee: u64,
     /// The Solana CLI's configuration file. Default: ~/.config/solana/cli/config.yml.
     #[arg(long, short = 'C', value_name = "FILE", global = true)]
-    config: Option<PathBuf>,
+    solana_config: Option<PathBuf>,
     /// Print JSON.
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -60,7 +60,7 @@ pub(crate) struct Settings {
 
 impl Settings {
     pub(crate) fn read(common: Common) -> anyhow::Result<Self> {
-        let file = SolanaConfig::read(common.config.as_deref())?;
+        let file = SolanaConfig::read(common.solana_config.as_deref())?;
         let named = common.rpc.clone().or_else(|| file.json_rpc_url.clone());
         let rpc_url = named.map_or_else(|| cluster::LOCAL.to_owned(), |text| cluster::rpc_url(&text));
         let is_url =
@@ -106,6 +106,14 @@ impl Settings {
             );
             failure(Exit::Usage, text)
         })
+    }
+
+    /// The same where no node is asked of which cluster it is: to read with, and to sign nothing.
+    pub(crate) fn program_at_hand(&self) -> Address {
+        let network = self.common.network.as_deref().map(cluster::network_name);
+        let named = network.or_else(|| cluster::network_of_url(&self.rpc_url).map(str::to_owned));
+        let recorded = named.and_then(|network| chain::program_id(&network));
+        self.common.program_id.or(recorded).unwrap_or(PROGRAM_ID)
     }
 
     /// Where the key is.
@@ -160,12 +168,7 @@ impl Settings {
 
     /// The funder's client that looks into its store alone, also where no node answers.
     pub(crate) async fn bookkeeper(&self) -> anyhow::Result<Client> {
-        // without a node nobody tells of which cluster the store's channels are
-        let network = self.common.network.as_deref().map(cluster::network_name);
-        let named = network.or_else(|| cluster::network_of_url(&self.rpc_url).map(str::to_owned));
-        let recorded = named.and_then(|network| chain::program_id(&network));
-        let program_id = self.common.program_id.or(recorded).unwrap_or(PROGRAM_ID);
-        let builder = self.of_funder(self.unnamed_builder(program_id))?;
+        let builder = self.of_funder(self.unnamed_builder(self.program_at_hand()))?;
         Ok(builder.build().await?)
     }
 

@@ -29,7 +29,9 @@ impl SolanaConfig {
         let text = std::fs::read_to_string(&path)
             .with_context(|| format!("can't read the Solana CLI's configuration {shown}"))?;
         serde_norway::from_str(&text).with_context(|| {
-            format!("{shown} is no configuration of the Solana CLI; repair it, or name another by --config")
+            format!(
+                "{shown} is no configuration of the Solana CLI; repair it, or name another by --solana-config"
+            )
         })
     }
 }

@@ -13,6 +13,7 @@ pub(crate) mod list;
 pub(crate) mod open;
 pub(crate) mod receipt;
 pub(crate) mod request;
+pub(crate) mod serve;
 pub(crate) mod settle;
 pub(crate) mod shell;
 pub(crate) mod show;
@@ -33,6 +34,7 @@ pub(crate) async fn run(Arguments { common, command }: Arguments) -> anyhow::Res
         Command::Completions(command) => return command.run(),
         Command::Man(command) => return command.run(),
         Command::Demo(command) => return command.run(&common).await,
+        Command::Serve(command) => return command.run(common).await,
         Command::Doctor(command) => return command.run(common).await,
         _ => {}
     }
@@ -58,6 +60,7 @@ pub(crate) async fn run(Arguments { common, command }: Arguments) -> anyhow::Res
         | Command::Completions(_)
         | Command::Man(_)
         | Command::Demo(_)
+        | Command::Serve(_)
         | Command::Doctor(_) => Ok(()),
     }
 }

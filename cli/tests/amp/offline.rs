@@ -39,7 +39,7 @@ fn a_key_in_a_wallet_of_hardware_is_refused_with_what_to_do() {
     let home = tempfile::tempdir().unwrap();
     let config = home.path().join("config.yml");
     std::fs::write(&config, "json_rpc_url: http://127.0.0.1:1\nkeypair_path: usb://ledger\n").unwrap();
-    let said = offline(home.path(), &["list", "--config", config.to_str().unwrap()]);
+    let said = offline(home.path(), &["list", "--solana-config", config.to_str().unwrap()]);
     said.fails(1, &["usb://ledger", "--keypair"]);
 }
 
@@ -49,7 +49,7 @@ fn a_broken_configuration_and_a_strange_address_are_named() {
     let config = home.path().join("config.yml");
     std::fs::write(&config, "json_rpc_url: [").unwrap();
     let path = config.to_str().unwrap();
-    offline(home.path(), &["list", "-C", path]).fails(1, &[path, "--config"]);
+    offline(home.path(), &["list", "-C", path]).fails(1, &[path, "--solana-config"]);
     offline(home.path(), &["list", "-C", "/no/such/file"]).fails(1, &["/no/such/file"]);
     offline(home.path(), &["list", "--rpc", "devnett"])
         .fails(2, &["devnett", "mainnet-beta, devnet, testnet"]);

@@ -143,7 +143,7 @@ impl Client {
         if account.books.closing {
             return Ok(Reclaimed::Requested { closable_from: closable_from(&account) });
         }
-        let program_id = &self.inner.settings.options.program_id;
+        let program_id = &self.inner.settings.program_id;
         let request = instructions::request_close(program_id, channel, &funding.funder.public_key());
         let sent = self.send_close(funding, ComputeBudget::request_close(), vec![request]).await;
         if !matches!(sent, Ok(_) | Err(ChainError::Rejected(Rejection::AlreadyClosing))) {
@@ -166,7 +166,7 @@ impl Client {
         channel: &Address,
         account: &ChannelAccount,
     ) -> Result<Reclaimed, ClientError> {
-        let program_id = self.inner.settings.options.program_id;
+        let program_id = self.inner.settings.program_id;
         let funder = funding.funder.public_key();
         let mint = Address::from(account.mint);
         let token_program = chain::mint(self.chain(), &mint).await?.token_program;

@@ -179,7 +179,7 @@ impl Admission {
             KeptAnswer { id, question, answer, kept_at: unix_now(), seq: reservation.seq }
         });
         let (core, book, verified) = (self.core.clone(), self.book.clone(), self.verified.clone());
-        let exposed = self.exposed.take();
+        let (exposed, signer, seq) = (self.exposed.take(), reservation.signer, reservation.seq);
         // a client that goes away now must not leave a charge half booked
         let charge = async move {
             let charged = core.book_charge(&book, &verified, reservation, cost, answer);
@@ -188,6 +188,9 @@ impl Admission {
                 exposed.charged(cost);
             }
             core.vitals.wrote(!matches!(charged, Err(Denial::Unavailable { .. })));
+            if charged.is_ok() {
+                core.tell_charged(book.incarnation, signer, seq, cost);
+            }
             charged
         };
         let charged = Finishing::new(charge.instrument(tracing::debug_span!("amp.commit"))).await;

@@ -2,17 +2,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use amp_protocol::json::{DiscoveryDocument, Pricing, PricingMode, PricingTable, RouteRate};
+use amp_protocol::json::{Pricing, PricingMode, PricingTable, RouteRate};
 use amp_protocol::money::{Amount, UnitPrice};
 use amp_protocol::rate::{Per, Rate};
 use amp_protocol::rules::{MAX_CLOSE_GRACE, MAX_SETTLE_INTERVAL, MIN_SETTLE_INTERVAL};
-use amp_protocol::text::{AMP_VERSION, network};
+use amp_protocol::text::network;
 use solana_address::Address;
 
-use super::charging::ChargedRoutes;
+use super::events::{MoneyEvent, Observer};
 use super::health::HealthLimits;
 use super::ledger::Limits;
 use super::outage;
+use super::prices::PriceList;
 use crate::chain::{self, FeePolicy};
 use crate::signer::Signer;
 
@@ -33,7 +34,8 @@ pub struct ServiceConfig {
     pub(crate) recipient: Arc<dyn Signer>,
     program_id: Option<Address>,
     pub(crate) network: String,
-    pub(crate) pricing: PricingTable,
+    /// As configured. What is charged now is in [`Core::prices`](super::service::Core).
+    prices: PriceList,
     pub(crate) unit_price: UnitPrice,
     pub(crate) seq_window: u32,
     pub(crate) min_close_grace: u32,
@@ -49,12 +51,10 @@ pub struct ServiceConfig {
     pub(crate) in_flight_wait: Duration,
     pub(crate) stream_wait: Duration,
     pub(crate) priority_fee: FeePolicy,
-    pub(crate) charge_on: ChargeOn,
     pub(crate) kept_answer_limit: usize,
     pub(crate) keep_answers: Duration,
-    pub(crate) charged_routes: ChargedRoutes,
-    pub(crate) charged_tools: BTreeMap<String, ChargeOn>,
     pub(crate) health_limits: HealthLimits,
+    pub(crate) observer: Observer,
 }
 
 /// Which answers are paid for. One that is not still uses up its seq.
@@ -160,7 +160,7 @@ impl ServiceConfig {
             recipient,
             program_id: None,
             network: network::LOCALNET.to_owned(),
-            pricing: PricingTable { default, routes: BTreeMap::new(), tools: BTreeMap::new() },
+            prices: PriceList::new(PricingTable { default, routes: BTreeMap::new(), tools: BTreeMap::new() }),
             unit_price: UnitPrice::ONE,
             seq_window: 64,
             min_close_grace: 3_600,
@@ -176,49 +176,61 @@ impl ServiceConfig {
             in_flight_wait: Duration::from_secs(30),
             stream_wait: Duration::from_secs(10),
             priority_fee: FeePolicy::default(),
-            charge_on: ChargeOn::Success,
             kept_answer_limit: 64 * 1024,
             keep_answers: Duration::from_secs(24 * 3_600),
-            charged_routes: ChargedRoutes::default(),
-            charged_tools: BTreeMap::new(),
             health_limits: HealthLimits::default(),
+            observer: Observer::default(),
         }
     }
 
     /// The price of a call below `prefix`, in base units; zero is free. The longest prefix wins.
     pub fn route(mut self, prefix: impl Into<String>, rate: Amount) -> Self {
-        self.pricing.routes.insert(prefix.into(), RouteRate::per_call(rate));
+        self.prices.table.routes.insert(prefix.into(), RouteRate::per_call(rate));
         self
     }
 
     /// The price of what is counted below `prefix`: by the byte, by the second, or by what its handlers report to
     /// their [`Meter`](super::Meter). The longest prefix wins.
     pub fn metered_route(mut self, prefix: impl Into<String>, mode: PricingMode, rate: Rate) -> Self {
-        self.pricing.routes.insert(prefix.into(), RouteRate::metered(mode, rate));
+        self.prices.table.routes.insert(prefix.into(), RouteRate::metered(mode, rate));
         self
     }
 
     /// The price of a call of a tool, in base units; zero is free. Tools that are not named cost the default.
     pub fn tool(mut self, name: impl Into<String>, rate: Amount) -> Self {
-        self.pricing.tools.insert(name.into(), RouteRate::per_call(rate));
+        self.prices.table.tools.insert(name.into(), RouteRate::per_call(rate));
         self
     }
 
     /// All prices at once; its default's token is the accepted mint.
-    pub fn pricing(self, pricing: PricingTable) -> Self {
-        Self { pricing, ..self }
+    pub fn pricing(mut self, pricing: PricingTable) -> Self {
+        self.prices.table = pricing;
+        self
+    }
+
+    /// What a call costs where nothing else is said, by what is counted.
+    pub fn default_rate(mut self, mode: PricingMode, rate: Rate) -> Self {
+        let default = &mut self.prices.table.default;
+        (default.mode, default.rate, default.per) = (mode, rate.amount, rate.per);
+        self
+    }
+
+    /// All that is charged: for [`AmpService::reprice`](super::AmpService::reprice), and to see what a request would
+    /// cost where none is served.
+    pub fn price_list(&self) -> &PriceList {
+        &self.prices
     }
 
     /// The smallest deposit that is served, in base units.
     pub fn min_deposit(mut self, amount: Amount) -> Self {
-        self.pricing.default.min_deposit = amount;
+        self.prices.table.default.min_deposit = amount;
         self
     }
 
     /// The longest settle interval of a channel that is served, in seconds; also how often the
     /// service settles, unless [`Self::settle_every`] says otherwise.
     pub fn settle_interval(mut self, seconds: u32) -> Self {
-        self.pricing.default.settle_interval = seconds;
+        self.prices.table.default.settle_interval = seconds;
         self
     }
 
@@ -342,8 +354,22 @@ impl ServiceConfig {
     }
 
     /// Which answers are paid for, unless [`Self::route_charges_on`] says otherwise.
-    pub fn charge_on(self, charge_on: ChargeOn) -> Self {
-        Self { charge_on, ..self }
+    pub fn charge_on(mut self, charge_on: ChargeOn) -> Self {
+        self.prices.charge_on = charge_on;
+        self
+    }
+
+    /// Which answers below `prefix` are paid for; [`Self::charge_on`] holds for all others. The longest
+    /// prefix wins.
+    pub fn route_charges_on(mut self, prefix: impl Into<String>, charge_on: ChargeOn) -> Self {
+        self.prices.routes.insert(prefix.into(), charge_on);
+        self
+    }
+
+    /// Which results of a tool are paid for; [`Self::charge_on`] holds for all others.
+    pub fn tool_charges_on(mut self, name: impl Into<String>, charge_on: ChargeOn) -> Self {
+        self.prices.tools.insert(name.into(), charge_on);
+        self
     }
 
     /// The largest answer that is kept for a request with an `Idempotency-Key`, in bytes of its body; 64 KiB,
@@ -364,11 +390,18 @@ impl ServiceConfig {
         program_id.ok_or_else(|| ConfigError::NoProgram { network: self.network.clone() })
     }
 
+    /// Tells `observer` of charges that are on disk, of settlements that the chain has booked, and of channels that
+    /// are gone. It is called where requests are answered: it must be quick, and wait for nothing. What a crash cuts
+    /// off is not told again: the books are the store's.
+    pub fn observe(self, observer: impl Fn(MoneyEvent) + Send + Sync + 'static) -> Self {
+        Self { observer: Observer::new(observer), ..self }
+    }
+
     /// Whether this can be served; [`AmpService::start`](super::AmpService::start) asks.
     pub fn check(&self) -> Result<(), ConfigError> {
-        self.check_pricing()?;
+        self.prices.check()?;
         self.program()?;
-        let interval = self.pricing.default.settle_interval;
+        let interval = self.prices.table.default.settle_interval;
         if !(MIN_SETTLE_INTERVAL..=MAX_SETTLE_INTERVAL).contains(&interval) {
             return Err(ConfigError::SettleInterval(interval));
         }
@@ -423,20 +456,6 @@ impl ServiceConfig {
         outage::oldest_view(self.min_close_grace, self.watch_interval.saturating_add(self.channel_max_age))
     }
 
-    fn check_pricing(&self) -> Result<(), ConfigError> {
-        let tools = self.pricing.tools.iter().map(|(name, rate)| (format!("the tool {name}"), rate.mode));
-        for (place, mode) in tools {
-            if mode != PricingMode::PerCall {
-                return Err(ConfigError::Mode { place, mode });
-            }
-        }
-        let mut paths = self.pricing.routes.keys().chain(self.charged_routes.prefixes());
-        match paths.find(|path| !path.starts_with('/')) {
-            Some(path) => Err(ConfigError::Route(path.clone())),
-            None => Ok(()),
-        }
-    }
-
     /// What admission bounds. As many may owe as are served at a time: the delegates, and the authorized
     /// signer.
     pub(crate) fn limits(&self) -> Limits {
@@ -446,42 +465,27 @@ impl ServiceConfig {
 
     /// The accepted mint.
     pub(crate) fn mint(&self) -> Address {
-        Address::from(self.pricing.default.token.0)
+        Address::from(self.prices.table.default.token.0)
     }
 
     /// Seconds between settlements that nobody asked for.
     pub(crate) fn routine_interval(&self) -> u32 {
-        self.settle_every.unwrap_or(self.pricing.default.settle_interval)
+        self.settle_every.unwrap_or(self.longest_settle_interval())
+    }
+
+    /// The longest settle interval that is served.
+    pub(crate) fn longest_settle_interval(&self) -> u32 {
+        self.prices.table.default.settle_interval
+    }
+
+    /// The smallest deposit that is served.
+    pub(crate) fn least_deposit(&self) -> Amount {
+        self.prices.table.default.min_deposit
     }
 
     /// The shortest settle interval that is served.
     pub(crate) fn least_settle_interval(&self) -> u32 {
-        self.min_settle_interval.unwrap_or(LEAST_SETTLE_INTERVAL.min(self.pricing.default.settle_interval))
-    }
-
-    /// The lowest rate limit that is served. Where the next price passes the limit, what is owed must
-    /// be worth a settlement, or the channel would be neither settled nor served again.
-    pub(crate) fn least_rate_limit(&self) -> Amount {
-        if self.min_settlement.is_zero() {
-            return Amount::ZERO;
-        }
-        let rates = self.pricing.routes.values().chain(self.pricing.tools.values()).map(|route| route.rate);
-        let highest = rates.fold(self.pricing.default.rate, Amount::max);
-        self.min_settlement.checked_add(highest).unwrap_or(Amount::MAX)
-    }
-
-    /// `GET /.well-known/amp.json`.
-    pub(crate) fn discovery(&self, program_id: &Address) -> DiscoveryDocument {
-        DiscoveryDocument {
-            amp_version: AMP_VERSION.to_owned(),
-            recipient: self.recipient.public_key().to_bytes().into(),
-            program_id: program_id.to_bytes().into(),
-            network: self.network.clone(),
-            pricing: self.pricing.clone(),
-            unit_price: self.unit_price,
-            seq_window: self.seq_window,
-            min_close_grace: self.min_close_grace,
-        }
+        self.min_settle_interval.unwrap_or(LEAST_SETTLE_INTERVAL.min(self.longest_settle_interval()))
     }
 }
 

@@ -33,6 +33,8 @@
 //! | [`AmpService::chain`] | pays a supplier out of what a channel owes |
 //! | [`AmpLayer`] | the engine in front of an HTTP service |
 //! | [`AmpService::operations`] | metrics and health, for a port of the operator's |
+//! | [`AmpService::overview`], [`AmpService::session`] | channels as their operator sees them |
+//! | [`AmpService::reprice`] | new prices while it runs |
 //! | [`Store`], [`SqliteStore`] | what must survive a crash, and in which order |
 //! | [`SharedStore`], `PostgresStore` | the same for several processes behind a balancer (feature `postgres`) |
 //! | `AmpWebSocket` | the engine behind WebSockets (feature `ws`) |
@@ -50,12 +52,12 @@ mod bookkeeping;
 mod books;
 mod caretaker;
 mod channels;
-mod charging;
 mod clock;
 mod closing;
 mod config;
 mod delegates;
 mod denial;
+mod events;
 mod finishing;
 #[cfg(feature = "grpc")]
 mod grpc;
@@ -72,7 +74,10 @@ mod operations;
 mod outage;
 mod peers;
 mod policy;
+mod prices;
+mod readings;
 mod service;
+mod sessions;
 mod settlement;
 mod status;
 mod store;
@@ -91,6 +96,7 @@ mod websocket;
 pub use admission::{Admission, Payment, Receipt};
 pub use config::{ChargeOn, ConfigError, ServiceConfig};
 pub use denial::{Denial, NameRefused};
+pub use events::{MoneyEvent, MoneyKind};
 #[cfg(feature = "grpc")]
 pub use grpc::{AmpGrpcLayer, AmpGrpcMiddleware};
 pub use health::{Finding, Health, Reason, Verdict};
@@ -98,7 +104,9 @@ pub use ledger::{ReplayWindow, SignerRecord};
 pub use metering::{Meter, Need};
 pub use middleware::{AmpLayer, AmpMiddleware, credential_from_headers};
 pub use once::{Authorized, Once};
+pub use prices::{PriceList, Terms};
 pub use service::{AmpService, StartError};
+pub use sessions::{Overview, Session, SessionOnChain, SessionSigner, SessionState};
 pub use settlement::{Chained, ChainingError, Settled, SubChannel};
 #[cfg(feature = "postgres")]
 pub use store::PostgresStore;

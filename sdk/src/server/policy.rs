@@ -7,10 +7,12 @@ use solana_address::Address;
 use super::config::ServiceConfig;
 use super::denial::Denial;
 use super::ledger::Authority;
+use super::prices::PriceList;
 
 /// Whether the channel pays this service, in the token it takes. All of it is public on chain.
 pub(crate) fn check_payee(
     config: &ServiceConfig,
+    _prices: &PriceList,
     channel: Key,
     account: &ChannelAccount,
 ) -> Result<(), Denial> {
@@ -28,17 +30,22 @@ pub(crate) fn check_payee(
 }
 
 /// Whether the channel, as it is on chain, is one that is served.
-pub(crate) fn check(config: &ServiceConfig, channel: Key, account: &ChannelAccount) -> Result<(), Denial> {
-    check_payee(config, channel, account)?;
+pub(crate) fn check(
+    config: &ServiceConfig,
+    prices: &PriceList,
+    channel: Key,
+    account: &ChannelAccount,
+) -> Result<(), Denial> {
+    check_payee(config, prices, channel, account)?;
     if account.books.closing {
         return Err(Denial::new(Code::Closed, Some(channel), "the channel is closing; open a new one"));
     }
-    let pricing = &config.pricing.default;
-    if account.books.deposited < pricing.min_deposit {
-        let message = format!("the deposit is below {}; top the channel up", pricing.min_deposit);
+    let least = config.least_deposit();
+    if account.books.deposited < least {
+        let message = format!("the deposit is below {least}; top the channel up");
         return Err(Denial::Refused(Box::new(ErrorBody {
             channel: Some(channel.into()),
-            min_deposit: Some(pricing.min_deposit),
+            min_deposit: Some(least),
             ..ErrorBody::new(Code::DepositLow, message)
         })));
     }
@@ -47,7 +54,7 @@ pub(crate) fn check(config: &ServiceConfig, channel: Key, account: &ChannelAccou
     if grace < least {
         return refuse(format!("the channel's close_grace is {grace} s; open one with at least {least}"));
     }
-    let (interval, most) = (account.terms.settle_interval, pricing.settle_interval);
+    let (interval, most) = (account.terms.settle_interval, config.longest_settle_interval());
     if interval > most {
         return refuse(format!(
             "the channel's settle_interval is {interval} s; open one with at most {most}"
@@ -59,7 +66,7 @@ pub(crate) fn check(config: &ServiceConfig, channel: Key, account: &ChannelAccou
             "the channel's settle_interval is {interval} s; open one with at least {least}"
         ));
     }
-    let (rate, least) = (account.terms.rate_limit(), config.least_rate_limit());
+    let (rate, least) = (account.terms.rate_limit(), prices.least_rate_limit(config.min_settlement));
     if rate < least {
         return refuse(format!("the channel's rate_limit is {rate}; open one with at least {least}"));
     }
@@ -96,7 +103,7 @@ mod tests {
         let config = bench.config().min_settlement(Amount::new(90));
         let mut account = bench.account();
         change(&mut account);
-        match check(&config, CHANNEL, &account) {
+        match check(&config, config.price_list(), CHANNEL, &account) {
             Err(Denial::Refused(body)) => Some((body.error, body.message)),
             Err(other) => panic!("{other}"),
             Ok(()) => None,

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use amp_protocol::account::ChannelAccount;
 use amp_protocol::code::Code;
-use amp_protocol::json::{CredentialBody, DiscoveryDocument, Pricing};
+use amp_protocol::json::{CredentialBody, DiscoveryDocument};
 use amp_protocol::message::Key;
 use amp_protocol::money::Amount;
+use amp_protocol::text::AMP_VERSION;
 use solana_address::Address;
 use tracing::Instrument as _;
 
@@ -28,6 +29,7 @@ use super::metrics::{MeteredChain, Metrics, Observed};
 use super::outage::Outage;
 use super::peers::Peers;
 use super::policy;
+use super::prices::CurrentPrices;
 use super::settlement::{Chained, ChainingError, Settled, SubChannel, Why, WorkerHandle};
 use super::store::{AnswerKey, DEAD_AFTER, Incarnation, Store, StoreError, StoreIdentity};
 use super::subscription::Following;
@@ -50,6 +52,7 @@ pub struct AmpService {
 pub(crate) struct Core {
     pub(crate) config: ServiceConfig,
     pub(crate) program_id: Address,
+    pub(crate) prices: CurrentPrices,
     pub(crate) recipient: Address,
     pub(crate) token_program: Address,
     pub(crate) chain: Arc<dyn Chain>,
@@ -145,9 +148,11 @@ impl AmpService {
         let (books, store) = (Books::restore(stored), Arc::new(store));
         let (leads, retired, format): (_, _, TakenFormat) = Default::default();
         format.look(&*chain).await;
+        let prices = CurrentPrices::begin(config.price_list().clone());
         let core = Arc::new(Core {
             config,
             program_id,
+            prices,
             recipient,
             token_program,
             chain,
@@ -269,17 +274,17 @@ impl AmpService {
 
     /// The discovery document.
     pub fn discovery(&self) -> DiscoveryDocument {
-        self.core.config.discovery(&self.core.program_id)
-    }
-
-    /// What applies to a path.
-    pub fn pricing(&self, path: &str) -> Pricing {
-        self.core.config.pricing.for_route(path)
-    }
-
-    /// What applies to a tool.
-    pub fn tool_pricing(&self, name: &str) -> Pricing {
-        self.core.config.pricing.for_tool(name)
+        let config = &self.core.config;
+        DiscoveryDocument {
+            amp_version: AMP_VERSION.to_owned(),
+            recipient: self.core.recipient.to_bytes().into(),
+            program_id: self.core.program_id.to_bytes().into(),
+            network: config.network.clone(),
+            pricing: self.prices().table().clone(),
+            unit_price: config.unit_price,
+            seq_window: config.seq_window,
+            min_close_grace: config.min_close_grace,
+        }
     }
 
     /// The channel and the signer of a credential that is not for a request. A delegation that has ended

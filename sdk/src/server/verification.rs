@@ -16,6 +16,7 @@ use super::denial::Denial;
 use super::ledger::{Authority, Remedy, SignerId};
 use super::peers::Paid;
 use super::policy;
+use super::prices::PriceList;
 use super::service::{Core, Refused, incarnation};
 use super::store::Incarnation;
 use super::views::Freshness;
@@ -33,7 +34,7 @@ pub(crate) struct Shown<'a> {
 }
 
 /// Whether a channel may be used for what is asked.
-pub(crate) type Policy = fn(&ServiceConfig, Key, &ChannelAccount) -> Result<(), Denial>;
+pub(crate) type Policy = fn(&ServiceConfig, &PriceList, Key, &ChannelAccount) -> Result<(), Denial>;
 
 /// A credential whose signature verifies.
 #[derive(Clone, Debug)]
@@ -272,7 +273,7 @@ impl Core {
         let Some(account) = view else {
             return Ok(Seen::NoChannel);
         };
-        if let Err(denial) = policy(&self.config, channel, &account) {
+        if let Err(denial) = policy(&self.config, &self.prices.now(), channel, &account) {
             return Ok(Seen::Unfit(account, denial));
         }
         // the same signature over the same view is checked once: bad ones come in floods
@@ -313,7 +314,7 @@ impl Core {
         let view = self.channels.get(channel, freshness).await.map_err(unreachable)?;
         let same = view.filter(|account| account.opened_slot == opened_slot);
         let account = same.ok_or_else(|| Denial::closed(channel))?;
-        policy::check(&self.config, channel, &account)?;
+        policy::check(&self.config, &self.prices.now(), channel, &account)?;
         let authority = match verified.authority {
             Authority::Channel(_) => Authority::channel(&account),
             Authority::Delegation(_) => {
@@ -342,7 +343,7 @@ impl Core {
             Seen::NoChannel => return Err(Refused::by_chain(self.unknown(credential))),
             Seen::Unfit(account, denial) => {
                 // not served, but what it owes is to be collected
-                let payee = policy::check_payee(&self.config, channel, account).is_ok();
+                let payee = policy::check_payee(&self.config, &self.prices.now(), channel, account).is_ok();
                 if payee && account.has_signed(credential) {
                     self.take_up(channel, account).await.map_err(Refused::for_now)?;
                 }

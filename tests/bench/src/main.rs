@@ -5,6 +5,7 @@
 mod backend;
 mod chain;
 mod depth;
+mod gateway;
 mod http;
 mod idle;
 mod in_process;
@@ -35,6 +36,11 @@ enum Role {
     /// The service that idles.
     #[command(hide = true)]
     Idle(idle::Idle),
+    /// The gateway in front of an API, against the API alone; and its memory over a million requests.
+    Gateway(gateway::Measure),
+    /// The gateway.
+    #[command(hide = true)]
+    ServeGateway(gateway::Serve),
 }
 
 fn main() -> Result<()> {
@@ -42,6 +48,8 @@ fn main() -> Result<()> {
     match arguments.role {
         Some(Role::Serve(serve)) => serve.run(),
         Some(Role::Idle(idle)) => idle.run(),
+        Some(Role::Gateway(measure)) => measure.run(),
+        Some(Role::ServeGateway(serve)) => serve.run(),
         None => arguments.run.run(),
     }
 }

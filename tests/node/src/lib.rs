@@ -70,13 +70,24 @@ impl Refusal {
 impl Node {
     /// Serves a chain, which its owner may go on using.
     pub async fn start(chain: EmbeddedChain) -> Self {
+        let (listener, above) = two_ports().await;
+        Self::serve(chain, listener, above)
+    }
+
+    /// Serves a chain at a port of loopback, and changes one port above.
+    pub async fn start_at(chain: EmbeddedChain, port: u16) -> std::io::Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", port)).await?;
+        let above = TcpListener::bind(("127.0.0.1", port.saturating_add(1))).await?;
+        Ok(Self::serve(chain, listener, above))
+    }
+
+    fn serve(chain: EmbeddedChain, listener: TcpListener, above: TcpListener) -> Self {
         let away = watch::Sender::new(false);
         let (requests, losing, expired, subscribed, generation, history) = Default::default();
         let genesis_hash = Mutex::new(GENESIS_HASH.to_owned());
         let shared =
             Shared { chain, away, requests, losing, expired, subscribed, generation, history, genesis_hash };
         let shared = Arc::new(shared);
-        let (listener, above) = two_ports().await;
         let address = listener.local_addr().expect("an address");
         let app = Router::new().route("/", post(answer)).with_state(shared.clone());
         let requests = tokio::spawn(async move { axum::serve(listener, app).await.expect("it serves") });

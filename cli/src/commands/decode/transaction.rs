@@ -45,7 +45,7 @@ pub(super) fn of_bytes(settings: &Settings, bytes: &[u8]) -> Option<Value> {
     // what deserializes by chance has no signer for its payer
     let has_payer =
         !transaction.message.static_account_keys().is_empty() && !transaction.signatures.is_empty();
-    has_payer.then(|| described(&settings.program_id().await?, &transaction))
+    has_payer.then(|| described(&settings.program_at_hand(), &transaction))
 }
 
 fn described(program_id: &Address, transaction: &VersionedTransaction) -> Value {

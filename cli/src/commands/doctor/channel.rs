@@ -27,7 +27,7 @@ async fn look(
     own: &Address,
     report: &mut Report,
 ) -> Result<(), chain::ChainError> {
-    let (chain, program_id) = (&*settings.chain, &settings.program_id().await?);
+    let (chain, program_id) = (&*settings.chain, &settings.program_at_hand());
     let Some(account) = chain::channel(chain, program_id, address).await? else {
         report.wrong(WHAT, format!("there is no channel {address} on this cluster (any more)"));
         return Ok(());
@@ -85,7 +85,7 @@ async fn part(
         report.fine(WHAT, own_roles.join(", "));
         return Ok(());
     }
-    let (chain, program_id) = (&*settings.chain, &settings.program_id().await?);
+    let (chain, program_id) = (&*settings.chain, &settings.program_at_hand());
     let at = delegation_address(program_id, address, own);
     match chain::delegation(chain, program_id, &at).await? {
         Some(found) if found.channel_opened_slot != account.opened_slot => {

@@ -62,7 +62,10 @@ pub(super) async fn cluster(settings: &Settings, report: &mut Report) -> bool {
 /// Whether the program is there, and who can change it.
 pub(super) async fn program(settings: &Settings, report: &mut Report) {
     const WHAT: &str = "program";
-    let id = &settings.program_id().await?;
+    let id = &match settings.program_id().await {
+        Ok(id) => id,
+        Err(error) => return report.wrong(WHAT, error.to_string()),
+    };
     let account = match settings.chain.account(id).await {
         Err(error) => return report.wrong(WHAT, error.to_string()),
         Ok(None) => {

@@ -60,14 +60,14 @@ fn the_shortest_interval_is_a_minute_or_less_and_never_above_the_longest() {
 #[test]
 fn the_lowest_rate_leaves_room_for_the_dearest_call_above_what_is_settled() {
     let config = config().route("/v1", Amount::new(30)).tool("draw", Amount::new(20));
-    assert_eq!(config.least_rate_limit(), Amount::ZERO);
-    assert_eq!(config.min_settlement(Amount::new(100)).least_rate_limit(), Amount::new(130));
+    let least = |settlement| config.prices.least_rate_limit(Amount::new(settlement));
+    assert_eq!((least(0), least(100)), (Amount::ZERO, Amount::new(130)));
 }
 
 #[test]
 fn what_this_release_does_not_meter_is_refused_by_name() {
     let mut metered = config().tool("draw", Amount::new(1));
-    metered.pricing.tools.get_mut("draw").unwrap().mode = PricingMode::PerSecond;
+    metered.prices.table.tools.get_mut("draw").unwrap().mode = PricingMode::PerSecond;
     let error = metered.check().unwrap_err().to_string();
     assert!(error.contains("draw") && error.contains("prices per call only"), "{error}");
 }

@@ -17,7 +17,8 @@ use super::{endpoints, refuse};
 use crate::grpc::PAYMENTS;
 use crate::server::config::ChargeOn;
 use crate::server::denial::Denial;
-use crate::server::middleware::{begin_metered, credential_from_headers, has_one_reading, take_ready};
+use crate::server::middleware::{begin_metered, credential_from_headers, take_ready};
+use crate::server::readings::has_one_reading;
 use crate::server::service::AmpService;
 
 /// What the layer says in the trailers of an answer, and nobody else.
@@ -83,7 +84,8 @@ where
     if !has_one_reading(path) {
         return Ok(Status::unimplemented("a method's path is /package.Service/Method").into_http());
     }
-    let (pricing, charge_on) = (service.pricing(path), service.charges_on(path));
+    let prices = service.prices();
+    let (pricing, charge_on) = (prices.table().for_route(path), prices.charges_on(path));
     if pricing.rate.is_zero() {
         return inner(request).await;
     }

@@ -33,7 +33,7 @@ struct Endpoints(AmpService);
 
 impl Endpoints {
     fn refuse(&self, denial: &Denial) -> Status {
-        refuse::status(denial, Some(&self.0.core.config.pricing.default))
+        refuse::status(denial, Some(&self.0.prices().table().default))
     }
 
     /// The credential of the metadata, or else the one of the message.

@@ -194,6 +194,11 @@ impl ChannelLedger {
             .collect()
     }
 
+    /// All signers' books.
+    pub(crate) fn all_signers(&self) -> impl Iterator<Item = (&SignerId, &SignerAccount)> {
+        self.signers.iter().map(|(id, signer)| (id, signer))
+    }
+
     /// The keys of all signers.
     pub(crate) fn signer_keys(&self) -> BTreeSet<Key> {
         self.signers.keys().map(|id| id.key).collect()

@@ -47,7 +47,7 @@ impl Operation {
                 Err(denial) => Err(denial),
             },
         };
-        answered.map(CustomResult).map_err(|denial| refused(&denial, &service.core.config.pricing.default))
+        answered.map(CustomResult).map_err(|denial| refused(&denial, &service.prices().table().default))
     }
 
     async fn credentialed(self, service: &AmpService, credential: &CredentialBody) -> Result<Value, Denial> {

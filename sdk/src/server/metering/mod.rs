@@ -335,8 +335,14 @@ struct LastCharge {
 
 impl LastCharge {
     async fn book(self, core: &Core, book: &Arc<Book>, price: Amount) -> Result<Receipt, Denial> {
-        let charged = core.charge_metered(book, &self.verified, self.reservation, self.used);
-        self.observed.charge(price, charged).await
+        let (signer, seq, used) = (self.reservation.signer, self.reservation.seq, self.used);
+        let charged = core.charge_metered(book, &self.verified, self.reservation, used);
+        let charged = self.observed.charge(price, charged).await;
+        // where the store failed the charge stands, and is stored later
+        if charged.as_ref().err().is_none_or(|denial| matches!(denial, Denial::Unavailable { .. })) {
+            core.tell_charged(book.incarnation, signer, seq, used);
+        }
+        charged
     }
 }
 

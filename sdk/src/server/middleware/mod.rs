@@ -4,7 +4,8 @@
 //! asks every other request for a credential: no credential, 402 with the price; a good one, the
 //! inner service runs and its answer leaves once the charge is on disk.
 //!
-//! A handler that wants to know who pays takes the request's [`Payment`](super::Payment) extension.
+//! A handler that wants to know who pays takes the request's [`Payment`](super::Payment) extension; which of its answers
+//! are paid for, [`ChargeOn`](super::ChargeOn). An error of the inner service is no answer: it is never charged.
 
 mod charge;
 mod credential;
@@ -12,7 +13,6 @@ mod endpoints;
 mod layer;
 mod metered;
 mod peer;
-mod price;
 mod repeat;
 mod respond;
 mod service;
@@ -23,8 +23,6 @@ pub use layer::AmpLayer;
 pub(crate) use metered::{Seconds, begin as begin_metered};
 #[cfg(any(feature = "grpc", feature = "mcp"))]
 pub(crate) use peer::PeerRule;
-#[cfg(feature = "grpc")]
-pub(crate) use price::has_one_reading;
 #[cfg(feature = "grpc")]
 pub(crate) use respond::charged as say_what_was_charged;
 #[cfg(test)]

@@ -16,11 +16,12 @@ use tower::{BoxError, Service, ServiceExt as _};
 use super::charge::is_charged;
 use super::layer::AmpLayer;
 use super::respond::{denied, leave, plain};
-use super::{charge, credential, endpoints, metered, price, repeat};
+use super::{credential, endpoints, metered, repeat};
 use crate::server::admission::Admission;
 use crate::server::config::ChargeOn;
 use crate::server::denial::{Denial, NameRefused};
 use crate::server::once::Authorized;
+use crate::server::prices::Terms;
 use crate::server::service::AmpService;
 
 /// How long the end of an answer that is to be kept is waited for: a stream has none.
@@ -83,7 +84,8 @@ where
     if endpoints::is_own(request.uri().path()) {
         return Ok(Box::pin(endpoints::answer(&service, request)).await);
     }
-    let Some(pricing) = price::of_path(&service, request.uri().path()) else {
+    let terms = service.prices().for_request(request.uri().path());
+    let Some(Terms { pricing, charge_on }) = terms else {
         let message =
             "this path can be read in several ways, which are priced differently; send it in its plain form";
         return Ok(plain(StatusCode::BAD_REQUEST, "AMBIGUOUS_PATH", message));
@@ -102,7 +104,6 @@ where
             return Ok(denied(&service, &pricing, &denial));
         }
     };
-    let charge_on = charge::on_path(&service, request.uri().path());
     if pricing.is_metered() {
         if repeat::is_named(&request) {
             return Ok(denied(&service, &pricing, &Denial::Name(NameRefused::Metered)));
@@ -167,6 +168,7 @@ impl Paid {
         B::Error: Into<BoxError>,
     {
         request.extensions_mut().insert(self.admission.payment());
+        request.extensions_mut().insert(self.charge_on);
         // an error drops the admission: nothing is charged. So does a client that goes away, unless all
         // work is charged: who hangs up in time would have it for free. An answer that is kept is charged
         // whether its client waits for it or not

@@ -16,6 +16,7 @@ use super::claim::{self, Claim};
 use super::settler::{claimed_of, note_claimed, send, sender};
 use crate::chain::{self, ChainError, ChannelAddress, TRANSACTION_LIFE};
 use crate::server::books::Book;
+use crate::server::events::MoneyKind;
 use crate::server::service::{Core, incarnation};
 use crate::server::views::Freshness;
 
@@ -165,6 +166,8 @@ pub(super) async fn chain(
     };
     note_claimed(core, book, &claim, owed, after.as_deref()).await;
     core.metrics.settling.chained(asked.deposit);
+    let chained = MoneyKind::Chained { into: at.channel, paid: asked.deposit, transaction };
+    core.tell(book.incarnation, chained);
     Ok(Chained {
         channel: at.channel,
         opened_slot: opened.opened_slot,

@@ -19,6 +19,7 @@ use crate::server::books::Book;
 use crate::server::channels::{Channel, View};
 use crate::server::clock::unix_now;
 use crate::server::denial::Denial;
+use crate::server::events::MoneyKind;
 use crate::server::service::{Core, incarnation};
 
 /// Most settlements of a channel that one visit sends. A channel of which many signers owe is visited again
@@ -180,6 +181,7 @@ async fn gone(core: &Core, book: &Book, for_good: bool) -> Visit {
             Ok(()) => {
                 tracing::info!(channel = %book.incarnation, "the channel is closed on chain");
                 book.end();
+                core.tell(book.incarnation, MoneyKind::Gone);
             }
             Err(error) => return Visit::Failed(Denial::store(&error)),
         }

@@ -18,6 +18,7 @@ use crate::chain::{self, ChainError, Confirmation, Plan};
 use crate::server::books::Book;
 use crate::server::channels::{Channel, View};
 use crate::server::denial::Denial;
+use crate::server::events::MoneyKind;
 use crate::server::service::{Core, incarnation};
 use crate::server::store::Incarnation;
 use crate::server::views::Freshness;
@@ -82,9 +83,11 @@ pub(super) async fn settle(
             (Ok(true), sent) => {
                 let after = after.as_ref().ok().and_then(Option::as_deref);
                 note_claimed(core, &part.book, &one.claim, one.owed, after).await;
-                let paid =
-                    note_paid(part, &one, sent.as_ref().ok().map(|confirmation| confirmation.signature));
+                let transaction = sent.as_ref().ok().map(|confirmation| confirmation.signature);
+                let paid = note_paid(part, &one, transaction);
                 observed::settled(core, paid, sent.is_ok());
+                let signer = Address::from(one.claim.record.signer);
+                core.tell(part.book.incarnation, MoneyKind::Settled { signer, paid, transaction });
             }
             (Ok(false), Err(error)) if shared && is_refused(error) => alone.push(one),
             (Ok(_), Err(error)) => {

@@ -10,5 +10,6 @@ mod streams;
 
 pub(crate) use cells::{Cell, EMBEDDED, Grid, run as cells};
 pub(crate) use hostile::{Attacked, run as hostile};
-pub(crate) use server::{FILE, Serve};
+pub(crate) use load::saturate;
+pub(crate) use server::{BUSY, EMPTY, FILE, Serve, Server, spins_in};
 pub(crate) use streams::{Download, PER, run as streams};

@@ -60,6 +60,7 @@ where
         Ok(meter) => meter,
         Err(denial) => return Ok(denied(&service, &pricing, &denial)),
     };
+    request.extensions_mut().insert(charge_on);
     // an error drops the meter, and so does a client that goes away: charged is what was counted
     let mut response = inner.call(request).await?;
     if !is_charged(charge_on, response.status()) {

@@ -180,7 +180,7 @@ impl Stage {
         change: impl FnOnce(ServiceConfig) -> ServiceConfig,
         limits: SocketLimits,
     ) -> Self {
-        let mut pricing = bench.config().pricing;
+        let mut pricing = bench.config().price_list().table().clone();
         for (route, mode, rate) in [
             ("/echo", PricingMode::PerCall, Rate::each(Amount::new(CALL))),
             ("/ticks", PricingMode::PerSecond, Rate::each(Amount::new(SECOND))),

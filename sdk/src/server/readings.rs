@@ -1,25 +1,8 @@
+//! What a service behind the layer may take a path for: it may decode it, and resolve it, or not.
+
 use std::borrow::Cow;
 
-use amp_protocol::json::Pricing;
 use percent_encoding::percent_decode_str;
-
-use crate::server::service::AmpService;
-
-/// The price of a path: the highest of the readings that a service behind the layer may give it.
-/// Priced by its raw bytes alone, `/v1/%63hat` or `/free/../v1` would reach a priced route unpaid. None where they
-/// can't be compared, for they count different things: the cheaper would be anybody's choice.
-pub(super) fn of_path(service: &AmpService, path: &str) -> Option<Pricing> {
-    let mut others = other_readings(path).map(|reading| service.pricing(&reading));
-    others.try_fold(service.pricing(path), dearer)
-}
-
-fn dearer(one: Pricing, other: Pricing) -> Option<Pricing> {
-    if one.rate.is_zero() || other.rate.is_zero() {
-        return Some(if one.rate.is_zero() { other } else { one });
-    }
-    let same = one.mode == other.mode && one.per == other.per;
-    same.then(|| if other.rate > one.rate { other } else { one })
-}
 
 /// Whether there is nothing to decode and nothing to resolve.
 pub(crate) fn has_one_reading(path: &str) -> bool {
@@ -29,7 +12,7 @@ pub(crate) fn has_one_reading(path: &str) -> bool {
 
 /// What a service behind the layer may take a path for besides what it is: decoded, and resolved. Nothing, for
 /// most paths.
-pub(super) fn other_readings(path: &str) -> impl Iterator<Item = Cow<'_, str>> {
+pub(crate) fn other_readings(path: &str) -> impl Iterator<Item = Cow<'_, str>> {
     let others = (!has_one_reading(path)).then(|| {
         let decoded = percent_decode_str(path).decode_utf8_lossy();
         let plain = without_dots(&decoded);
@@ -57,8 +40,6 @@ fn without_dots(path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::testing::Bench;
-    use amp_protocol::money::Amount;
 
     #[test]
     fn dots_and_doubled_slashes_are_resolved() {
@@ -75,28 +56,5 @@ mod tests {
         for path in ["", "a", "//", "/a//b", "/.", "/..", "/a/./b", "/.well-known", "/%61", "/a%2f"] {
             assert!(!has_one_reading(path), "{path}");
         }
-    }
-
-    #[tokio::test]
-    async fn no_spelling_of_a_path_is_cheaper_than_another() {
-        let bench = Bench::new();
-        let config = bench.config().route("/", Amount::ZERO).route("/v1", Amount::new(7));
-        let service = bench.service_with(config).await;
-        let rate = |path: &str| of_path(&service, path).unwrap().rate.get();
-        assert_eq!(rate("/free"), 0);
-        for path in [
-            "/v1",
-            "/v1/",
-            "/%76%31",
-            "/v%31/x",
-            "//v1",
-            "/./v1",
-            "/free/../v1",
-            "/free/%2e%2e/v1",
-            "/free%2f..%2fv1",
-        ] {
-            assert_eq!(rate(path), 7, "{path}");
-        }
-        assert_eq!(rate("/v1/%2e%2e/free"), 7, "the raw reading counts too");
     }
 }

@@ -1,0 +1,45 @@
+use axum::body::Body;
+use axum::response::Response;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderValue, StatusCode};
+use serde_json::json;
+
+/// An answer that is not paid for, whatever its route says: the API's failure.
+#[derive(Debug)]
+pub(crate) struct NotCharged(pub(crate) Box<Response>);
+
+/// Why there is no answer of the API's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// It can't be connected to, or broke off.
+    Unreachable,
+    /// It took too long.
+    TooLate,
+}
+
+impl Failure {
+    pub(crate) fn response(self) -> Response {
+        let (status, error, message) = match self {
+            Self::Unreachable => (
+                StatusCode::BAD_GATEWAY,
+                "UPSTREAM_UNREACHABLE",
+                "the API does not answer; nothing was charged",
+            ),
+            Self::TooLate => (
+                StatusCode::GATEWAY_TIMEOUT,
+                "UPSTREAM_TIMEOUT",
+                "the API did not answer in time; nothing was charged",
+            ),
+        };
+        plain(status, error, message)
+    }
+}
+
+/// A failure of the gateway's own, in the shape of the protocol's.
+pub(crate) fn plain(status: StatusCode, error: &str, message: &str) -> Response {
+    let mut response = Response::new(Body::from(json!({"error": error, "message": message}).to_string()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

@@ -1,0 +1,163 @@
+//! WebSockets. A priced one speaks AMP's frames with the client and plain ones with the API: each message that passes
+//! is counted by the engine. A free one is the API's own, byte for byte.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use amp_protocol::json::PricingMode;
+use amp_sdk::server::{AmpService, AmpWebSocket, Message, PaidSocket, SocketLimits};
+use axum::extract::ConnectInfo;
+use axum::extract::FromRequestParts as _;
+use axum::extract::ws::WebSocketUpgrade;
+use axum::response::{IntoResponse as _, Response};
+use futures::{SinkExt as _, StreamExt as _};
+use http::request::Parts;
+use http::{HeaderMap, Request, StatusCode, Uri};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{Error, Message as Frame};
+use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config};
+
+use crate::proxy::{Failure, Proxy, plain, tls};
+
+type Theirs = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// Sockets that are paid for.
+#[derive(Clone)]
+pub(crate) struct Sockets {
+    service: AmpService,
+    proxy: Proxy,
+    tls: Arc<rustls::ClientConfig>,
+    max_message: usize,
+}
+
+impl Sockets {
+    pub(crate) fn new(service: AmpService, proxy: Proxy, max_message: usize) -> std::io::Result<Self> {
+        Ok(Self { service, proxy, tls: tls()?, max_message })
+    }
+
+    /// Opens a socket whose path is priced by `mode`.
+    pub(crate) async fn open(&self, mut parts: Parts, mode: PricingMode) -> Response {
+        if mode == PricingMode::PerCompute {
+            let message = "this path is priced by the unit, which an API can't report on a WebSocket";
+            return plain(StatusCode::NOT_IMPLEMENTED, "NOT_METERED", message);
+        }
+        let path = parts.uri.path().to_owned();
+        // a socket is priced by the path as it is: other spellings of it have no socket
+        if path.contains('%') || path.contains("//") || path.contains("/.") {
+            let message = "this path can be read in several ways; send it in its plain form";
+            return plain(StatusCode::BAD_REQUEST, "AMBIGUOUS_PATH", message);
+        }
+        let upgrade = match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
+            Ok(upgrade) => upgrade,
+            Err(refused) => return refused.into_response(),
+        };
+        if let Err(failure) = self.is_there().await {
+            return failure.response();
+        }
+        let mut service = self.service.clone();
+        if let Some(ConnectInfo(peer)) = parts.extensions.get::<ConnectInfo<SocketAddr>>() {
+            service = service.for_peer(peer.ip());
+        }
+        let limits = SocketLimits { max_message: self.max_message, ..SocketLimits::default() };
+        let sockets = self.clone();
+        AmpWebSocket::new(service).limits(limits).on_upgrade(upgrade, &path, move |socket| async move {
+            sockets.relay(socket, parts).await;
+        })
+    }
+
+    /// Whether the API can be connected to: a client whose time is paid for must not wait for one that is down.
+    async fn is_there(&self) -> Result<(), Failure> {
+        let settings = self.proxy.settings();
+        let url = &settings.url;
+        let port = url.port_u16().unwrap_or(if url.scheme_str() == Some("https") { 443 } else { 80 });
+        let host = url.host().unwrap_or_default().trim_matches(['[', ']']);
+        match timeout(settings.connect_timeout, TcpStream::connect((host, port))).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) => Err(Failure::Unreachable),
+            Err(_) => Err(Failure::TooLate),
+        }
+    }
+
+    /// Who pays is known by now, and the API is told.
+    async fn relay(self, socket: PaidSocket, parts: Parts) {
+        match self.connect(&socket, &parts).await {
+            Ok(theirs) => pass(socket, theirs).await,
+            // the socket ends with its handler: what was not taken costs nothing
+            Err(error) => tracing::warn!(%error, path = parts.uri.path(), "the API takes no WebSocket"),
+        }
+    }
+
+    async fn connect(&self, socket: &PaidSocket, parts: &Parts) -> Result<Theirs, Error> {
+        let secure = self.proxy.settings().url.scheme_str() == Some("https");
+        let target = self.proxy.target(&parts.uri, Some(if secure { "wss" } else { "ws" }));
+        let mut request = target.unwrap_or_else(Uri::default).into_client_request()?;
+        let mut asked = Request::from_parts(parts.clone(), ());
+        self.proxy.prepare(&mut asked, socket.payment().as_ref());
+        let handshake = std::mem::take(request.headers_mut());
+        *request.headers_mut() = without_handshake(asked.headers().clone());
+        request.headers_mut().extend(handshake);
+        let config = WebSocketConfig::default()
+            .max_message_size(Some(self.max_message))
+            .max_frame_size(Some(self.max_message));
+        let connector = Some(Connector::Rustls(self.tls.clone()));
+        let connecting = connect_async_tls_with_config(request, Some(config), true, connector);
+        match timeout(self.proxy.settings().answer_timeout, connecting).await {
+            Ok(connected) => connected.map(|(theirs, _)| theirs),
+            Err(_) => Err(Error::ConnectionClosed),
+        }
+    }
+}
+
+/// The handshake with the API is the gateway's own.
+fn without_handshake(mut headers: HeaderMap) -> HeaderMap {
+    let names: Vec<_> =
+        headers.keys().filter(|name| name.as_str().starts_with("sec-websocket-")).cloned().collect();
+    for name in names {
+        headers.remove(name);
+    }
+    headers
+}
+
+/// How long a side may take to end in good order.
+const GOODBYE: Duration = Duration::from_secs(5);
+
+/// Passes messages until either side ends. A slow side holds up the other: nothing is gathered here.
+async fn pass(mut socket: PaidSocket, theirs: Theirs) {
+    let (mut to_api, mut from_api) = theirs.split();
+    let to_client = socket.sender();
+    let there = async {
+        while let Some(message) = socket.recv().await {
+            let frame = match message {
+                Message::Text(text) => Frame::text(text),
+                Message::Binary(bytes) => Frame::binary(bytes),
+            };
+            if to_api.send(frame).await.is_err() {
+                break;
+            }
+        }
+        let _ = timeout(GOODBYE, to_api.close()).await;
+    };
+    let back = async {
+        while let Some(Ok(frame)) = from_api.next().await {
+            let message = match frame {
+                Frame::Text(text) => Message::text(text.as_str()),
+                Frame::Binary(bytes) => Message::Binary(bytes.to_vec()),
+                Frame::Close(_) => break,
+                Frame::Ping(_) | Frame::Pong(_) | Frame::Frame(_) => continue,
+            };
+            if let Err(error) = to_client.send(message).await {
+                tracing::debug!(%error, "a message of the API's was not sent");
+                break;
+            }
+        }
+    };
+    // what the API still sends after the client has ended is not paid for
+    tokio::select! {
+        () = there => {}
+        () = back => {}
+    }
+}
