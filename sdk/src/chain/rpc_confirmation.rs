@@ -1,5 +1,5 @@
 //! Being told that a transaction is confirmed, by `signatureSubscribe`: without it, it is found out by asking
-//! again and again, half a second late on average.
+//! again and again, late by what is left of the pause between two looks.
 //!
 //! Nothing relies on it. One connection serves all transactions of a chain; where there is none, or it breaks,
 //! they are asked for.

@@ -5,6 +5,9 @@
 //! cluster: `AMP_PAYER` is the keypair file that pays for everything, `AMP_NETWORK` its name, `AMP_PROGRAM_ID` a program
 //! that is deployed there already. What can't be done there is said, and left out.
 //!
+//! `AMP_VALIDATOR_ARGS` goes to a validator of its own: `--deactivate-feature txv1aq4pp281K9um3tnPgkfX8UqtFT6wcVW3hNezGLL` makes
+//! it one that takes packets alone, as public clusters may.
+//!
 //! A program and not a test: it needs a validator, and a test that passes where there is none proves nothing.
 #![allow(clippy::arithmetic_side_effects, reason = "an overflow fails the run, as it should")]
 
