@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use amp_protocol::json::{SignedCloseStatement, SignedMeteringProof};
 use amp_protocol::money::Amount;
 use amp_protocol::text::network;
@@ -12,11 +14,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use solana_address::Address;
 use tokio::task::spawn_blocking;
+use tokio::time::sleep;
 
 use super::Operator;
 use super::history::History;
 use super::recall::MOST;
-use super::reconciliation::{Reconciliation, of_gone, of_session};
+use super::reconciliation::{Reconciliation, finished, of_gone, of_session};
 use crate::proxy::plain;
 
 /// Rows of an answer where nothing is said.
@@ -128,13 +131,32 @@ fn newest(operator: &Operator, channel: &Address) -> Option<Incarnation> {
     all.into_iter().rfind(|incarnation| incarnation.channel == channel.to_bytes())
 }
 
+/// How often books that don't add up are read again: a charge is on disk a moment before it is told.
+const LOOKS: u32 = 3;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
+
 async fn reconcile(
+    operator: &Operator,
+    incarnation: Incarnation,
+) -> Result<Option<(Session, Reconciliation)>, Response> {
+    let mut found = reconcile_once(operator, incarnation).await?;
+    for _ in 1..LOOKS {
+        if found.as_ref().is_none_or(|(_, reconciliation)| reconciliation.adds_up) {
+            break;
+        }
+        sleep(BETWEEN_LOOKS).await;
+        found = reconcile_once(operator, incarnation).await?;
+    }
+    Ok(found)
+}
+
+async fn reconcile_once(
     operator: &Operator,
     incarnation: Incarnation,
 ) -> Result<Option<(Session, Reconciliation)>, Response> {
     // before and after: charges go on in between
     let before =
-        operator.0.service.session_as_seen(&incarnation).map_or(Amount::ZERO, |session| session.spent);
+        operator.0.service.session_as_seen(&incarnation).map_or(Amount::ZERO, |session| finished(&session));
     let asked = read(&operator.0.history, move |history| {
         history.flush();
         history.sums(&incarnation)

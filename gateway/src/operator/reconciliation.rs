@@ -43,18 +43,23 @@ fn at_most(what: &'static str, left: Amount, right: Amount) -> Line {
     Line { what, left, right, holds: left <= right }
 }
 
-/// Holds a channel's books against the history and the chain. `spent_before`: charged when the history was asked,
-/// of which `session` is a little later.
-pub(crate) fn of_session(session: &Session, spent_before: Amount, (charged, paid): Sums) -> Reconciliation {
+/// What was charged to requests that are over.
+pub(crate) fn finished(session: &Session) -> Amount {
+    session.spent.checked_sub(session.streaming).unwrap_or(Amount::ZERO)
+}
+
+/// Holds a channel's books against the history and the chain. `before`: [`finished`] when the history was asked, of
+/// which `session` is a little later.
+pub(crate) fn of_session(session: &Session, before: Amount, (charged, paid): Sums) -> Reconciliation {
     let mut lines = Vec::new();
     let ceilings: Option<Vec<Amount>> = session.signers.iter().map(|signer| signer.ceiling).collect();
     if let Some(ceilings) = ceilings {
         lines.push(at_most("charged is at most what was signed for", session.spent, sum(ceilings)));
     }
     // charges go on while this is asked
-    let right = charged.max(spent_before).min(session.spent);
+    let right = charged.max(before).min(finished(session));
     lines.push(Line {
-        what: "all charges of the history are the books' total",
+        what: "all charges of the history are the books' total, but for streams under way",
         left: charged,
         right,
         holds: charged == right,

@@ -53,6 +53,7 @@ fn session(spent: u64, claimed: u64) -> Session {
             reserved: Amount::ZERO,
         }],
         spent,
+        streaming: Amount::ZERO,
         unsettled: spent.checked_sub(Amount::new(claimed)).unwrap(),
         exposure: Amount::ZERO,
         at_risk: Amount::ZERO,
@@ -141,11 +142,16 @@ fn books_add_up_and_each_way_in_which_they_do_not_is_named() {
     assert_eq!(broken(&check(&unsigned, sums(12, 7))), ["charged is at most what was signed for"]);
     assert_eq!(
         broken(&check(&session(12, 7), sums(11, 7))),
-        ["all charges of the history are the books' total"]
+        ["all charges of the history are the books' total, but for streams under way"]
     );
     assert_eq!(
         broken(&check(&session(12, 7), sums(12, 6))),
         ["all settlements of the history are what the chain paid out"]
+    );
+    let streaming = Session { streaming: Amount::new(2), ..session(12, 7) };
+    assert!(
+        of_session(&streaming, Amount::new(10), sums(10, 7)).adds_up,
+        "a stream is one charge, at its end"
     );
     let lost = Session { unsettled: Amount::new(4), ..session(12, 7) };
     assert_eq!(broken(&check(&lost, sums(12, 7))), ["charged is settled, or still to be"]);

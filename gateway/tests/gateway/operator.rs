@@ -71,6 +71,22 @@ async fn charges_settlements_and_books_are_told_and_add_up() {
 }
 
 #[tokio::test]
+async fn books_add_up_while_a_stream_is_under_way() {
+    let more = "[[route]]\npath = \"/events\"\nprice = \"0.000005\"\nmode = \"per-second\"\n";
+    let stage = Stage::with(more, false).await;
+    let mut answer = stage.get("/events").await;
+    answer.chunk().await.unwrap();
+    let channel = stage.client.channels().await.unwrap()[0].channel.to_string();
+    eventually("a second is charged, and the stream goes on", async || {
+        let detail = ask(&stage, &format!("/api/sessions/{channel}")).await;
+        assert_eq!(detail["reconciliation"]["adds_up"], true, "{}", detail["reconciliation"]);
+        detail["session"]["streaming"] != "0"
+    })
+    .await;
+    assert_eq!(ask(&stage, "/api/charges").await["charges"], json!([]), "it is one charge, at its end");
+}
+
+#[tokio::test]
 async fn a_charge_is_told_while_it_happens() {
     let stage = Stage::set().await;
     stage.get("/quote").await;

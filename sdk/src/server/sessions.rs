@@ -69,6 +69,8 @@ pub struct Session {
     pub signers: Vec<SessionSigner>,
     /// Charged to all of them.
     pub spent: Amount,
+    /// What of that was charged to streams that are under way: each is told as one charge when it ends.
+    pub streaming: Amount,
     /// Charged and on disk, and not settled.
     pub unsettled: Amount,
     /// The same with what is set aside for requests in flight.
@@ -227,6 +229,7 @@ fn describe(book: &Book, on_chain: Option<Arc<Channel>>) -> Session {
             .try_fold(Amount::ZERO, |sum, signer| sum.checked_add(signer.spent))
             .unwrap_or(Amount::MAX),
         signers,
+        streaming: ledger.charged_to_streams(),
         unsettled: stake.unsettled,
         exposure: stake.exposure,
         at_risk: noted.map_or(Amount::ZERO, |noted| noted.at_risk(stake.unsettled)),

@@ -162,7 +162,7 @@ async function detail() {
   lines.append(...found.reconciliation.lines.map((line) =>
     row([cell(line.what), amount(line.left), amount(line.right), cell(line.holds ? "holds" : "does not hold", { class: line.holds ? "good" : "bad" })])));
   const signers = element("table");
-  const head = row(["signer", "seq", "signed for", "charged", "calls"].map((text) => element("th", text)));
+  const head = row([["signer"], ["seq"], ["signed for", "amount"], ["charged", "amount"], ["calls"]].map(([text, kind]) => element("th", text, { class: kind || "" })));
   signers.append(head, ...(found.session?.signers ?? []).map((signer) =>
     row([key(signer.signer), cell(signer.seq), amount(signer.ceiling), amount(signer.spent), cell(signer.calls)])));
   const title = element("h2", "Channel ");

@@ -196,7 +196,14 @@ impl ChannelLedger {
 
     /// All signers' books.
     pub(crate) fn all_signers(&self) -> impl Iterator<Item = (&SignerId, &SignerAccount)> {
-        self.signers.iter().map(|(id, signer)| (id, signer))
+        self.signers.iter()
+    }
+
+    /// What streams under way were charged so far: it is part of what their signers have spent.
+    pub(crate) fn charged_to_streams(&self) -> Amount {
+        let holds = self.holds.iter().chain(&self.elsewhere);
+        let mut charged = holds.filter_map(|held| held.metered);
+        charged.try_fold(Amount::ZERO, Amount::checked_add).unwrap_or(Amount::MAX)
     }
 
     /// The keys of all signers.
