@@ -1,6 +1,7 @@
 use std::fs::File;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use amp_sdk::client::{Payment, Response};
 use amp_sdk::protocol::json::PricingMode;
@@ -20,6 +21,7 @@ use crate::token::Token;
 
 use super::open::plan;
 use super::request::RequestOptions;
+use super::target::origin;
 
 /// Calls a URL and pays for it if it asks for that. The answer goes to standard output, what it cost to standard
 /// error. Where there is no channel one is opened, after asking. An answer is paid for even where its status is an
@@ -133,6 +135,10 @@ impl Call {
     }
 }
 
+/// How often and how long a service is given to book what it has sent.
+const LOOKS: u32 = 6;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
+
 /// A file that is there to be written before anything is paid, and emptied only when something comes.
 pub(crate) struct OutputFile(File);
 
@@ -165,11 +171,27 @@ pub(crate) async fn reckoned(
     if pricing.mode == PricingMode::PerByte {
         payment.cost = whole.and_then(|bytes| pricing.rate().cost(bytes));
     }
-    // it is paid for whether or not the service says so
-    if let Ok(status) = payer.client.status(url).await {
+    let expected = expected(payer, url, &payment).await;
+    for look in 0..LOOKS {
+        tokio::time::sleep(BETWEEN_LOOKS.saturating_mul(look)).await;
+        // it is paid for whether or not the service says so
+        let Ok(status) = payer.client.status(url).await else { break };
         (payment.spent, payment.balance) = (Some(status.spent), Some(status.balance));
+        if status.spent >= expected {
+            break;
+        }
     }
     Some(payment)
+}
+
+/// What the service will say it has charged in all, once it has booked this call. It may do so after the answer's last
+/// byte has left.
+async fn expected(payer: &Payer, url: &str, payment: &Payment) -> Amount {
+    let known = payer.client.channels().await.unwrap_or_default();
+    let before =
+        known.iter().find(|record| record.channel == payment.channel && record.origin == origin(url));
+    let before = before.map_or(Amount::ZERO, |record| record.ledger.acknowledged);
+    before.checked_add(payment.cost.unwrap_or(Amount::ZERO)).unwrap_or(Amount::MAX)
 }
 
 /// What a call was paid, for people.

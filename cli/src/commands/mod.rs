@@ -25,42 +25,31 @@ pub(crate) mod watch;
 use crate::arguments::{Arguments, Command};
 use crate::settings::Settings;
 
-/// Does what was asked for.
+/// Does what was asked for. Some commands need no cluster, and must work where its configuration is broken.
 pub(crate) async fn run(Arguments { common, command }: Arguments) -> anyhow::Result<()> {
+    let settings = Settings::read;
     match command {
-        // these need no cluster, and must work where its configuration is broken
-        Command::Keygen(command) => return command.run(&common),
-        Command::Discover(command) => return command.run(&common).await,
-        Command::Completions(command) => return command.run(),
-        Command::Man(command) => return command.run(),
-        Command::Demo(command) => return command.run(&common).await,
-        Command::Serve(command) => return command.run(common).await,
-        Command::Doctor(command) => return command.run(common).await,
-        _ => {}
-    }
-    let settings = Settings::read(common)?;
-    match command {
-        Command::Open(command) => command.run(&settings).await,
-        Command::TopUp(command) => command.run(&settings).await,
-        Command::Show(command) => command.run(&settings).await,
-        Command::List(command) => command.run(&settings).await,
-        Command::Call(command) => command.run(&settings).await,
-        Command::Stream(command) => command.run(&settings).await,
-        Command::Delegate(command) => command.run(&settings).await,
-        Command::Revoke(command) => command.run(&settings).await,
-        Command::RequestClose(command) => command.run(&settings).await,
-        Command::Close(command) => command.run(&settings).await,
-        Command::Settle(command) => command.run(&settings).await,
-        Command::Receipt(command) => command.run(&settings).await,
-        Command::Watch(command) => command.run(&settings).await,
-        Command::Decode(command) => command.run(&settings).await,
-        Command::Bench(command) => command.run(&settings).await,
-        Command::Keygen(_)
-        | Command::Discover(_)
-        | Command::Completions(_)
-        | Command::Man(_)
-        | Command::Demo(_)
-        | Command::Serve(_)
-        | Command::Doctor(_) => Ok(()),
+        Command::Keygen(command) => command.run(&common),
+        Command::Discover(command) => command.run(&common).await,
+        Command::Open(command) => command.run(&settings(common)?).await,
+        Command::TopUp(command) => command.run(&settings(common)?).await,
+        Command::Show(command) => command.run(&settings(common)?).await,
+        Command::List(command) => command.run(&settings(common)?).await,
+        Command::Call(command) => command.run(&settings(common)?).await,
+        Command::Stream(command) => command.run(&settings(common)?).await,
+        Command::Delegate(command) => command.run(&settings(common)?).await,
+        Command::Revoke(command) => command.run(&settings(common)?).await,
+        Command::RequestClose(command) => command.run(&settings(common)?).await,
+        Command::Close(command) => command.run(&settings(common)?).await,
+        Command::Settle(command) => command.run(&settings(common)?).await,
+        Command::Receipt(command) => command.run(&settings(common)?).await,
+        Command::Watch(command) => command.run(&settings(common)?).await,
+        Command::Decode(command) => command.run(&settings(common)?).await,
+        Command::Serve(command) => command.run(common).await,
+        Command::Doctor(command) => command.run(common).await,
+        Command::Demo(command) => command.run(&common).await,
+        Command::Bench(command) => command.run(&settings(common)?).await,
+        Command::Completions(command) => command.run(),
+        Command::Man(command) => command.run(),
     }
 }

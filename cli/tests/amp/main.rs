@@ -10,6 +10,8 @@ mod confirming;
 mod decoding;
 mod delegating;
 mod doctoring;
+// it runs every command
+#[cfg(feature = "demo")]
 mod guide;
 mod offline;
 mod opening;

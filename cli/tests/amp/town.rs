@@ -171,6 +171,7 @@ impl Town {
     }
 
     /// One that looks like the development cluster, and is paid in its USDC.
+    #[cfg(feature = "demo")]
     pub(crate) async fn on_devnet() -> Self {
         Self::on(network::DEVNET).await
     }
