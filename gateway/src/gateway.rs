@@ -284,7 +284,7 @@ impl Running {
                 return connected;
             }
             // the last one is the proxy's own: those before it are whatever the client sent
-            let forwarded = headers.get_all("x-forwarded-for").iter().last()?.to_str().ok()?;
+            let forwarded = headers.get_all("x-forwarded-for").iter().next_back()?.to_str().ok()?;
             forwarded.rsplit(',').next()?.trim().parse().ok()
         });
         let sockets = Sockets::new(service.clone(), proxy.clone(), settings.max_message)?;

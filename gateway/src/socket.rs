@@ -13,7 +13,7 @@ use axum::extract::ws::WebSocketUpgrade;
 use axum::response::{IntoResponse as _, Response};
 use futures::{SinkExt as _, StreamExt as _};
 use http::request::Parts;
-use http::{HeaderMap, Request, StatusCode, Uri};
+use http::{HeaderMap, Request, StatusCode};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
@@ -94,7 +94,7 @@ impl Sockets {
     async fn connect(&self, socket: &PaidSocket, parts: &Parts) -> Result<Theirs, Error> {
         let secure = self.proxy.settings().url.scheme_str() == Some("https");
         let target = self.proxy.target(&parts.uri, Some(if secure { "wss" } else { "ws" }));
-        let mut request = target.unwrap_or_else(Uri::default).into_client_request()?;
+        let mut request = target.unwrap_or_default().into_client_request()?;
         let mut asked = Request::from_parts(parts.clone(), ());
         self.proxy.prepare(&mut asked, socket.payment().as_ref());
         let handshake = std::mem::take(request.headers_mut());

@@ -81,7 +81,8 @@ impl Settings {
             config = config.min_settlement(least);
         }
         let seconds = |seconds: u32| Duration::from_secs(seconds.into());
-        let numbers: [(&Option<Spanned<u32>>, fn(ServiceConfig, u32) -> ServiceConfig); 6] = [
+        type Set = fn(ServiceConfig, u32) -> ServiceConfig;
+        let numbers: [(&Option<Spanned<u32>>, Set); 6] = [
             (&service.min_close_grace, ServiceConfig::min_close_grace),
             (&service.max_delegates, ServiceConfig::max_delegates),
             (&service.seq_window, ServiceConfig::seq_window),
