@@ -17,9 +17,6 @@ use super::file::{Charge, PriceTable};
 use super::tokens::{base_units, parts};
 use super::{ConfigProblem, Settings};
 
-/// Sets a number of a service's configuration.
-type SetNumber = fn(ServiceConfig, u32) -> ServiceConfig;
-
 /// Of a hundred recent slots, in how many a transaction that paid so much would have been taken.
 const FEE_PERCENTILE: u8 = 75;
 
@@ -84,7 +81,8 @@ impl Settings {
             config = config.min_settlement(least);
         }
         let seconds = |seconds: u32| Duration::from_secs(seconds.into());
-        let numbers: [(&Option<Spanned<u32>>, SetNumber); 6] = [
+        type Set = fn(ServiceConfig, u32) -> ServiceConfig;
+        let numbers: [(&Option<Spanned<u32>>, Set); 6] = [
             (&service.min_close_grace, ServiceConfig::min_close_grace),
             (&service.max_delegates, ServiceConfig::max_delegates),
             (&service.seq_window, ServiceConfig::seq_window),

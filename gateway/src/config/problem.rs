@@ -29,7 +29,7 @@ impl Source {
 
     /// A problem with what is not there.
     pub(super) fn missing(&self, message: impl Into<String>) -> ConfigProblem {
-        let place = self.path.as_ref().map_or_else(|| "the command line".to_owned(), |path| shown(path));
+        let place = self.path.as_deref().map_or_else(|| "the command line".to_owned(), shown);
         ConfigProblem { place, message: message.into() }
     }
 
