@@ -82,6 +82,9 @@ impl List {
 impl Whose {
     /// The channels, or the delegations.
     pub(crate) async fn find(&self, settings: &Settings, all: bool) -> anyhow::Result<Found> {
+        if self.delegate.is_none() && self.funder.is_none() && self.recipient.is_none() {
+            return stored(settings, all).await;
+        }
         let (chain, program_id) = (&*settings.chain, &settings.program_id().await?);
         if let Some(key) = self.delegate {
             let found = chain::delegations_to(chain, program_id, &key.address(settings)?).await?;

@@ -1,5 +1,6 @@
 //! `discover`, `open`, `top-up`.
 
+use amp_sdk::chain::PROGRAM_ID;
 use amp_sdk::protocol::money::Amount;
 
 use crate::town::{TOKENS, Town};
@@ -70,7 +71,11 @@ async fn nothing_is_opened_or_topped_up_outside_the_limits() {
     open(&["--mint", "USDC"]).await.fails(2, &["neither an address nor a known token of solana:localnet"]);
     open(&["--deposit", "0.0000001"]).await.fails(2, &["6 decimals"]);
     open(&["--deposit", "0.1 USDC"]).await.fails(2, &["not USDC"]);
-    open(&["--network", "devnet"]).await.fails(5, &["solana:localnet", "solana:devnet", "--rpc"]);
+    open(&["--network", "devnet"]).await.fails(2, &["no AMP program is recorded", "--program-id"]);
+    let program = PROGRAM_ID.to_string();
+    open(&["--network", "devnet", "--program-id", &program])
+        .await
+        .fails(5, &["solana:localnet", "solana:devnet", "--rpc"]);
     open(&["--program-id", "4zMMC9srt5Ri5X14GAgXhaHii3GnPAEERYPJgZJDncDU"]).await.fails(5, &["never pay it"]);
     assert_eq!(town.tokens(&town.agent), TOKENS);
 

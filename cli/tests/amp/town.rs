@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use amp_embedded::{ClockMode, EmbeddedChain, TestMint};
-use amp_sdk::chain::TOKEN_PROGRAM;
+
+use amp_sdk::chain::{PROGRAM_ID, TOKEN_PROGRAM};
 use amp_sdk::protocol::json::PricingMode;
 use amp_sdk::protocol::money::Amount;
 use amp_sdk::protocol::rate::Rate;
@@ -212,6 +213,7 @@ impl Town {
             .metered_route("/tape", PricingMode::PerByte, Rate::each(Amount::new(1)))
             .route("/free", Amount::ZERO)
             .network(network)
+            .program_id(PROGRAM_ID)
             .settle_interval(INTERVAL)
             .min_close_grace(GRACE)
             .channel_max_age(Duration::from_millis(20))
@@ -257,7 +259,9 @@ impl Town {
         let mut command = bare(self.folder.path());
         match self.network {
             // its address tells of a node on this machine, and nothing else
-            network::DEVNET => command.env("AMP_NETWORK", network::DEVNET),
+            network::DEVNET => {
+                command.env("AMP_NETWORK", network::DEVNET).env("AMP_PROGRAM_ID", PROGRAM_ID.to_string())
+            }
             _ => command.env("AMP_MINT", self.mint.address.to_string()),
         };
         command.current_dir(self.folder.path()).args(arguments);
