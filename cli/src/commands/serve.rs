@@ -4,6 +4,7 @@ use amp_gateway::{Ended, Gateway, Overrides, Settings, stop_signal};
 use clap::Args;
 use tracing_subscriber::EnvFilter;
 
+use crate::cluster;
 use crate::settings::Common;
 
 /// Puts AMP in front of an HTTP API, which does not change: `amp serve --upstream http://127.0.0.1:8000 --price 0.001`.
@@ -56,7 +57,7 @@ impl Serve {
             price: self.price,
             keypair: self.service_keypair.or(common.keypair).map(path),
             mint: self.mint,
-            rpc: common.rpc,
+            rpc: common.rpc.map(|text| cluster::rpc_url(&text)),
             network: common.network,
             program: common.program_id.map(|id| id.to_string()),
             store: common.store.map(path),
@@ -64,6 +65,7 @@ impl Serve {
             operator_token_file: self.operator_token_file.map(path),
             dry: self.dry,
         };
+        let stop = stop_signal();
         let gateway = Gateway::start(Settings::load(config.as_deref(), overrides)?).await?;
         eprintln!("serving http://{}, {}", gateway.address(), gateway.default_price());
         match gateway.operator_url() {
@@ -71,7 +73,7 @@ impl Serve {
             None => eprintln!("nothing is charged: what would be is logged"),
         }
         let would_charge = gateway.would_charge();
-        let Ended { settled, channels, left } = gateway.run(stop_signal()).await?;
+        let Ended { settled, channels, left } = gateway.run(stop).await?;
         match would_charge {
             Some(would) => {
                 eprintln!("would have charged {} base units for {} answers", would.amount(), would.answers())

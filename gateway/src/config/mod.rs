@@ -16,7 +16,6 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use amp_protocol::text::network;
-use amp_sdk::chain::PROGRAM_ID;
 use http::Uri;
 use solana_address::Address;
 use toml::Spanned;
@@ -50,7 +49,8 @@ pub struct Settings {
     pub(crate) rpc: String,
     pub(crate) websocket: Option<String>,
     pub(crate) network: String,
-    pub(crate) program_id: Address,
+    /// `None`: the one that is recorded for the network.
+    pub(crate) program_id: Option<Address>,
     pub(crate) store: StoreAt,
     pub(crate) drain: Duration,
     pub(crate) max_message: usize,
@@ -153,7 +153,8 @@ impl Settings {
                 .chain
                 .program
                 .as_ref()
-                .map_or(Ok(PROGRAM_ID), |at| read.value(at, "a program's address"))?,
+                .map(|at| read.value(at, "a program's address"))
+                .transpose()?,
             store: read.store(&file)?,
             drain: read.seconds(&file.settlement.drain, 30)?,
             max_message: file.service.max_message.as_ref().map_or(64 * 1024, |at| *at.get_ref()),

@@ -58,8 +58,10 @@ impl Settings {
         let mut config = ServiceConfig::new(recipient, mint, rate.amount)
             .default_rate(mode.as_ref().map_or(PricingMode::PerCall, |mode| *mode.get_ref()), rate)
             .charge_on(charge_on(*charge))
-            .network(self.network.clone())
-            .program_id(self.program_id);
+            .network(self.network.clone());
+        if let Some(program_id) = self.program_id {
+            config = config.program_id(program_id);
+        }
         for route in &self.file.route {
             let path = route.path.get_ref();
             let rate = Rate { amount: self.amount(&route.price, decimals)?, per: self.per(&route.per)? };
@@ -124,6 +126,7 @@ impl Settings {
             ConfigError::OutageGraceTooShort { .. } => service.outage_exposure.as_ref().map(Spanned::span),
             ConfigError::MaxDelegates(_) => span(&service.max_delegates),
             ConfigError::SeqWindow(_) => span(&service.seq_window),
+            ConfigError::NoProgram { .. } => self.file.chain.network.as_ref().map(Spanned::span),
             ConfigError::Zero("watch_interval") => span(&settlement.watch_interval),
             _ => None,
         };

@@ -71,6 +71,7 @@ fn what_only_the_engine_or_the_mint_refuses_is_named_at_its_line_too() {
         ("[service]\nmin_close_grace = 10\n", "amp.toml:2:19", "min_close_grace is 10 s"),
         ("[service]\nmax_delegates = 900\n", "amp.toml:2:17", "at most 256"),
         ("[settlement]\ninterval = 0\n", "amp.toml:2:12", "settle_interval is 0"),
+        ("[chain]\nnetwork = \"devnet\"\n", "amp.toml:2:11", "no AMP program is recorded"),
         ("[service]\nmin_deposit = \"0.0000001\"\n", "amp.toml:2:15", "smallest amount is 0.000001"),
         ("[[route]]\npath = \"/v1\"\nprice = \"0.0000001\"\n", "amp.toml:3:9", "raise `per`"),
     ];
