@@ -109,7 +109,8 @@ impl Limits {
             max_price_per_call: self.max_price.of(&token)?,
             max_deposit: self.max_deposit.of(&token)?,
             total_budget: Some(self.budget.of(&token)?),
-            allowed_mints: mints,
+            // another that is allowed has other decimals: what was said in this one would not bound it
+            allowed_mints: BTreeSet::from([mint]),
             max_close_grace: u32::try_from(self.max_grace.as_secs()).unwrap_or(u32::MAX),
             allow_insecure: self.allow_insecure,
             ..Policy::default()

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use amp_sdk::chain::{self, PROGRAM_ID, PriorityFee, RpcChain};
 use amp_sdk::client::{Client, ClientBuilder};
+use amp_sdk::protocol::text::network;
 use amp_sdk::signer::{KeypairSigner, Signer as _};
 use anyhow::Context;
 use clap::Args;
@@ -78,7 +79,18 @@ impl Settings {
     /// The cluster's name: given, told by the address, or asked of the node.
     pub(crate) async fn network(&self) -> anyhow::Result<String> {
         if let Some(name) = &self.common.network {
-            return Ok(cluster::network_name(name));
+            let name = cluster::network_name(name);
+            // a node of one's own may be of any cluster; a public one is of its own
+            let other =
+                cluster::network_of_url(&self.rpc_url).filter(|of| *of != network::LOCALNET && *of != name);
+            if let Some(other) = other {
+                let text = format!(
+                    "{} is a node of {other}, not of {name}; check --rpc and --network",
+                    self.rpc_url
+                );
+                return Err(failure(Exit::Usage, text));
+            }
+            return Ok(name);
         }
         if let Some(name) = cluster::network_of_url(&self.rpc_url) {
             return Ok(name.to_owned());

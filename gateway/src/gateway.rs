@@ -25,7 +25,7 @@ use tower::{Layer as _, ServiceExt as _};
 use crate::config::{ConfigProblem, Settings, StoreAt, tokens};
 use crate::dry::{self, WouldCharge};
 use crate::operator::{self, History, Operator, Token, gather, sample};
-use crate::proxy::{Proxy, plain, upgrade_to};
+use crate::proxy::{Proxy, is_plain, is_websocket, plain, upgrade_to};
 use crate::reload;
 use crate::socket::Sockets;
 use crate::stop::Ended;
@@ -280,12 +280,14 @@ impl Running {
         });
         let trusted = settings.trusted_proxies.clone();
         let layer = AmpLayer::new(service.clone()).peer(move |headers, connected| {
-            if !connected.is_some_and(|connected| trusted.contains(&connected)) {
-                return connected;
-            }
-            // the last one is the proxy's own: those before it are whatever the client sent
-            let forwarded = headers.get_all("x-forwarded-for").iter().next_back()?.to_str().ok()?;
-            forwarded.rsplit(',').next()?.trim().parse().ok()
+            let connected = connected?.to_canonical();
+            let forwarded = || {
+                // the last one is the proxy's own: those before it are whatever the client sent
+                let forwarded = headers.get_all("x-forwarded-for").iter().next_back()?.to_str().ok()?;
+                forwarded.rsplit(',').next()?.trim().parse().ok()
+            };
+            // a proxy that does not say who asks is who asks: nobody is without a limit
+            Some(trusted.contains(&connected).then(forwarded).flatten().unwrap_or(connected))
         });
         let sockets = Sockets::new(service.clone(), proxy.clone(), settings.max_message)?;
         let paid = Paid { service, operator, http: layer.layer(proxy.clone()), sockets };
@@ -366,6 +368,9 @@ async fn serve(State(running): State<Arc<Running>>, request: Request) -> Respons
         // a tunnel to wherever is no request to the API
         return plain(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "this is no forward proxy");
     }
+    if !is_plain(request.uri().path()) {
+        return ambiguous();
+    }
     match &running.mode {
         Mode::Paid(paid) => paid.serve(request).await,
         Mode::Dry { prices, tally } => {
@@ -379,11 +384,15 @@ async fn serve(State(running): State<Arc<Running>>, request: Request) -> Respons
 
 impl Paid {
     async fn serve(&self, request: Request) -> Response {
-        if upgrade_to(request.headers()).is_some_and(|to| to.as_bytes().eq_ignore_ascii_case(b"websocket")) {
+        if upgrade_to(request.headers()).is_some_and(|to| is_websocket(&to)) {
             let Some(terms) = self.service.prices().for_request(request.uri().path()) else {
                 return ambiguous();
             };
             if !terms.pricing.rate.is_zero() {
+                // a socket is priced by the path as it is: another spelling of a dearer one has none
+                if terms.pricing != self.service.pricing(request.uri().path()) {
+                    return ambiguous();
+                }
                 let (parts, _) = request.into_parts();
                 return self.sockets.open(parts, terms.pricing.mode).await;
             }

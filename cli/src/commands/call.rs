@@ -19,7 +19,7 @@ use crate::output::{self, during};
 use crate::settings::Settings;
 use crate::token::Token;
 
-use super::open::plan;
+use super::open::{plan, unchanged};
 use super::request::RequestOptions;
 use super::target::origin;
 
@@ -51,6 +51,7 @@ pub(crate) async fn agree(payer: &Payer, url: &str, yes: bool) -> anyhow::Result
     let opens = quote.channel.is_none() && !quote.pricing.rate.is_zero() && !quote.deposit.is_zero();
     if opens {
         confirm(&plan(url, offer, &quote), yes)?;
+        unchanged(payer, url, &quote).await?;
         let opened = during("opening a channel", payer.client.prepare(url)).await;
         opened.map_err(|error| payer.explain(error))?;
     }

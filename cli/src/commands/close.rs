@@ -46,7 +46,7 @@ impl Close {
 }
 
 async fn one(settings: &Settings, client: &Client, target: &Target) -> anyhow::Result<()> {
-    let record = target.known_record(client).await?;
+    let record = target.current_record(client).await?;
     if record.state == ChannelState::Closed {
         let text = format!("channel {} is closed already; its refund is with the funder", record.channel);
         return Err(failure(Exit::NotFound, text));
@@ -112,7 +112,7 @@ impl RequestClose {
         let client = settings.keeper().await?;
         let channel = match &self.target {
             Target::Channel(channel) => *channel,
-            service @ Target::Service(_) => service.known_record(&client).await?.channel,
+            service @ Target::Service(_) => service.current_record(&client).await?.channel,
         };
         let account = chain::channel(&*settings.chain, &settings.program_id().await?, &channel).await?;
         let account = account.ok_or_else(|| {

@@ -67,7 +67,7 @@ pub(crate) struct Revoke {
 impl Delegate {
     pub(crate) async fn run(&self, settings: &Settings) -> anyhow::Result<()> {
         let client = settings.keeper().await?;
-        let record = self.target.known_record(&client).await?;
+        let record = self.target.current_record(&client).await?;
         let token = Token::read(&*settings.chain, &record.mint).await?;
         let limit = self.limit.of(&token)?;
         let expiry = Expiry::from(self.expires);
@@ -102,7 +102,7 @@ impl Delegate {
 impl Revoke {
     pub(crate) async fn run(&self, settings: &Settings) -> anyhow::Result<()> {
         let client = settings.keeper().await?;
-        let record = self.target.known_record(&client).await?;
+        let record = self.target.current_record(&client).await?;
         let token = Token::read(&*settings.chain, &record.mint).await?;
         confirm(
             &format!(

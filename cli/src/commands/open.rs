@@ -3,6 +3,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::confirm::confirm;
+use crate::exit::{Exit, failure};
 use crate::limits::{Limits, Offer, Payer};
 use crate::moment::span;
 use crate::output::{self, Lines, during};
@@ -23,7 +24,7 @@ pub(crate) struct Open {
 /// What an opening does, for whoever is asked.
 pub(crate) fn plan(url: &str, offer: &Offer, quote: &Quote) -> String {
     let mut lines = Lines::default();
-    let document = &offer.document;
+    let document = &quote.document;
     lines
         .add("  pays", document.recipient.to_string())
         .add(
@@ -50,6 +51,7 @@ impl Open {
         let is_new = quote.channel.is_none();
         if is_new {
             confirm(&plan(&self.url, offer, &quote), settings.common.yes)?;
+            unchanged(&payer, &self.url, &quote).await?;
         }
         let record = prepare(&payer, &self.url).await?;
         let mut value = record_json(&record);
@@ -62,6 +64,16 @@ impl Open {
         output::print(settings.common.json, &value, &text);
         Ok(())
     }
+}
+
+/// What was agreed to must still be what would be opened: an answer may take its time.
+pub(crate) async fn unchanged(payer: &Payer, url: &str, agreed: &Quote) -> anyhow::Result<()> {
+    let now = payer.client.quote(url).await.map_err(|error| payer.explain(error))?;
+    if now.deposit != agreed.deposit || now.document != agreed.document {
+        let text = format!("{} has changed its terms meanwhile; look at them again", origin(url));
+        return Err(failure(Exit::Failed, text));
+    }
+    Ok(())
 }
 
 /// Opens, and says so while it takes time.

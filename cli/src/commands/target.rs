@@ -50,6 +50,25 @@ impl Target {
         Ok(found.first().copied().cloned())
     }
 
+    /// The channel that a command acts on which names the service: the one that its service is paid from. Another one
+    /// of the service's, named by its address, must not be taken for it.
+    pub(crate) async fn current_record(&self, client: &Client) -> anyhow::Result<ChannelRecord> {
+        let named = self.known_record(client).await?;
+        let current = Self::Service(named.origin.clone()).known_record(client).await?;
+        if current.channel != named.channel {
+            let text = format!(
+                "{} is paid from channel {} now, not from {} ({}); `amp request-close {}` closes that one",
+                named.origin,
+                current.channel,
+                named.channel,
+                state(named.state),
+                named.channel
+            );
+            return Err(failure(Exit::Failed, text));
+        }
+        Ok(current)
+    }
+
     /// The same, where there must be one.
     pub(crate) async fn known_record(&self, client: &Client) -> anyhow::Result<ChannelRecord> {
         let none = || match self {

@@ -2,6 +2,7 @@ use clap::Args;
 
 use crate::amount::TokenAmount;
 use crate::confirm::confirm;
+use crate::exit::{Exit, failure};
 use crate::limits::Limits;
 use crate::output::{self, during};
 use crate::settings::Settings;
@@ -21,9 +22,16 @@ pub(crate) struct TopUp {
 
 impl TopUp {
     pub(crate) async fn run(&self, settings: &Settings) -> anyhow::Result<()> {
-        let record = self.target.known_record(&settings.keeper().await?).await?;
+        let record = self.target.current_record(&settings.keeper().await?).await?;
         let payer = self.limits.payer(settings, &record.origin, false).await?;
         let token = &payer.offer(&record.origin)?.token;
+        if token.mint != record.mint {
+            let text = format!(
+                "{} takes {} now, and channel {} holds {}; close it, and open another",
+                record.origin, token.mint, record.channel, record.mint
+            );
+            return Err(failure(Exit::Failed, text));
+        }
         let amount = self.amount.of(token)?;
         let text = token.text(amount);
         confirm(

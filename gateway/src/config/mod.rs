@@ -144,7 +144,9 @@ impl Settings {
             )?,
             operator_token_file: file.operator_token_file.as_ref().map(|at| read.path(at)),
             dry: file.dry,
-            trusted_proxies: trusted.map(|at| read.value(at, "an IP address")).collect::<Result<_, _>>()?,
+            trusted_proxies: trusted
+                .map(|at| read.value(at, "an IP address").map(|address: IpAddr| address.to_canonical()))
+                .collect::<Result<_, _>>()?,
             upstream,
             rpc: text(&file.chain.rpc, DEFAULT_RPC),
             websocket: file.chain.websocket.as_ref().map(|at| at.get_ref().clone()),
@@ -170,7 +172,11 @@ impl Settings {
     pub(crate) fn history(&self) -> PathBuf {
         match &self.store {
             StoreAt::Sqlite(path) => path.with_extension("history.db"),
-            StoreAt::Postgres { .. } => self.source.folder().join("amp.history.db"),
+            StoreAt::Postgres { .. } => {
+                // where systemd says that state belongs: the configuration's folder may be read-only
+                let folder = std::env::var_os("STATE_DIRECTORY").map(PathBuf::from);
+                folder.unwrap_or_else(|| self.source.folder().to_owned()).join("amp.history.db")
+            }
         }
     }
 

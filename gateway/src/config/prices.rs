@@ -16,6 +16,7 @@ use toml::Spanned;
 use super::file::{Charge, PriceTable};
 use super::tokens::{base_units, parts};
 use super::{ConfigProblem, Settings};
+use crate::proxy::is_plain;
 
 /// Of a hundred recent slots, in how many a transaction that paid so much would have been taken.
 const FEE_PERCENTILE: u8 = 75;
@@ -29,6 +30,13 @@ impl Settings {
             let problem = |message: String| Err(self.source.problem(&route.path.span(), message));
             if !path.starts_with('/') {
                 return problem(format!("the path {path:?} must begin with '/'"));
+            }
+            let matches_nothing =
+                |path: &str| path.contains(['*', '{', '}', '?', '#', '%']) || !is_plain(path);
+            if matches_nothing(path) || path.contains("//") {
+                return problem(format!(
+                    "{path:?} is a prefix, and no pattern: whole segments as they are sent, like \"/v1/chat\""
+                ));
             }
             if routes.iter().take(at).any(|earlier| earlier.path.get_ref() == path) {
                 return problem(format!("{path} has a price already; a path has one [[route]]"));

@@ -47,6 +47,8 @@ fn each_mistake_is_named_with_file_line_and_column() {
         ("[chain]\nprogram = \"moon\"\n", "amp.toml:2:11", "a program's address"),
         ("[store]\nsqlite = \"a\"\npostgres = \"b\"\n", "amp.toml:3:12", "both"),
         ("[[route]]\npath = \"v1\"\nprice = \"1\"\n", "amp.toml:2:8", "must begin with '/'"),
+        ("[[route]]\npath = \"/v1/*\"\nprice = \"1\"\n", "amp.toml:2:8", "no pattern"),
+        ("[[route]]\npath = \"/a/../b\"\nprice = \"1\"\n", "amp.toml:2:8", "no pattern"),
         ("[[route]]\npath = \"/v1\"\nprice = \"free\"\n", "amp.toml:3:9", "is no amount"),
         ("[[route]]\npath = \"/v1\"\nprice = \"1\"\nper = 0\n", "amp.toml:4:7", "at least 1"),
         ("[[route]]\npath = \"/v1\"\nprice = \"1\"\nmode = \"per-moon\"\n", "amp.toml:4:8", "per-second"),

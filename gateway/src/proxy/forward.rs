@@ -12,7 +12,8 @@ use bytes::Bytes;
 use futures::{StreamExt as _, future, stream};
 use http::header::{CONNECTION, HOST, UPGRADE};
 use http::uri::{Parts, PathAndQuery};
-use http::{HeaderValue, Request, StatusCode, Uri, Version};
+use http::{HeaderValue, Method, Request, StatusCode, Uri, Version};
+use http_body::Body as _;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::copy_bidirectional;
@@ -20,8 +21,10 @@ use tokio::time::timeout;
 use tower::Service;
 
 use super::answer::Answer;
-use super::failure::{Failure, NotCharged};
-use super::headers::{Asker, UNITS, as_http_1, forwarded, identify, strip_amp, strip_hop_by_hop, upgrade_to};
+use super::failure::{Failure, NotCharged, plain};
+use super::headers::{
+    Asker, UNITS, as_http_1, forwarded, identify, is_websocket, strip_amp, strip_hop_by_hop, upgrade_to,
+};
 use super::upstream::{self, Upstream};
 use crate::config;
 
@@ -66,7 +69,8 @@ impl Proxy {
         let connected = connected.map(|ConnectInfo(address)| address.ip());
         let named = request.uri().authority().and_then(|host| HeaderValue::from_str(host.as_str()).ok());
         let asked = request.headers().get(HOST).cloned().or(named);
-        let trusted = connected.is_some_and(|address| self.0.trusted_proxies.contains(&address));
+        let trusted =
+            connected.is_some_and(|address| self.0.trusted_proxies.contains(&address.to_canonical()));
         let asker = Asker { connected, trusted, host: asked.clone() };
         let own = self.0.settings.url.authority().and_then(|host| HeaderValue::from_str(host.as_str()).ok());
         let host = if self.0.settings.preserve_host { asked.or(own) } else { own };
@@ -91,7 +95,10 @@ impl Proxy {
         let meter = extensions.remove::<Meter>();
         let own = extensions.remove::<OnUpgrade>();
         // what is paid for can't be counted on a connection that is another protocol's
-        let upgrade = upgrade_to(request.headers()).filter(|_| payment.is_none()).zip(own);
+        // and to another than WebSocket's, h2c above all, whoever speaks it would reach every path past the gateway
+        let upgrade =
+            upgrade_to(request.headers()).filter(|to| payment.is_none() && is_websocket(to)).zip(own);
+        let is_head = request.method() == Method::HEAD;
         let target = self.target(request.uri(), None).ok_or(Failure::Unreachable)?;
         self.prepare(&mut request, payment.as_ref());
         if let Some((protocol, _)) = &upgrade {
@@ -125,9 +132,30 @@ impl Proxy {
         strip_amp(answer.headers_mut());
         let idle = self.0.settings.idle_timeout;
         let answer = answer.map(|body| Body::new(Answer::new(body, idle)));
-        match (meter, answer.status().is_success()) {
-            (Some(meter), true) => Ok(by_the_unit(meter, units, answer)),
+        let failed = answer.status().is_client_error() || answer.status().is_server_error();
+        match meter {
+            // nobody asks for a body that is not there, and with it for its payment
+            Some(meter) if !failed && (is_head || has_no_body(&answer)) => {
+                Ok(paid_before(meter, units, answer).await)
+            }
+            Some(meter) if !failed => Ok(by_the_unit(meter, units, answer)),
             _ => Ok(answer),
+        }
+    }
+}
+
+fn has_no_body(answer: &Response) -> bool {
+    let bodiless = [StatusCode::NO_CONTENT, StatusCode::RESET_CONTENT, StatusCode::NOT_MODIFIED];
+    bodiless.contains(&answer.status()) || answer.body().is_end_stream()
+}
+
+/// An answer without a body, once its units are paid for.
+async fn paid_before(meter: Meter, units: Option<u64>, answer: Response) -> Response {
+    match meter.spend(units.unwrap_or(0)).await {
+        Ok(()) => answer,
+        Err(_) => {
+            let message = "the answer's units are not paid for: its budget is used up";
+            plain(StatusCode::PAYMENT_REQUIRED, "AMP_UNDERFUNDED", message)
         }
     }
 }

@@ -55,6 +55,7 @@ pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     ] {
         headers.remove(name);
     }
+    headers.remove("http2-settings");
     if trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }
@@ -64,7 +65,7 @@ pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
 pub(crate) fn strip_amp(headers: &mut HeaderMap) {
     let is_amp = |name: &&HeaderName| {
         let name = name.as_str().as_bytes();
-        name.starts_with(b"amp-") || name.starts_with(b"amp_")
+        name.strip_prefix(b"amp").and_then(<[u8]>::first).is_some_and(|next| !next.is_ascii_alphanumeric())
     };
     let found: Vec<HeaderName> = headers.keys().filter(is_amp).cloned().collect();
     for name in found {
@@ -154,6 +155,11 @@ pub(crate) fn upgrade_to(headers: &HeaderMap) -> Option<HeaderValue> {
     let asks =
         asks.flat_map(|value| value.split(',')).any(|name| name.trim().eq_ignore_ascii_case("upgrade"));
     headers.get(UPGRADE).filter(|_| asks).cloned()
+}
+
+/// Whether an upgrade is to WebSocket's protocol.
+pub(crate) fn is_websocket(protocol: &HeaderValue) -> bool {
+    protocol.as_bytes().eq_ignore_ascii_case(b"websocket")
 }
 
 #[cfg(test)]

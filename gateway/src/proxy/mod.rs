@@ -10,9 +10,11 @@ mod answer;
 mod failure;
 mod forward;
 mod headers;
+mod path;
 mod upstream;
 
 pub(crate) use failure::{Failure, NotCharged, plain};
 pub(crate) use forward::Proxy;
-pub(crate) use headers::upgrade_to;
+pub(crate) use headers::{is_websocket, upgrade_to};
+pub(crate) use path::is_plain;
 pub(crate) use upstream::tls;

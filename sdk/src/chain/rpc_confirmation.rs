@@ -66,15 +66,17 @@ impl Connection {
         let subscribed = timeout(ANSWER_WAIT, client.signature_subscribe(&signature, Some(config))).await;
         let Ok(Ok((mut changes, unsubscribe))) = subscribed else { return self.lost(&client).await };
         let heard = tokio::select! {
-            heard = timeout(TRANSACTION_LIFE, changes.next()) => heard,
+            heard = timeout(TRANSACTION_LIFE, changes.next()) => Some(heard),
             // it was seen otherwise
-            () = listener.closed() => return unsubscribe().await,
+            () = listener.closed() => None,
         };
         match heard {
-            Ok(Some(_)) => drop(listener.send(())),
-            Ok(None) => self.lost(&client).await,
-            Err(_) => unsubscribe().await,
+            Some(Ok(Some(_))) => drop(listener.send(())),
+            Some(Ok(None)) => return self.lost(&client).await,
+            Some(Err(_)) | None => {}
         }
+        // the library remembers a subscription until it is given up; a node that says nothing to that is left
+        let _ = timeout(ANSWER_WAIT, unsubscribe()).await;
     }
 
     async fn client(&self) -> Option<Arc<PubsubClient>> {

@@ -10,14 +10,15 @@ use solana_hash::Hash;
 use solana_rpc_client::nonblocking::rpc_client::RpcClient;
 use solana_rpc_client_api::client_error::{Error, ErrorKind};
 use solana_rpc_client_api::config::RpcSendTransactionConfig;
-use solana_rpc_client_api::request::{RpcError, RpcResponseErrorData};
+use solana_rpc_client_api::request::{RpcError, RpcRequest, RpcResponseErrorData};
+use solana_rpc_client_api::response::Response;
 use solana_signature::Signature;
 use solana_transaction::versioned::VersionedTransaction;
 use solana_transaction_error::TransactionError;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::ChainError;
+use super::{ChainError, TRANSACTION_LIFE};
 
 /// How long a node may take to answer, before it is asked again.
 const ANSWER_WAIT: Duration = Duration::from_secs(10);
@@ -31,6 +32,9 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 const SEND_AGAIN: Duration = Duration::from_secs(4);
 /// No blockhash expires within so long after it was asked for: it is not asked about before.
 const LEAST_LIFE: Duration = Duration::from_secs(3);
+/// Slots for which a blockhash is good at the most. A node that lags knows no new blockhash, and calls it invalid: it
+/// is believed only so many slots after what was known when the transaction was sent.
+const BLOCKHASH_SLOTS: u64 = 150;
 /// Looks at a transaction that has expired: blocks are confirmed within seconds.
 const LOOKS: u32 = 40;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
@@ -45,6 +49,8 @@ pub(super) async fn send_until_seen(
 ) -> Result<u64, ChainError> {
     let mut taken = match send(client, transaction, false).await {
         Ok(()) => true,
+        // a copy of it landed: whoever is between us and the node has repeated it
+        Err(error) if error.get_transaction_error() == Some(TransactionError::AlreadyProcessed) => true,
         Err(error) if is_answer(&error) => return Err(failure(error, signature)),
         // it may have been taken all the same
         Err(error) => {
@@ -54,18 +60,24 @@ pub(super) async fn send_until_seen(
     };
     let begun = Instant::now();
     let (mut sent, mut heard, mut pause, mut listens) = (begun, begun, FIRST_PAUSE, true);
+    let mut expiry = Expiry::default();
     loop {
         tokio::select! {
             _ = &mut told, if listens => listens = false,
             () = sleep(pause) => pause = pause.saturating_mul(3).checked_div(2).unwrap_or(pause).min(LONGEST_PAUSE),
         }
+        if begun.elapsed() > TRANSACTION_LIFE {
+            // a node whose slots do not go on would say so for ever
+            let reason = "the cluster has neither confirmed it nor let it expire".to_owned();
+            return Err(ChainError::Unconfirmed { signature, reason });
+        }
         let may_have_expired = begun.elapsed() > LEAST_LIFE;
         let blockhash = transaction.message.recent_blockhash();
-        match look(client, may_have_expired.then_some(blockhash), signature).await {
+        match look(client, may_have_expired.then_some(blockhash), signature, &mut expiry).await {
             Ok(Seen::Confirmed(slot)) => return Ok(slot),
             Ok(Seen::Failed(error)) => return Err(ChainError::from_transaction(error, Vec::new())),
             Ok(Seen::Expired) => {
-                return look_after_expiry(client, blockhash, signature).await;
+                return look_after_expiry(client, blockhash, signature, expiry).await;
             }
             Ok(Seen::NotYet) => heard = Instant::now(),
             Err(error) if heard.elapsed() > SILENCE => {
@@ -98,8 +110,39 @@ enum Seen {
     Expired,
 }
 
-async fn look(client: &RpcClient, blockhash: Option<&Hash>, signature: Signature) -> Result<Seen, Error> {
+/// From which slot on a blockhash that was new when a transaction was sent has expired for sure.
+#[derive(Clone, Copy, Debug, Default)]
+struct Expiry {
+    /// The highest slot that was answered of before it could expire.
+    sent_by: u64,
+}
+
+impl Expiry {
+    fn is_past(self, slot: u64) -> bool {
+        slot >= self.sent_by.saturating_add(BLOCKHASH_SLOTS)
+    }
+}
+
+/// Whether a blockhash is valid, and the slot that this is of.
+async fn validity(
+    client: &RpcClient,
+    blockhash: &Hash,
+    commitment: CommitmentConfig,
+) -> Result<Response<bool>, Error> {
+    let params = serde_json::json!([blockhash.to_string(), commitment]);
+    in_time(client.send(RpcRequest::IsBlockhashValid, params)).await
+}
+
+async fn look(
+    client: &RpcClient,
+    blockhash: Option<&Hash>,
+    signature: Signature,
+    expiry: &mut Expiry,
+) -> Result<Seen, Error> {
     let statuses = in_time(client.get_signature_statuses(&[signature])).await?;
+    if blockhash.is_none() || expiry.sent_by == 0 {
+        expiry.sent_by = expiry.sent_by.max(statuses.context.slot);
+    }
     match statuses.value.into_iter().next().flatten() {
         Some(status) if status.satisfies_commitment(CommitmentConfig::confirmed()) => {
             return Ok(status.err.map_or(Seen::Confirmed(status.slot), Seen::Failed));
@@ -108,8 +151,8 @@ async fn look(client: &RpcClient, blockhash: Option<&Hash>, signature: Signature
         None => {}
     }
     let Some(blockhash) = blockhash else { return Ok(Seen::NotYet) };
-    let is_valid = in_time(client.is_blockhash_valid(blockhash, CommitmentConfig::processed())).await?;
-    Ok(if is_valid { Seen::NotYet } else { Seen::Expired })
+    let found = validity(client, blockhash, CommitmentConfig::processed()).await?;
+    Ok(if found.value || !expiry.is_past(found.context.slot) { Seen::NotYet } else { Seen::Expired })
 }
 
 async fn in_time<T>(answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
@@ -130,14 +173,19 @@ async fn look_after_expiry(
     client: &RpcClient,
     blockhash: &Hash,
     signature: Signature,
+    expiry: Expiry,
 ) -> Result<u64, ChainError> {
     let confirmed = CommitmentConfig::confirmed();
     let unknown = |error: Error| ChainError::Unconfirmed { signature, reason: error.to_string() };
     for _ in 0..LOOKS {
-        let is_valid = client.is_blockhash_valid(blockhash, confirmed).await.map_err(unknown)?;
-        let statuses = client.get_signature_statuses_with_history(&[signature]).await;
-        match statuses.map_err(unknown)?.value.into_iter().next().flatten() {
-            None if !is_valid => return Err(ChainError::Expired { signature }),
+        let valid = validity(client, blockhash, confirmed).await.map_err(unknown)?;
+        let statuses =
+            in_time(client.get_signature_statuses_with_history(&[signature])).await.map_err(unknown)?;
+        // each may be another node's behind the same address
+        let is_over =
+            !valid.value && expiry.is_past(valid.context.slot) && expiry.is_past(statuses.context.slot);
+        match statuses.value.into_iter().next().flatten() {
+            None if is_over => return Err(ChainError::Expired { signature }),
             Some(status) if status.satisfies_commitment(confirmed) => {
                 let failed = |error| Err(ChainError::from_transaction(error, Vec::new()));
                 return status.err.map_or(Ok(status.slot), failed);
@@ -237,7 +285,16 @@ mod tests {
     }
 
     fn valid(is_valid: bool) -> Vec<Option<Value>> {
-        vec![Some(json!({"result": {"context": {"slot": 9}, "value": is_valid}}))]
+        valid_at(200, is_valid)
+    }
+
+    fn valid_at(slot: u64, is_valid: bool) -> Vec<Option<Value>> {
+        vec![Some(json!({"result": {"context": {"slot": slot}, "value": is_valid}}))]
+    }
+
+    /// Nothing is known of it at a slot at which its blockhash has expired.
+    fn unseen() -> Option<Value> {
+        Some(json!({"result": {"context": {"slot": 200}, "value": [null]}}))
     }
 
     async fn send_to(node: &Node) -> Result<u64, ChainError> {
@@ -297,12 +354,44 @@ mod tests {
     async fn a_transaction_that_is_taken_and_never_seen_has_expired_when_its_blockhash_has() {
         let script = [
             ("sendTransaction", vec![taken()]),
-            ("getSignatureStatuses", vec![status(Value::Null)]),
+            ("getSignatureStatuses", vec![status(Value::Null), unseen()]),
             ("isBlockhashValid", valid(false)),
         ];
         let node = node(script.into()).await;
-        let expired = send_to(&node).await.unwrap_err();
+        // what was answered first counts as the slot of the sending: all later answers are of slot 200
+        let mut expiry = Expiry { sent_by: 9 };
+        let look = look(&node.client, Some(&Hash::default()), Signature::default(), &mut expiry).await;
+        assert!(matches!(look.unwrap(), Seen::Expired));
+        let expired = look_after_expiry(&node.client, &Hash::default(), Signature::default(), expiry)
+            .await
+            .unwrap_err();
         assert!(matches!(expired, ChainError::Expired { .. }), "{expired:?}");
+    }
+
+    #[tokio::test]
+    async fn a_node_that_lags_and_does_not_know_the_blockhash_is_not_believed_that_it_expired() {
+        let script = [
+            ("getSignatureStatuses", vec![status(Value::Null)]),
+            ("isBlockhashValid", [valid_at(3, false), valid_at(158, false), valid_at(159, false)].concat()),
+        ];
+        let node = node(script.into()).await;
+        let mut expiry = Expiry { sent_by: 9 };
+        for expired in [false, false, true] {
+            let look = look(&node.client, Some(&Hash::default()), Signature::default(), &mut expiry).await;
+            assert_eq!(matches!(look.unwrap(), Seen::Expired), expired);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_copy_that_was_processed_already_is_looked_for_and_no_failure() {
+        let error = json!({"code": -32002, "message": "already processed", "data": {
+            "err": "AlreadyProcessed", "logs": [], "accounts": null, "unitsConsumed": 0}});
+        let script = [
+            ("sendTransaction", vec![Some(json!({"error": error}))]),
+            ("getSignatureStatuses", vec![confirmed()]),
+        ];
+        let node = node(script.into()).await;
+        assert_eq!(send_to(&node).await.unwrap(), 7);
     }
 
     #[tokio::test]
@@ -313,7 +402,8 @@ mod tests {
             ("isBlockhashValid", [valid(true), valid(false)].concat()),
         ];
         let node = node(script.into()).await;
-        let seen = look_after_expiry(&node.client, &Hash::default(), Signature::default()).await;
+        let seen =
+            look_after_expiry(&node.client, &Hash::default(), Signature::default(), Expiry::default()).await;
         assert_eq!(seen.unwrap(), 7);
     }
 }

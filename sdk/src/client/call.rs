@@ -11,7 +11,7 @@ use super::PolicyError;
 use super::delegated::Undelegated;
 use super::error::ClientError;
 use super::http::Client;
-use super::ledger::Ask;
+use super::ledger::{Ask, Ledger};
 use super::response::Payment;
 use super::retry::{Attempts, Remedy};
 use super::service::Service;
@@ -198,7 +198,7 @@ impl<'a> Call<'a> {
         let (channel, seq) = (ticket.channel().channel, ticket.credential().seq);
         let mut tab = None;
         match spent {
-            Some(_) => drop(ticket.answered(cost, spent).await?),
+            Some(_) => drop(self.answered(ticket, cost, spent).await?),
             None if self.pricing.is_metered() || self.place.goes_on() || said.later => {
                 let (client, service) = (self.client.clone(), self.service.clone());
                 let (document, pricing) = (self.document.clone(), self.pricing.clone());
@@ -208,6 +208,24 @@ impl<'a> Call<'a> {
             None => drop(ticket),
         }
         Ok((Payment { channel, seq, cost, spent, balance }, tab))
+    }
+
+    /// Books an answer that is here as a whole.
+    async fn answered(
+        &self,
+        ticket: Ticket,
+        cost: Option<Amount>,
+        spent: Option<Amount>,
+    ) -> Result<Ledger, ClientError> {
+        #[cfg(feature = "grpc")]
+        if let (Place::Method(_), false) = (&self.place, self.is_metered()) {
+            // agreed to was an answer of many messages; this one has none, and may cost one price
+            let price = self.price();
+            let cost = cost.unwrap_or(price);
+            let ticket = if cost > price { ticket.at_most(price) } else { ticket };
+            return ticket.answered(Some(cost), spent).await;
+        }
+        ticket.answered(cost, spent).await
     }
 
     /// What is signed for at first.

@@ -3,6 +3,7 @@
 //! A request takes the list once, at its beginning, and is served by it to its end: so it costs what its client was
 //! told, however often prices change meanwhile.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -56,7 +57,33 @@ impl PriceList {
             terms.pricing = dearer(terms.pricing, self.table.for_route(&reading))?;
             terms.charge_on = terms.charge_on.stricter(self.charges_on(&reading));
         }
+        // many a router does not tell /V1 from /v1
+        if self.may_differ_in_case(path) {
+            let folded = self.folded();
+            for reading in std::iter::once(Cow::Borrowed(path)).chain(other_readings(path)) {
+                let reading = reading.to_ascii_lowercase();
+                terms.pricing = dearer(terms.pricing, folded.table.for_route(&reading))?;
+                terms.charge_on = terms.charge_on.stricter(folded.charges_on(&reading));
+            }
+        }
         Some(terms)
+    }
+
+    fn may_differ_in_case(&self, path: &str) -> bool {
+        let has_upper = |text: &str| text.bytes().any(|byte| byte.is_ascii_uppercase());
+        // a capital may be encoded
+        has_upper(path)
+            || path.contains('%')
+            || self.table.routes.keys().chain(self.routes.keys()).any(|prefix| has_upper(prefix))
+    }
+
+    /// The same list with its prefixes in lower case.
+    fn folded(&self) -> Self {
+        let mut folded = self.clone();
+        let lower = |prefix: String| prefix.to_ascii_lowercase();
+        folded.table.routes = folded.table.routes.into_iter().map(|(at, rate)| (lower(at), rate)).collect();
+        folded.routes = folded.routes.into_iter().map(|(at, charge_on)| (lower(at), charge_on)).collect();
+        folded
     }
 
     /// Which answers of exactly this path are paid for: found as its price is.

@@ -26,6 +26,12 @@ fn no_spelling_of_a_path_is_cheaper_than_another() {
         "/free/../v1",
         "/free/%2e%2e/v1",
         "/free%2f..%2fv1",
+        "/free/..;/v1",
+        "/free\\..\\v1",
+        "/free/%252e%252e/v1",
+        "/v1;x=1/y",
+        "/V1",
+        "/%561/x",
     ] {
         assert_eq!(rate(path), 7, "{path}");
     }
