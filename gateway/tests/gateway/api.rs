@@ -55,6 +55,7 @@ impl Api {
             .route("/breaks", get(breaks))
             .route("/upload", post(upload))
             .route("/ws", any(socket))
+            .route("/free/echo", any(echo))
             .route("/free/ws", any(socket))
             .layer(axum::middleware::from_fn_with_state(seen.clone(), count))
             .with_state(seen.clone());

@@ -103,6 +103,14 @@ async fn units_that_the_api_reports_are_charged() {
 }
 
 #[tokio::test]
+async fn units_of_an_answer_without_a_body_are_charged_before_its_head_leaves() {
+    let stage = Stage::set().await;
+    let head = stage.client.execute(stage.http.head(stage.url("/units")).build().unwrap()).await.unwrap();
+    assert_eq!(head.status(), 200);
+    eventually("five units are charged", async || stage.spent().await == 35).await;
+}
+
+#[tokio::test]
 async fn a_free_route_needs_no_credential_and_names_no_payer() {
     let stage = Stage::with("[[route]]\npath = \"/echo\"\nprice = \"0\"\n", false).await;
     let request = stage.http.get(stage.url("/echo")).header("AMP-Payer", "me").header("AMP_COST", "0");

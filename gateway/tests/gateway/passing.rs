@@ -100,7 +100,7 @@ async fn an_answer_that_breaks_off_does_not_seem_whole() {
 }
 
 #[tokio::test]
-async fn a_connection_of_a_free_route_becomes_whatever_both_sides_agree_on() {
+async fn a_websocket_of_a_free_route_passes_as_it_is() {
     let stage = Stage::set().await;
     let (mut socket, _) =
         tokio_tungstenite::connect_async(stage.url("/free/ws").replace("http", "ws")).await.unwrap();
@@ -111,6 +111,51 @@ async fn a_connection_of_a_free_route_becomes_whatever_both_sides_agree_on() {
     socket.send(Message::text("who")).await.unwrap();
     assert_eq!(socket.next().await.unwrap().unwrap(), Message::text("nobody"));
     assert_eq!(stage.api.seen.messages.load(Ordering::SeqCst), 2);
+}
+
+/// What the gateway answers to bytes as they are.
+async fn raw(stage: &Stage, request: &str) -> String {
+    let mut stream =
+        tokio::net::TcpStream::connect(stage.origin.trim_start_matches("http://")).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+#[tokio::test]
+async fn no_other_protocol_is_agreed_on_past_the_gateway() {
+    let stage = Stage::set().await;
+    let answer = raw(
+        &stage,
+        "GET /free/echo HTTP/1.1\r\nHost: api\r\nConnection: Upgrade, HTTP2-Settings, close\r\nUpgrade: h2c\r\n\
+         HTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n",
+    )
+    .await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    // the API says which headers it was sent
+    let sent = answer.split_once("\r\n\r\n").unwrap().1.to_ascii_lowercase();
+    assert!(sent.contains("host") && !sent.contains("upgrade") && !sent.contains("http2-settings"), "{sent}");
+}
+
+#[tokio::test]
+async fn a_path_that_climbs_in_any_reading_reaches_nobody() {
+    let stage = Stage::set().await;
+    for path in [
+        "/free/../quote",
+        "/free/%2e%2e/quote",
+        "/free/%252e%252e/quote",
+        "/free\\..\\quote",
+        "/free/..;/quote",
+    ] {
+        let answer =
+            raw(&stage, &format!("GET {path} HTTP/1.1\r\nHost: api\r\nConnection: close\r\n\r\n")).await;
+        assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("AMBIGUOUS_PATH"), "{path}: {answer}");
+    }
+    // another spelling of a dearer path costs what that does
+    let answer = raw(&stage, "GET /QUOTE HTTP/1.1\r\nHost: api\r\nConnection: close\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 402"), "{answer}");
+    assert_eq!(stage.api.requests(), 0);
 }
 
 #[tokio::test]
