@@ -53,6 +53,9 @@ CREATE TABLE IF NOT EXISTS transfers (
     kind TEXT NOT NULL, who TEXT NOT NULL, paid INTEGER NOT NULL, signature TEXT
 ) STRICT;
 CREATE INDEX IF NOT EXISTS transfers_of ON transfers (channel, opened_slot, id);
+CREATE TABLE IF NOT EXISTS paid (
+    channel TEXT NOT NULL, opened_slot INTEGER NOT NULL, paid INTEGER NOT NULL, PRIMARY KEY (channel, opened_slot)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS channels (
     channel TEXT NOT NULL, opened_slot INTEGER NOT NULL, funder TEXT NOT NULL,
     deposited INTEGER NOT NULL, claimed INTEGER NOT NULL, statement INTEGER, gone_at INTEGER,
@@ -218,7 +221,7 @@ impl History {
         let transaction = reader.transaction()?;
         let known: i64 = transaction
             .prepare_cached(
-                "SELECT coalesce(sum(paid), 0) FROM transfers WHERE channel = ?1 AND opened_slot = ?2",
+                "SELECT coalesce(sum(paid), 0) FROM paid WHERE channel = ?1 AND opened_slot = ?2",
             )?
             .query_row(params![channel, slot], |row| row.get(0))?;
         let missing = integer(on_chain.claimed).saturating_sub(known);
@@ -347,6 +350,12 @@ fn transfer(
     connection
         .prepare_cached("INSERT INTO transfers (at, channel, opened_slot, kind, who, paid, signature) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?
         .execute(params![at, channel, slot, kind, who, paid, signature])?;
+    // transfers are kept for a while, and this for ever: what is forgotten of them must not be missing from the sum
+    connection
+        .prepare_cached(
+            "INSERT INTO paid VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET paid = paid + excluded.paid",
+        )?
+        .execute(params![channel, slot, paid])?;
     hour(connection, at, 0, 0, paid)
 }
 

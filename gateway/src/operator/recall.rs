@@ -91,8 +91,7 @@ impl History {
         let reader = self.reader();
         let charged =
             reader.query_row("SELECT coalesce(sum(charged), 0) FROM signers", [], |row| amount(row, 0))?;
-        let paid =
-            reader.query_row("SELECT coalesce(sum(paid), 0) FROM transfers", [], |row| amount(row, 0))?;
+        let paid = reader.query_row("SELECT coalesce(sum(paid), 0) FROM paid", [], |row| amount(row, 0))?;
         Ok((charged, paid))
     }
 
@@ -103,8 +102,7 @@ impl History {
         let sum = |sql: &str| reader.query_row(sql, params![channel, slot], |row| amount(row, 0));
         let charged =
             sum("SELECT coalesce(sum(charged), 0) FROM signers WHERE channel = ?1 AND opened_slot = ?2")?;
-        let paid =
-            sum("SELECT coalesce(sum(paid), 0) FROM transfers WHERE channel = ?1 AND opened_slot = ?2")?;
+        let paid = sum("SELECT coalesce(sum(paid), 0) FROM paid WHERE channel = ?1 AND opened_slot = ?2")?;
         Ok((charged, paid))
     }
 

@@ -92,6 +92,22 @@ fn what_happened_is_found_again_in_order_and_in_sums() {
 }
 
 #[test]
+fn a_settlement_that_is_forgotten_is_not_missing_and_is_not_booked_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = History::open(&folder.path().join("history.db")).unwrap();
+    history.note(charged(10, 9, 9));
+    history.note(settled(20, 9));
+    history.flush();
+    // as when so many came after it
+    history.reader().execute("DELETE FROM transfers", []).unwrap();
+    history.gather_paid(&AT, &session(9, 9), 30).unwrap();
+    assert_eq!(history.totals().unwrap(), (Amount::new(9), Amount::new(9)));
+    let settled: u64 =
+        history.periods(false, 0, i64::MAX).unwrap().iter().map(|hour| hour.settled.get()).sum();
+    assert_eq!(settled, 9);
+}
+
+#[test]
 fn what_a_crash_cut_off_is_booked_together_once() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("history.db");
