@@ -278,17 +278,9 @@ impl Running {
             decimals,
             rpc: settings.rpc.clone(),
         });
-        let trusted = settings.trusted_proxies.clone();
-        let layer = AmpLayer::new(service.clone()).peer(move |headers, connected| {
-            let connected = connected?.to_canonical();
-            let forwarded = || {
-                // the last one is the proxy's own: those before it are whatever the client sent
-                let forwarded = headers.get_all("x-forwarded-for").iter().next_back()?.to_str().ok()?;
-                forwarded.rsplit(',').next()?.trim().parse().ok()
-            };
-            // a proxy that does not say who asks is who asks: nobody is without a limit
-            Some(trusted.contains(&connected).then(forwarded).flatten().unwrap_or(connected))
-        });
+        let peers = proxy.clone();
+        let layer = AmpLayer::new(service.clone())
+            .peer(move |headers, connected| Some(peers.peer(headers, connected?)));
         let sockets = Sockets::new(service.clone(), proxy.clone(), settings.max_message)?;
         let paid = Paid { service, operator, http: layer.layer(proxy.clone()), sockets };
         let (settings, mode) = (RwLock::new(settings), Mode::Paid(Box::new(paid)));

@@ -60,7 +60,7 @@ impl Sockets {
         }
         let mut service = self.service.clone();
         if let Some(ConnectInfo(peer)) = parts.extensions.get::<ConnectInfo<SocketAddr>>() {
-            service = service.for_peer(peer.ip());
+            service = service.for_peer(self.proxy.peer(&parts.headers, peer.ip()));
         }
         let limits = SocketLimits { max_message: self.max_message, ..SocketLimits::default() };
         let sockets = self.clone();

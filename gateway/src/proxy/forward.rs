@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures::{StreamExt as _, future, stream};
 use http::header::{CONNECTION, HOST, UPGRADE};
 use http::uri::{Parts, PathAndQuery};
-use http::{HeaderValue, Method, Request, StatusCode, Uri, Version};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version};
 use http_body::Body as _;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
@@ -57,6 +57,18 @@ impl Proxy {
         parts.authority = base.authority().cloned();
         parts.path_and_query = Some(path.parse().ok()?);
         Uri::from_parts(parts).ok()
+    }
+
+    /// Whose limits a request counts against: who connected, or whom a trusted proxy names.
+    pub(crate) fn peer(&self, headers: &HeaderMap, connected: IpAddr) -> IpAddr {
+        let connected = connected.to_canonical();
+        let named = || {
+            // the last one is the proxy's own: those before it are whatever the client sent
+            let forwarded = headers.get_all("x-forwarded-for").iter().next_back()?.to_str().ok()?;
+            forwarded.rsplit(',').next()?.trim().parse().ok()
+        };
+        // a proxy that does not say who asks is who asks: nobody is without a limit
+        self.0.trusted_proxies.contains(&connected).then(named).flatten().unwrap_or(connected)
     }
 
     pub(crate) fn settings(&self) -> &config::Upstream {

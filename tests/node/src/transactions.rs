@@ -17,6 +17,9 @@ use crate::{Refusal, Shared};
 /// What nodes answer where a transaction fails before it is broadcast.
 const PREFLIGHT_FAILURE: i64 = -32002;
 
+/// Slots for which a blockhash is good.
+const BLOCKHASH_SLOTS: u64 = 150;
+
 impl Shared {
     pub(crate) fn latest_blockhash(&self) -> Value {
         let hash = self.chain.next_blockhash().to_string();
@@ -80,7 +83,12 @@ impl Shared {
 
     pub(crate) fn is_blockhash_valid(&self, params: &Value) -> Value {
         let expired = self.expired.lock().unwrap_or_else(PoisonError::into_inner);
-        self.at_now(json!(params[0].as_str().is_some_and(|hash| !expired.contains(hash))))
+        let is_valid = params[0].as_str().is_some_and(|hash| !expired.contains(hash));
+        if !is_valid {
+            // it takes so many slots until a blockhash has expired
+            self.chain.advance_slots(BLOCKHASH_SLOTS);
+        }
+        self.at_now(json!(is_valid))
     }
 
     pub(crate) fn recent_prioritization_fees(&self) -> Value {

@@ -11,7 +11,7 @@ use super::pack::{any_is_due, take};
 use super::part::Part;
 use super::plan::Urgency;
 use super::settler::{sender, settle};
-use super::visit::{Report, VISIT_LIFE, Visit, too_slow};
+use super::visit::{Report, VISIT_LIFE, Visit, too_slow, unfinished};
 use crate::chain::{self, ChainError};
 use crate::server::books::Book;
 use crate::server::denial::Denial;
@@ -26,7 +26,7 @@ use crate::server::views::in_time;
 pub(crate) async fn settle_together(core: &Core, jobs: Vec<(Arc<Book>, Urgency)>) -> Vec<Report> {
     let until = deadline();
     core.format.look(&*core.chain).await;
-    let mut reports: Vec<Report> = jobs.iter().map(|(book, _)| too_slow(book).into()).collect();
+    let mut reports: Vec<Report> = jobs.iter().map(|_| unfinished().into()).collect();
     let channels: Vec<Key> = jobs.iter().map(|(book, _)| book.incarnation.channel).collect();
     let read = match core.time.sync(&*core.chain).await {
         Ok(_) => core.channels.read_all(&channels).await,

@@ -124,9 +124,14 @@ pub(super) async fn look(core: &Core, book: Arc<Book>, urgency: Urgency, seen: O
     }
 }
 
+/// What becomes of a visit that does not come to its end.
+pub(super) fn unfinished() -> Visit {
+    Visit::Failed(Denial::unavailable("the settlement took too long; it will be tried again"))
+}
+
 pub(super) fn too_slow(book: &Book) -> Visit {
     tracing::warn!(channel = %book.incarnation, "a visit took too long");
-    Visit::Failed(Denial::unavailable("the settlement took too long; it will be tried again"))
+    unfinished()
 }
 
 #[cfg(test)]
