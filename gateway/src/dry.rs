@@ -16,6 +16,8 @@ use bytes::Bytes;
 use http::StatusCode;
 use http_body::{Frame, SizeHint};
 
+use crate::proxy::Units;
+
 /// What would have been charged so far.
 #[derive(Debug, Default)]
 pub struct WouldCharge {
@@ -54,9 +56,9 @@ pub(crate) fn watch(tally: &Arc<WouldCharge>, path: String, terms: Terms, answer
         tally.note(&path, status, pricing.mode, u64::from(is_charged), cost);
         return answer;
     }
-    let units = answer.headers().get("amp-units").and_then(|value| value.to_str().ok()?.parse().ok());
+    let units = answer.extensions().get().map_or(0, |Units(units)| *units);
     answer.map(|body| {
-        let counted = if pricing.mode == PricingMode::PerCompute { units.unwrap_or_default() } else { 0 };
+        let counted = if pricing.mode == PricingMode::PerCompute { units } else { 0 };
         let tally = tally.clone();
         Body::new(Watched { body, tally, path, status, pricing, counted, began: Instant::now() })
     })

@@ -6,19 +6,18 @@ use std::sync::{Arc, PoisonError, RwLock};
 use amp_protocol::json::PricingMode;
 use amp_sdk::chain::{self, Chain, ChainError, RpcChain};
 use amp_sdk::server::{
-    AmpLayer, AmpMiddleware, AmpService, ConfigError, PostgresStore, ServiceConfig, SqliteStore, StartError,
+    AmpLayer, AmpMiddleware, AmpService, ConfigError, PostgresStore, PriceList, SqliteStore, StartError,
     StoreError,
 };
 use amp_sdk::signer::{KeypairSigner, Signer, SignerError};
 use axum::Router;
-use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::serve::ListenerExt as _;
 use http::{Method, StatusCode};
 use solana_address::Address;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tower::{Layer as _, ServiceExt as _};
 
@@ -53,7 +52,7 @@ pub(crate) struct Running {
 
 enum Mode {
     Paid(Box<Paid>),
-    Dry { prices: RwLock<Arc<ServiceConfig>>, tally: Arc<WouldCharge> },
+    Dry { prices: RwLock<Arc<PriceList>>, tally: Arc<WouldCharge> },
 }
 
 struct Paid {
@@ -189,10 +188,10 @@ impl Gateway {
     pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<Ended, GatewayError> {
         let Self { running, clients, operator, .. } = self;
         let drain = running.settings().drain;
-        let (stopping, stopped) = watch::channel(false);
-        let until = |mut stopped: watch::Receiver<bool>| async move {
+        let (stopping, stopped) = oneshot::channel();
+        let until_stopped = async move {
             // an error says that the sender is gone: then there is nothing to wait for either
-            let _ = stopped.wait_for(|stopped| *stopped).await;
+            let _ = stopped.await;
         };
         // a small answer must not wait for the acknowledgement of the one before
         let clients = clients.tap_io(|stream| {
@@ -200,7 +199,7 @@ impl Gateway {
         });
         let app = Router::new().fallback(serve).with_state(running.clone());
         let app = app.into_make_service_with_connect_info::<SocketAddr>();
-        let serving = axum::serve(clients, app).with_graceful_shutdown(until(stopped.clone()));
+        let serving = axum::serve(clients, app).with_graceful_shutdown(until_stopped);
         let mut serving = tokio::spawn(serving.into_future());
         let operations = axum::serve(operator, running.operations());
         let operations = tokio::spawn(operations.into_future());
@@ -214,7 +213,7 @@ impl Gateway {
             _ = &mut serving => {}
         }
         tracing::info!("stopping: what is under way is finished, then all is settled");
-        let _ = stopping.send(true);
+        let _ = stopping.send(());
         if !serving.is_finished() && timeout(drain, &mut serving).await.is_err() {
             tracing::warn!(seconds = drain.as_secs(), "some answers are not finished; they end here");
             serving.abort();
@@ -292,7 +291,8 @@ impl Running {
         let recipient: Arc<dyn Signer> = Arc::new(KeypairSigner::generate());
         let (mint, decimals) = (Address::default(), DRY_DECIMALS);
         let config = settings.service(recipient.clone(), mint, decimals)?;
-        let mode = Mode::Dry { prices: RwLock::new(Arc::new(config)), tally: Arc::default() };
+        let mode =
+            Mode::Dry { prices: RwLock::new(Arc::new(config.price_list().clone())), tally: Arc::default() };
         Ok(Self { settings: RwLock::new(settings), recipient, mint, decimals, proxy, mode })
     }
 
@@ -314,10 +314,10 @@ impl Running {
         }
     }
 
-    fn prices(&self) -> Arc<amp_sdk::server::PriceList> {
+    fn prices(&self) -> Arc<PriceList> {
         match &self.mode {
             Mode::Paid(paid) => paid.service.prices(),
-            Mode::Dry { prices, .. } => Arc::new(dry_prices(prices).price_list().clone()),
+            Mode::Dry { prices, .. } => prices.read().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }
 
@@ -334,7 +334,8 @@ impl Running {
                 paid.service.reprice(&config).map_err(refused)?;
             }
             Mode::Dry { prices, .. } => {
-                *prices.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+                let list = Arc::new(config.price_list().clone());
+                *prices.write().unwrap_or_else(PoisonError::into_inner) = list;
             }
         }
         *self.settings.write().unwrap_or_else(PoisonError::into_inner) = settings.clone();
@@ -351,10 +352,6 @@ impl Running {
     }
 }
 
-fn dry_prices(prices: &RwLock<Arc<ServiceConfig>>) -> Arc<ServiceConfig> {
-    prices.read().unwrap_or_else(PoisonError::into_inner).clone()
-}
-
 async fn serve(State(running): State<Arc<Running>>, request: Request) -> Response {
     if request.method() == Method::CONNECT {
         // a tunnel to wherever is no request to the API
@@ -365,9 +362,9 @@ async fn serve(State(running): State<Arc<Running>>, request: Request) -> Respons
     }
     match &running.mode {
         Mode::Paid(paid) => paid.serve(request).await,
-        Mode::Dry { prices, tally } => {
+        Mode::Dry { tally, .. } => {
             let path = request.uri().path().to_owned();
-            let Some(terms) = dry_prices(prices).price_list().for_request(&path) else { return ambiguous() };
+            let Some(terms) = running.prices().for_request(&path) else { return ambiguous() };
             let answer = forwarded(running.proxy.clone().oneshot(request).await);
             dry::watch(tally, path, terms, answer)
         }
@@ -377,19 +374,18 @@ async fn serve(State(running): State<Arc<Running>>, request: Request) -> Respons
 impl Paid {
     async fn serve(&self, request: Request) -> Response {
         if upgrade_to(request.headers()).is_some_and(|to| is_websocket(&to)) {
-            let Some(terms) = self.service.prices().for_request(request.uri().path()) else {
-                return ambiguous();
-            };
+            let (prices, path) = (self.service.prices(), request.uri().path());
+            let Some(terms) = prices.for_request(path) else { return ambiguous() };
             if !terms.pricing.rate.is_zero() {
                 // a socket is priced by the path as it is: another spelling of a dearer one has none
-                if terms.pricing != self.service.pricing(request.uri().path()) {
+                if terms.pricing != prices.table().for_route(path) {
                     return ambiguous();
                 }
                 let (parts, _) = request.into_parts();
                 return self.sockets.open(parts, terms.pricing.mode).await;
             }
         }
-        forwarded(self.http.clone().oneshot(request.map(Body::new)).await)
+        forwarded(self.http.clone().oneshot(request).await)
     }
 }
 

@@ -20,6 +20,7 @@ use super::Operator;
 use super::history::History;
 use super::recall::MOST;
 use super::reconciliation::{Reconciliation, finished, of_gone, of_session};
+use super::sampling::now;
 use crate::proxy::plain;
 
 /// Rows of an answer where nothing is said.
@@ -163,6 +164,8 @@ async fn reconcile_once(
     });
     let sums = asked.await?;
     let session = operator.0.service.session(&incarnation).await;
+    // one that is gone is held against what is remembered of it
+    let session = session.filter(|session| session.state != SessionState::Gone);
     Ok(session.map(|session| {
         let reconciliation = of_session(&session, before, sums);
         (session, reconciliation)
@@ -185,7 +188,7 @@ pub(super) async fn session(State(operator): State<Operator>, Path(channel): Pat
     let live = newest(&operator, &address);
     let found = match live {
         Some(incarnation) => match reconcile(&operator, incarnation).await {
-            Ok(found) => found.filter(|(session, _)| session.state != SessionState::Gone),
+            Ok(found) => found,
             Err(response) => return response,
         },
         None => None,
@@ -260,8 +263,7 @@ pub(super) async fn analytics(
         Some(_) => return plain(StatusCode::BAD_REQUEST, "NOT_A_PERIOD", "period is hour or day"),
     };
     let to = asked.to.unwrap_or(i64::MAX);
-    let now = operator.service.overview().await.now;
-    let from = asked.from.unwrap_or_else(|| now.saturating_sub(MONTH));
+    let from = asked.from.unwrap_or_else(|| now().saturating_sub(MONTH));
     let found = read(&operator.history, move |history| {
         history.flush();
         history.periods(by_day, from, to)
@@ -275,10 +277,7 @@ pub(super) async fn reconciliation(State(operator): State<Operator>, Query(page)
     let mut found = Vec::new();
     for incarnation in all.into_iter().skip(offset).take(page.limit()) {
         match reconcile(&operator, incarnation).await {
-            Ok(Some((session, reconciliation))) if session.state != SessionState::Gone => {
-                found.push(reconciliation);
-            }
-            Ok(_) => {}
+            Ok(one) => found.extend(one.map(|(_, reconciliation)| reconciliation)),
             Err(response) => return response,
         }
     }

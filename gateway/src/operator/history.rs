@@ -40,7 +40,6 @@ CREATE TABLE IF NOT EXISTS charges (
     id INTEGER PRIMARY KEY, at INTEGER NOT NULL, channel TEXT NOT NULL, opened_slot INTEGER NOT NULL,
     signer TEXT NOT NULL, seq TEXT NOT NULL, cost INTEGER NOT NULL, gathered INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX IF NOT EXISTS charges_of ON charges (channel, opened_slot, id);
 CREATE TABLE IF NOT EXISTS signers (
     channel TEXT NOT NULL, opened_slot INTEGER NOT NULL, signer TEXT NOT NULL, epoch INTEGER NOT NULL,
     charged INTEGER NOT NULL, PRIMARY KEY (channel, opened_slot, signer, epoch)
@@ -52,7 +51,6 @@ CREATE TABLE IF NOT EXISTS transfers (
     id INTEGER PRIMARY KEY, at INTEGER NOT NULL, channel TEXT NOT NULL, opened_slot INTEGER NOT NULL,
     kind TEXT NOT NULL, who TEXT NOT NULL, paid INTEGER NOT NULL, signature TEXT
 ) STRICT;
-CREATE INDEX IF NOT EXISTS transfers_of ON transfers (channel, opened_slot, id);
 CREATE TABLE IF NOT EXISTS paid (
     channel TEXT NOT NULL, opened_slot INTEGER NOT NULL, paid INTEGER NOT NULL, PRIMARY KEY (channel, opened_slot)
 ) STRICT, WITHOUT ROWID;
@@ -283,33 +281,16 @@ fn write_all(
 
 fn write_event(connection: &Connection, event: &MoneyEvent) -> rusqlite::Result<()> {
     let (channel, slot) = key(&event.incarnation);
-    let signature = |transaction: Option<solana_signature::Signature>| transaction.map(|it| it.to_string());
     match event.kind {
         MoneyKind::Charged { signer, epoch, seq, cost } => {
             let (signer, seq) = (signer.to_string(), seq.to_string());
             charge(connection, event.at, &channel, slot, &signer, epoch, &seq, integer(cost), 1)
         }
-        MoneyKind::Settled { signer, paid, transaction } => {
-            let who = signer.to_string();
-            transfer(
-                connection,
-                event.at,
-                (&channel, slot),
-                "settled",
-                (&who, signature(transaction)),
-                integer(paid),
-            )
-        }
-        MoneyKind::Chained { into, paid, transaction } => {
-            let who = into.to_string();
-            transfer(
-                connection,
-                event.at,
-                (&channel, slot),
-                "chained",
-                (&who, signature(transaction)),
-                integer(paid),
-            )
+        MoneyKind::Settled { signer: who, paid, transaction }
+        | MoneyKind::Chained { into: who, paid, transaction } => {
+            let kind = if let MoneyKind::Settled { .. } = event.kind { "settled" } else { "chained" };
+            let whose = (&*who.to_string(), transaction.map(|signature| signature.to_string()));
+            transfer(connection, event.at, (&channel, slot), kind, whose, integer(paid))
         }
         MoneyKind::Gone => connection
             .prepare_cached("UPDATE channels SET gone_at = ?3 WHERE channel = ?1 AND opened_slot = ?2")?

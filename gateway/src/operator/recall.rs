@@ -18,25 +18,20 @@ impl History {
         before: Option<i64>,
         limit: u32,
     ) -> rusqlite::Result<Vec<Entry>> {
-        let reader = self.reader();
-        let mut statement = reader.prepare_cached(
-            "SELECT id, at, channel, opened_slot, signer, seq, cost, gathered FROM charges
-             WHERE (?1 IS NULL OR channel = ?1) AND id < ?2 ORDER BY id DESC LIMIT ?3",
-        )?;
-        let rows =
-            statement.query_map(params![channel, before.unwrap_or(i64::MAX), limit.min(MOST)], |row| {
-                Ok(Entry {
-                    id: row.get(0)?,
-                    at: row.get(1)?,
-                    channel: row.get(2)?,
-                    opened_slot: number(row, 3)?,
-                    signer: row.get(4)?,
-                    seq: row.get(5)?,
-                    cost: amount(row, 6)?,
-                    is_gathered: row.get(7)?,
-                })
-            })?;
-        rows.collect()
+        let sql = "SELECT id, at, channel, opened_slot, signer, seq, cost, gathered FROM charges
+             WHERE (?1 IS NULL OR channel = ?1) AND id < ?2 ORDER BY id DESC LIMIT ?3";
+        self.newest(sql, (channel, before, limit), |row| {
+            Ok(Entry {
+                id: row.get(0)?,
+                at: row.get(1)?,
+                channel: row.get(2)?,
+                opened_slot: number(row, 3)?,
+                signer: row.get(4)?,
+                seq: row.get(5)?,
+                cost: amount(row, 6)?,
+                is_gathered: row.get(7)?,
+            })
+        })
     }
 
     /// Settlements and chainings, the newest first.
@@ -46,24 +41,33 @@ impl History {
         before: Option<i64>,
         limit: u32,
     ) -> rusqlite::Result<Vec<Transfer>> {
+        let sql = "SELECT id, at, channel, opened_slot, kind, who, paid, signature FROM transfers
+             WHERE (?1 IS NULL OR channel = ?1) AND id < ?2 ORDER BY id DESC LIMIT ?3";
+        self.newest(sql, (channel, before, limit), |row| {
+            Ok(Transfer {
+                id: row.get(0)?,
+                at: row.get(1)?,
+                channel: row.get(2)?,
+                opened_slot: number(row, 3)?,
+                kind: row.get(4)?,
+                who: row.get(5)?,
+                paid: amount(row, 6)?,
+                signature: row.get(7)?,
+            })
+        })
+    }
+
+    /// Of one channel, and before an id, where those are given; so many at the most.
+    fn newest<T>(
+        &self,
+        sql: &str,
+        (channel, before, limit): (Option<&str>, Option<i64>, u32),
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<Vec<T>> {
         let reader = self.reader();
-        let mut statement = reader.prepare_cached(
-            "SELECT id, at, channel, opened_slot, kind, who, paid, signature FROM transfers
-             WHERE (?1 IS NULL OR channel = ?1) AND id < ?2 ORDER BY id DESC LIMIT ?3",
-        )?;
+        let mut statement = reader.prepare_cached(sql)?;
         let rows =
-            statement.query_map(params![channel, before.unwrap_or(i64::MAX), limit.min(MOST)], |row| {
-                Ok(Transfer {
-                    id: row.get(0)?,
-                    at: row.get(1)?,
-                    channel: row.get(2)?,
-                    opened_slot: number(row, 3)?,
-                    kind: row.get(4)?,
-                    who: row.get(5)?,
-                    paid: amount(row, 6)?,
-                    signature: row.get(7)?,
-                })
-            })?;
+            statement.query_map(params![channel, before.unwrap_or(i64::MAX), limit.min(MOST)], read)?;
         rows.collect()
     }
 

@@ -1,7 +1,7 @@
 //! Whether credentials, charges, settlements and refunds of a channel add up.
 
 use amp_protocol::money::Amount;
-use amp_sdk::server::{Session, SessionState};
+use amp_sdk::server::Session;
 use serde::Serialize;
 
 use super::history::Remembered;
@@ -58,12 +58,11 @@ pub(crate) fn of_session(session: &Session, before: Amount, (charged, paid): Sum
     }
     // charges go on while this is asked
     let right = charged.max(before).min(finished(session));
-    lines.push(Line {
-        what: "all charges of the history are the books' total, but for streams under way",
-        left: charged,
+    lines.push(equal(
+        "all charges of the history are the books' total, but for streams under way",
+        charged,
         right,
-        holds: charged == right,
-    });
+    ));
     let mut refund = None;
     if let Some(on_chain) = &session.on_chain {
         lines.push(equal(
@@ -79,11 +78,10 @@ pub(crate) fn of_session(session: &Session, before: Amount, (charged, paid): Sum
         lines.push(at_most("charged is at most what was deposited", session.spent, on_chain.deposited));
         refund = on_chain.deposited.checked_sub(session.spent.max(on_chain.claimed));
     }
-    let adds_up = lines.iter().all(|line| line.holds);
     Reconciliation {
         channel: session.channel.clone(),
         opened_slot: session.opened_slot,
-        adds_up: adds_up && session.state != SessionState::Gone,
+        adds_up: lines.iter().all(|line| line.holds),
         lines,
         refund,
     }

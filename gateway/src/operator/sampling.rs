@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use amp_protocol::money::Amount;
 use amp_sdk::server::{AmpService, Incarnation, Session};
+use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
 use super::history::History;
@@ -34,7 +35,7 @@ impl Look {
     }
 }
 
-fn now() -> i64 {
+pub(super) fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
@@ -52,7 +53,8 @@ pub(crate) fn gather(service: &AmpService, history: &History) -> rusqlite::Resul
 
 /// Notes how channels change, until the gateway ends.
 pub(crate) async fn sample(operator: Weak<Inner>) {
-    let mut known: HashMap<Incarnation, Look> = HashMap::new();
+    // the last look at each, and whether what the chain has paid out since the one before is gathered
+    let mut known: HashMap<Incarnation, (Look, bool)> = HashMap::new();
     loop {
         sleep(EVERY).await;
         let Some(operator) = operator.upgrade() else { return };
@@ -61,19 +63,35 @@ pub(crate) async fn sample(operator: Weak<Inner>) {
             for incarnation in some {
                 let Some(session) = operator.service.session_as_seen(incarnation) else { continue };
                 let look = Look::of(&session);
-                if known.get(incarnation) == Some(&look) {
+                match known.get_mut(incarnation) {
+                    Some((last, true)) if *last == look => {}
                     // nothing has changed since the last time: a settlement of then is written by now
-                    if let Err(error) = operator.history.gather_paid(incarnation, &session, now()) {
-                        tracing::warn!(%error, "the history can't be read");
+                    Some((last, is_gathered)) if *last == look => {
+                        *is_gathered = gather_paid(&operator.history, *incarnation, session).await;
                     }
-                    continue;
+                    _ => {
+                        known.insert(*incarnation, (look, false));
+                        operator.history.saw(session);
+                    }
                 }
-                known.insert(*incarnation, look);
-                operator.history.saw(session);
             }
             tokio::task::yield_now().await;
         }
         known.retain(|incarnation, _| all.binary_search(incarnation).is_ok());
+    }
+}
+
+/// Whether it could be done.
+async fn gather_paid(history: &History, incarnation: Incarnation, session: Session) -> bool {
+    let history = history.clone();
+    let gathered = spawn_blocking(move || history.gather_paid(&incarnation, &session, now())).await;
+    match gathered {
+        Ok(Ok(())) => true,
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "the history can't be read");
+            false
+        }
+        Err(_) => false,
     }
 }
 

@@ -23,7 +23,8 @@ use tower::Service;
 use super::answer::Answer;
 use super::failure::{Failure, NotCharged, plain};
 use super::headers::{
-    Asker, UNITS, as_http_1, forwarded, identify, is_websocket, strip_amp, strip_hop_by_hop, upgrade_to,
+    Asker, UNITS, Units, as_http_1, forwarded, identify, is_websocket, strip_amp, strip_hop_by_hop,
+    upgrade_to,
 };
 use super::upstream::{self, Upstream};
 use crate::config;
@@ -35,13 +36,16 @@ pub(crate) struct Proxy(Arc<Inner>);
 struct Inner {
     client: Upstream,
     settings: config::Upstream,
+    /// The API's own `Host`.
+    host: Option<HeaderValue>,
     trusted_proxies: Vec<IpAddr>,
 }
 
 impl Proxy {
     pub(crate) fn new(settings: config::Upstream, trusted_proxies: Vec<IpAddr>) -> io::Result<Self> {
         let client = upstream::client(settings.connect_timeout)?;
-        Ok(Self(Arc::new(Inner { client, settings, trusted_proxies })))
+        let host = settings.url.authority().and_then(|host| HeaderValue::from_str(host.as_str()).ok());
+        Ok(Self(Arc::new(Inner { client, settings, host, trusted_proxies })))
     }
 
     /// Where a path of clients is at the API, by `scheme`.
@@ -61,14 +65,17 @@ impl Proxy {
 
     /// Whose limits a request counts against: who connected, or whom a trusted proxy names.
     pub(crate) fn peer(&self, headers: &HeaderMap, connected: IpAddr) -> IpAddr {
-        let connected = connected.to_canonical();
         let named = || {
             // the last one is the proxy's own: those before it are whatever the client sent
             let forwarded = headers.get_all("x-forwarded-for").iter().next_back()?.to_str().ok()?;
             forwarded.rsplit(',').next()?.trim().parse().ok()
         };
         // a proxy that does not say who asks is who asks: nobody is without a limit
-        self.0.trusted_proxies.contains(&connected).then(named).flatten().unwrap_or(connected)
+        self.trusts(connected).then(named).flatten().unwrap_or_else(|| connected.to_canonical())
+    }
+
+    fn trusts(&self, address: IpAddr) -> bool {
+        self.0.trusted_proxies.contains(&address.to_canonical())
     }
 
     pub(crate) fn settings(&self) -> &config::Upstream {
@@ -81,10 +88,9 @@ impl Proxy {
         let connected = connected.map(|ConnectInfo(address)| address.ip());
         let named = request.uri().authority().and_then(|host| HeaderValue::from_str(host.as_str()).ok());
         let asked = request.headers().get(HOST).cloned().or(named);
-        let trusted =
-            connected.is_some_and(|address| self.0.trusted_proxies.contains(&address.to_canonical()));
+        let trusted = connected.is_some_and(|address| self.trusts(address));
         let asker = Asker { connected, trusted, host: asked.clone() };
-        let own = self.0.settings.url.authority().and_then(|host| HeaderValue::from_str(host.as_str()).ok());
+        let own = self.0.host.clone();
         let host = if self.0.settings.preserve_host { asked.or(own) } else { own };
         let headers = request.headers_mut();
         strip_hop_by_hop(headers);
@@ -142,6 +148,9 @@ impl Proxy {
         let units = answer.headers().get(UNITS).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
         strip_hop_by_hop(answer.headers_mut());
         strip_amp(answer.headers_mut());
+        if let Some(units) = units {
+            answer.extensions_mut().insert(Units(units));
+        }
         let idle = self.0.settings.idle_timeout;
         let answer = answer.map(|body| Body::new(Answer::new(body, idle)));
         let failed = answer.status().is_client_error() || answer.status().is_server_error();

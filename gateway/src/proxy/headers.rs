@@ -157,6 +157,10 @@ pub(crate) fn upgrade_to(headers: &HeaderMap) -> Option<HeaderValue> {
     headers.get(UPGRADE).filter(|_| asks).cloned()
 }
 
+/// How many units the API said that its answer is; the header itself is between the two.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Units(pub(crate) u64);
+
 /// Whether an upgrade is to WebSocket's protocol.
 pub(crate) fn is_websocket(protocol: &HeaderValue) -> bool {
     protocol.as_bytes().eq_ignore_ascii_case(b"websocket")

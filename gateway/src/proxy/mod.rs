@@ -15,6 +15,6 @@ mod upstream;
 
 pub(crate) use failure::{Failure, NotCharged, plain};
 pub(crate) use forward::Proxy;
-pub(crate) use headers::{is_websocket, upgrade_to};
+pub(crate) use headers::{Units, is_websocket, upgrade_to};
 pub(crate) use path::is_plain;
 pub(crate) use upstream::tls;

@@ -1,6 +1,8 @@
 //! Which paths are passed on at all. The price is that of the path as it is; an API that resolves it otherwise would
 //! serve what was not paid for, or what lies outside the part of it that is published.
 
+use std::borrow::Cow;
+
 use percent_encoding::percent_decode_str;
 
 /// How often a path may be decoded on its way.
@@ -10,16 +12,16 @@ const DECODED: usize = 4;
 /// (`..;x`) either, and no backslash, which many take for a slash.
 pub(crate) fn is_plain(path: &str) -> bool {
     let climbs = |segment: &str| matches!(segment.split(';').next(), Some("." | ".."));
-    let mut path = path.to_owned();
+    let mut path = Cow::Borrowed(path);
     for _ in 0..DECODED {
         if path.contains('\\') || path.split('/').any(climbs) {
             return false;
         }
-        let decoded = percent_decode_str(&path).decode_utf8_lossy().into_owned();
+        let decoded = percent_decode_str(&path).decode_utf8_lossy();
         if decoded == path {
             return true;
         }
-        path = decoded;
+        path = Cow::Owned(decoded.into_owned());
     }
     false
 }

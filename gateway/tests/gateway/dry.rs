@@ -14,6 +14,8 @@ async fn nothing_is_charged_and_what_would_be_is_counted() {
     let would = stage.would_charge.clone().unwrap();
     eventually("both are noted", async || would.answers() == 2).await;
     assert_eq!(would.amount().get(), PRICE + 300);
+    assert_eq!(get("/units").await.text().await.unwrap(), "five units");
+    eventually("the units are noted", async || would.amount().get() == PRICE + 300 + 35).await;
     assert!(stage.service.is_none(), "there is no engine that could charge");
     assert!(stage.chain.executed().is_empty(), "nobody opened or settled anything");
 }

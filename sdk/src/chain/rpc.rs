@@ -100,13 +100,17 @@ fn in_full() -> RpcTransactionConfig {
     }
 }
 
-/// The accounts of a kind (length and discriminator) that hold `key` at `at`.
+/// Length and discriminator.
+const CHANNEL: (usize, [u8; 8]) = (ChannelAccount::LEN, ChannelAccount::DISCRIMINATOR);
+const DELEGATION: (usize, [u8; 8]) = (DelegationAccount::LEN, DelegationAccount::DISCRIMINATOR);
+
+/// The accounts of a kind (length and discriminator) that hold `key` at `at`, counted behind the discriminator.
 fn of_kind((length, discriminator): (usize, [u8; 8]), at: usize, key: &Address) -> RpcProgramAccountsConfig {
     let matches = |at, bytes: &[u8]| RpcFilterType::Memcmp(Memcmp::new_base58_encoded(at, bytes));
     let filters = vec![
         RpcFilterType::DataSize(u64::try_from(length).unwrap_or(u64::MAX)),
         matches(0, &discriminator),
-        matches(at, key.as_ref()),
+        matches(at.saturating_add(discriminator.len()), key.as_ref()),
     ];
     let account_config = RpcAccountInfoConfig {
         encoding: Some(UiAccountEncoding::Base64),
@@ -117,7 +121,7 @@ fn of_kind((length, discriminator): (usize, [u8; 8]), at: usize, key: &Address) 
 }
 
 impl RpcChain {
-    /// The program's accounts of a kind (length and discriminator) that hold `key` at `at`.
+    /// The program's accounts of a kind, as [`of_kind`] finds them.
     async fn program_accounts(
         &self,
         program_id: &Address,
@@ -162,7 +166,7 @@ impl Chain for RpcChain {
         recipient: &Address,
     ) -> Result<Option<ChannelChanges>, ChainError> {
         let Some(websocket) = self.websocket.clone() else { return Ok(None) };
-        let at = offset::RECIPIENT.saturating_add(ChannelAccount::DISCRIMINATOR.len());
+        let at = offset::RECIPIENT;
         let config = of_kind((ChannelAccount::LEN, ChannelAccount::DISCRIMINATOR), at, recipient);
         watch(websocket, *program_id, config).await.map(Some)
     }
@@ -203,9 +207,7 @@ impl Chain for RpcChain {
         program_id: &Address,
         channel: &Address,
     ) -> Result<Vec<(Address, AccountSnapshot)>, ChainError> {
-        let at = delegation_offset::CHANNEL.saturating_add(DelegationAccount::DISCRIMINATOR.len());
-        let kind = (DelegationAccount::LEN, DelegationAccount::DISCRIMINATOR);
-        self.program_accounts(program_id, kind, at, channel).await
+        self.program_accounts(program_id, DELEGATION, delegation_offset::CHANNEL, channel).await
     }
 
     async fn channels_funded_by(
@@ -213,9 +215,7 @@ impl Chain for RpcChain {
         program_id: &Address,
         funder: &Address,
     ) -> Result<Vec<(Address, AccountSnapshot)>, ChainError> {
-        let at = offset::FUNDER.saturating_add(ChannelAccount::DISCRIMINATOR.len());
-        let kind = (ChannelAccount::LEN, ChannelAccount::DISCRIMINATOR);
-        self.program_accounts(program_id, kind, at, funder).await
+        self.program_accounts(program_id, CHANNEL, offset::FUNDER, funder).await
     }
 
     async fn channels_paid_to(
@@ -223,9 +223,7 @@ impl Chain for RpcChain {
         program_id: &Address,
         recipient: &Address,
     ) -> Result<Vec<(Address, AccountSnapshot)>, ChainError> {
-        let at = offset::RECIPIENT.saturating_add(ChannelAccount::DISCRIMINATOR.len());
-        let kind = (ChannelAccount::LEN, ChannelAccount::DISCRIMINATOR);
-        self.program_accounts(program_id, kind, at, recipient).await
+        self.program_accounts(program_id, CHANNEL, offset::RECIPIENT, recipient).await
     }
 
     async fn delegations_to(
@@ -233,9 +231,7 @@ impl Chain for RpcChain {
         program_id: &Address,
         delegate: &Address,
     ) -> Result<Vec<(Address, AccountSnapshot)>, ChainError> {
-        let at = delegation_offset::DELEGATE.saturating_add(DelegationAccount::DISCRIMINATOR.len());
-        let kind = (DelegationAccount::LEN, DelegationAccount::DISCRIMINATOR);
-        self.program_accounts(program_id, kind, at, delegate).await
+        self.program_accounts(program_id, DELEGATION, delegation_offset::DELEGATE, delegate).await
     }
 
     async fn clock(&self) -> Result<ChainClock, ChainError> {

@@ -15,6 +15,7 @@ use solana_rpc_client_api::response::Response;
 use solana_signature::Signature;
 use solana_transaction::versioned::VersionedTransaction;
 use solana_transaction_error::TransactionError;
+use solana_transaction_status_client_types::TransactionStatus;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -74,8 +75,7 @@ pub(super) async fn send_until_seen(
         let may_have_expired = begun.elapsed() > LEAST_LIFE;
         let blockhash = transaction.message.recent_blockhash();
         match look(client, may_have_expired.then_some(blockhash), signature, &mut expiry).await {
-            Ok(Seen::Confirmed(slot)) => return Ok(slot),
-            Ok(Seen::Failed(error)) => return Err(ChainError::from_transaction(error, Vec::new())),
+            Ok(Seen::Confirmed(outcome)) => return outcome,
             Ok(Seen::Expired) => {
                 return look_after_expiry(client, blockhash, signature, expiry).await;
             }
@@ -104,8 +104,8 @@ async fn send(client: &RpcClient, transaction: &VersionedTransaction, again: boo
 
 /// What a look at a transaction shows.
 enum Seen {
-    Confirmed(u64),
-    Failed(TransactionError),
+    /// Its slot, or why it failed.
+    Confirmed(Result<u64, ChainError>),
     NotYet,
     Expired,
 }
@@ -143,16 +143,19 @@ async fn look(
     if blockhash.is_none() || expiry.sent_by == 0 {
         expiry.sent_by = expiry.sent_by.max(statuses.context.slot);
     }
-    match statuses.value.into_iter().next().flatten() {
-        Some(status) if status.satisfies_commitment(CommitmentConfig::confirmed()) => {
-            return Ok(status.err.map_or(Seen::Confirmed(status.slot), Seen::Failed));
-        }
-        Some(_) => return Ok(Seen::NotYet),
-        None => {}
+    if let Some(status) = statuses.value.into_iter().next().flatten() {
+        return Ok(confirmed(status).map_or(Seen::NotYet, Seen::Confirmed));
     }
     let Some(blockhash) = blockhash else { return Ok(Seen::NotYet) };
     let found = validity(client, blockhash, CommitmentConfig::processed()).await?;
     Ok(if found.value || !expiry.is_past(found.context.slot) { Seen::NotYet } else { Seen::Expired })
+}
+
+/// What became of a transaction that is in a block, once that is confirmed.
+fn confirmed(status: TransactionStatus) -> Option<Result<u64, ChainError>> {
+    let failed = |error| Err(ChainError::from_transaction(error, Vec::new()));
+    let is_confirmed = status.satisfies_commitment(CommitmentConfig::confirmed());
+    is_confirmed.then(|| status.err.map_or(Ok(status.slot), failed))
 }
 
 async fn in_time<T>(answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
@@ -175,10 +178,9 @@ async fn look_after_expiry(
     signature: Signature,
     expiry: Expiry,
 ) -> Result<u64, ChainError> {
-    let confirmed = CommitmentConfig::confirmed();
     let unknown = |error: Error| ChainError::Unconfirmed { signature, reason: error.to_string() };
     for _ in 0..LOOKS {
-        let valid = validity(client, blockhash, confirmed).await.map_err(unknown)?;
+        let valid = validity(client, blockhash, CommitmentConfig::confirmed()).await.map_err(unknown)?;
         let statuses =
             in_time(client.get_signature_statuses_with_history(&[signature])).await.map_err(unknown)?;
         // each may be another node's behind the same address
@@ -186,12 +188,13 @@ async fn look_after_expiry(
             !valid.value && expiry.is_past(valid.context.slot) && expiry.is_past(statuses.context.slot);
         match statuses.value.into_iter().next().flatten() {
             None if is_over => return Err(ChainError::Expired { signature }),
-            Some(status) if status.satisfies_commitment(confirmed) => {
-                let failed = |error| Err(ChainError::from_transaction(error, Vec::new()));
-                return status.err.map_or(Ok(status.slot), failed);
+            status => {
+                if let Some(outcome) = status.and_then(confirmed) {
+                    return outcome;
+                }
             }
-            _ => tokio::time::sleep(BETWEEN_LOOKS).await,
         }
+        sleep(BETWEEN_LOOKS).await;
     }
     let reason = "its blockhash expired, but not by confirmed blocks".to_owned();
     Err(ChainError::Unconfirmed { signature, reason })

@@ -217,15 +217,11 @@ impl<'a> Call<'a> {
         cost: Option<Amount>,
         spent: Option<Amount>,
     ) -> Result<Ledger, ClientError> {
-        #[cfg(feature = "grpc")]
-        if let (Place::Method(_), false) = (&self.place, self.is_metered()) {
-            // agreed to was an answer of many messages; this one has none, and may cost one price
-            let price = self.price();
-            let cost = cost.unwrap_or(price);
-            let ticket = if cost > price { ticket.at_most(price) } else { ticket };
-            return ticket.answered(Some(cost), spent).await;
-        }
-        ticket.answered(cost, spent).await
+        // what was agreed to may be an answer of many messages, and this one has none: it may cost one price
+        let price = self.price();
+        let cost = cost.unwrap_or(price);
+        let ticket = if cost > price { ticket.at_most(price) } else { ticket };
+        ticket.answered(Some(cost), spent).await
     }
 
     /// What is signed for at first.

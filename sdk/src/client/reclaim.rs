@@ -70,8 +70,9 @@ impl Client {
         let Some(account) = self.own_account(funding, channel).await? else {
             return Ok(Reclaimed::AlreadyClosed);
         };
+        let opened_slot = account.opened_slot;
         let requested = self.request(funding, channel, account).await?;
-        self.mark_closing(channel, &requested).await?;
+        self.mark(channel, opened_slot, &requested).await?;
         Ok(requested)
     }
 
@@ -84,12 +85,7 @@ impl Client {
         };
         let opened_slot = account.opened_slot;
         let outcome = self.step(funding, channel, account).await?;
-        match &outcome {
-            Reclaimed::Closed { refund, .. } => {
-                self.inner.store.set_state_at(*channel, opened_slot, ChannelState::Closed, *refund).await?;
-            }
-            requested => self.mark_closing(channel, requested).await?,
-        }
+        self.mark(channel, opened_slot, &outcome).await?;
         Ok(outcome)
     }
 
@@ -111,12 +107,18 @@ impl Client {
     }
 
     /// Nothing more is signed for, here and in other processes over this store.
-    async fn mark_closing(&self, channel: &Address, outcome: &Reclaimed) -> Result<(), ClientError> {
-        if let (Reclaimed::Requested { .. }, Some(account)) = (outcome, self.account(channel).await?) {
-            let state = ChannelState::Closing;
-            self.inner.store.set_state_at(*channel, account.opened_slot, state, Amount::ZERO).await?;
-        }
-        Ok(())
+    async fn mark(
+        &self,
+        channel: &Address,
+        opened_slot: u64,
+        outcome: &Reclaimed,
+    ) -> Result<(), ClientError> {
+        let (state, refund) = match outcome {
+            Reclaimed::Requested { .. } => (ChannelState::Closing, Amount::ZERO),
+            Reclaimed::Closed { refund, .. } => (ChannelState::Closed, *refund),
+            Reclaimed::AlreadyClosed => return Ok(()),
+        };
+        Ok(self.inner.store.set_state_at(*channel, opened_slot, state, refund).await?)
     }
 
     /// Requests a close, or, once the grace of one that was requested has passed, closes.

@@ -5,9 +5,10 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::iter;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use amp_protocol::json::{Pricing, PricingMode, PricingTable, longest_prefix};
+use amp_protocol::json::{Pricing, PricingMode, PricingTable, longest_prefix, longest_prefix_in_any_case};
 use amp_protocol::money::Amount;
 
 use super::config::{ChargeOn, ConfigError, ServiceConfig};
@@ -52,38 +53,21 @@ impl PriceList {
     /// `None` where the readings can't be compared, for they count different things: the cheaper would be
     /// anybody's choice.
     pub fn for_request(&self, path: &str) -> Option<Terms> {
-        let mut terms = Terms { pricing: self.table.for_route(path), charge_on: self.charges_on(path) };
-        for reading in other_readings(path) {
-            terms.pricing = dearer(terms.pricing, self.table.for_route(&reading))?;
-            terms.charge_on = terms.charge_on.stricter(self.charges_on(&reading));
-        }
+        let readings = iter::once(Cow::Borrowed(path)).chain(other_readings(path));
         // many a router does not tell /V1 from /v1
-        if self.may_differ_in_case(path) {
-            let folded = self.folded();
-            for reading in std::iter::once(Cow::Borrowed(path)).chain(other_readings(path)) {
-                let reading = reading.to_ascii_lowercase();
-                terms.pricing = dearer(terms.pricing, folded.table.for_route(&reading))?;
-                terms.charge_on = terms.charge_on.stricter(folded.charges_on(&reading));
-            }
-        }
-        Some(terms)
+        let mut all = readings.flat_map(|reading| [self.for_reading(&reading), self.for_any_case(&reading)]);
+        let first = all.next()?;
+        all.try_fold(first, Terms::stricter)
     }
 
-    fn may_differ_in_case(&self, path: &str) -> bool {
-        let has_upper = |text: &str| text.bytes().any(|byte| byte.is_ascii_uppercase());
-        // a capital may be encoded
-        has_upper(path)
-            || path.contains('%')
-            || self.table.routes.keys().chain(self.routes.keys()).any(|prefix| has_upper(prefix))
+    fn for_reading(&self, path: &str) -> Terms {
+        Terms { pricing: self.table.for_route(path), charge_on: self.charges_on(path) }
     }
 
-    /// The same list with its prefixes in lower case.
-    fn folded(&self) -> Self {
-        let mut folded = self.clone();
-        let lower = |prefix: String| prefix.to_ascii_lowercase();
-        folded.table.routes = folded.table.routes.into_iter().map(|(at, rate)| (lower(at), rate)).collect();
-        folded.routes = folded.routes.into_iter().map(|(at, charge_on)| (lower(at), charge_on)).collect();
-        folded
+    fn for_any_case(&self, path: &str) -> Terms {
+        let charge_on = longest_prefix_in_any_case(&self.routes, path).copied();
+        let pricing = self.table.for_route_in_any_case(path);
+        Terms { pricing, charge_on: charge_on.unwrap_or(self.charge_on) }
     }
 
     /// Which answers of exactly this path are paid for: found as its price is.
@@ -118,6 +102,14 @@ impl PriceList {
             Some(path) => Err(ConfigError::Route(path.clone())),
             None => Ok(()),
         }
+    }
+}
+
+impl Terms {
+    /// The higher price, and the stricter charging; `None` where the two count different things.
+    fn stricter(self, other: Self) -> Option<Self> {
+        let pricing = dearer(self.pricing, other.pricing)?;
+        Some(Self { pricing, charge_on: self.charge_on.stricter(other.charge_on) })
     }
 }
 

@@ -193,11 +193,11 @@ fn describe(book: &Book, on_chain: Option<Arc<Channel>>) -> Session {
     let ledger = book.ledger();
     let stake = ledger.stake(noted.map(|noted| (noted.authorized, noted.claimed)));
     let authorized = on_chain.as_ref().map(|account| SignerId::authorized(account));
+    let unit_price = on_chain.as_ref().and_then(|account| account.terms.unit_price().ok());
     let signers: Vec<SessionSigner> = ledger
         .all_signers()
         .map(|(id, signer)| {
             let live = &signer.live;
-            let unit_price = on_chain.as_ref().and_then(|account| account.terms.unit_price().ok());
             SessionSigner {
                 signer: Address::from(id.key).to_string(),
                 epoch: id.epoch,

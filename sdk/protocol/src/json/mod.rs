@@ -16,7 +16,9 @@ pub use bodies::{
 };
 pub use discovery::{DiscoveryDocument, DiscoveryError};
 pub use error_body::{ErrorBody, Shortage};
-pub use pricing::{Pricing, PricingMode, PricingTable, RouteRate, longest_prefix};
+pub use pricing::{
+    Pricing, PricingMode, PricingTable, RouteRate, longest_prefix, longest_prefix_in_any_case,
+};
 pub use socket::{
     BINARY_HEADER, SocketAck, SocketBinary, SocketBind, SocketControl, SocketEnd, SocketError, SocketFault,
     SocketFrame, SocketFrameError, SocketPaid, SocketTrouble, UnknownControl,

@@ -100,6 +100,11 @@ impl PricingTable {
         self.with(longest_prefix(&self.routes, path))
     }
 
+    /// The same where capitals and small letters are one.
+    pub fn for_route_in_any_case(&self, path: &str) -> Pricing {
+        self.with(longest_prefix_in_any_case(&self.routes, path))
+    }
+
     /// The price of a tool.
     pub fn for_tool(&self, name: &str) -> Pricing {
         self.with(self.tools.get(name))
@@ -119,13 +124,27 @@ impl PricingTable {
 /// What is said of the longest prefix that covers a path. A prefix ends at a segment boundary: `/v1/chat`
 /// covers `/v1/chat` and `/v1/chat/x`, not `/v1/chatter`; with a slash at its end it covers what is below it.
 pub fn longest_prefix<'a, V>(routes: &'a BTreeMap<String, V>, path: &str) -> Option<&'a V> {
-    let matches = routes.iter().filter(|(prefix, _)| covers(prefix, path));
-    matches.max_by_key(|(prefix, _)| prefix.len()).map(|(_, said)| said)
+    longest(routes, path, |start, prefix| start == prefix)
 }
 
-fn covers(prefix: &str, path: &str) -> bool {
-    path.strip_prefix(prefix)
-        .is_some_and(|rest| prefix.ends_with('/') || rest.is_empty() || rest.starts_with('/'))
+/// The same where capitals and small letters (of ASCII) are one.
+pub fn longest_prefix_in_any_case<'a, V>(routes: &'a BTreeMap<String, V>, path: &str) -> Option<&'a V> {
+    longest(routes, path, <[u8]>::eq_ignore_ascii_case)
+}
+
+fn longest<'a, V>(
+    routes: &'a BTreeMap<String, V>,
+    path: &str,
+    is_same: impl Fn(&[u8], &[u8]) -> bool,
+) -> Option<&'a V> {
+    let covers = |prefix: &str| {
+        let split = path.as_bytes().split_at_checked(prefix.len());
+        split.is_some_and(|(start, rest)| {
+            is_same(start, prefix.as_bytes()) && (prefix.ends_with('/') || matches!(rest, [] | [b'/', ..]))
+        })
+    };
+    let matches = routes.iter().filter(|(prefix, _)| covers(prefix));
+    matches.max_by_key(|(prefix, _)| prefix.len()).map(|(_, said)| said)
 }
 
 #[cfg(test)]
