@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
+use amp_protocol::account::ChannelAccount;
 use amp_protocol::message::Key;
 use amp_protocol::money::Seq;
 use tokio::sync::Notify;
@@ -36,17 +37,28 @@ pub(crate) struct Book {
     changes: Notify,
     /// Where the store is shared: how the ledger changes.
     turns: OnceLock<Box<Turns>>,
-    /// One close at a time: the second takes the first's statement.
-    pub(crate) closing: tokio::sync::Mutex<()>,
-    /// Since when every look found the channel gone.
-    gone: Mutex<Option<Instant>>,
-    ended: Mutex<Option<Instant>>,
-    /// When this service last sent, or was about to send, a close of its own.
-    close_sent: Mutex<Option<Instant>>,
-    /// Boxed, as hardly any channel has some.
-    streams: Mutex<Option<Box<Streams>>>,
-    /// Boxed, as nearly all channels are idle and have none.
+    /// There once it is needed.
+    seldom: OnceLock<Box<Seldom>>,
+    /// Where the last look found something to tell. Boxed, as nearly all channels are idle.
     noted: Mutex<Option<Box<Noted>>>,
+}
+
+/// What nearly all channels, which are idle, have no need of.
+#[derive(Default)]
+struct Seldom {
+    /// One close at a time: the second takes the first's statement.
+    closing: tokio::sync::Mutex<()>,
+    times: Mutex<Times>,
+    streams: Mutex<Streams>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Times {
+    /// Since when every look found the channel gone.
+    gone: Option<Instant>,
+    ended: Option<Instant>,
+    /// When this service last sent, or was about to send, a close of its own.
+    close_sent: Option<Instant>,
 }
 
 impl Book {
@@ -56,11 +68,7 @@ impl Book {
             ledger: Mutex::new(ledger),
             changes: Notify::new(),
             turns: OnceLock::new(),
-            closing: tokio::sync::Mutex::default(),
-            gone: Mutex::default(),
-            ended: Mutex::default(),
-            close_sent: Mutex::default(),
-            streams: Mutex::default(),
+            seldom: OnceLock::new(),
             noted: Mutex::default(),
         }
     }
@@ -95,38 +103,42 @@ impl Book {
         self.changes.notified()
     }
 
+    fn seldom(&self) -> &Seldom {
+        self.seldom.get_or_init(Box::default)
+    }
+
+    /// Keeps others from closing until it is dropped.
+    pub(crate) async fn closing(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.seldom().closing.lock().await
+    }
+
     /// A stream has begun.
     pub(crate) fn stream_begins(&self, signer: SignerId, seq: Seq, meter: WeakMeter) {
-        let stream = Stream { meter, required: None };
-        lock(&self.streams).get_or_insert_default().insert((signer, seq), stream);
+        lock(&self.seldom().streams).insert((signer, seq), Stream { meter, required: None });
     }
 
     /// A stream is over.
     pub(crate) fn stream_ends(&self, signer: SignerId, seq: Seq) {
-        let mut streams = lock(&self.streams);
-        if let Some(all) = &mut *streams {
-            all.remove(&(signer, seq));
-        }
-        streams.take_if(|all| all.is_empty());
+        lock(&self.seldom().streams).remove(&(signer, seq));
     }
 
     /// The streams of this process.
     pub(crate) fn streams(&self) -> Vec<Meter> {
-        let streams = lock(&self.streams);
-        streams.iter().flat_map(|all| all.values()).filter_map(|stream| stream.meter.upgrade()).collect()
+        let Some(seldom) = self.seldom.get() else { return Vec::new() };
+        lock(&seldom.streams).values().filter_map(|stream| stream.meter.upgrade()).collect()
     }
 
     /// A stream waits until its signer has signed `required`; none: it does not wait any more.
     pub(crate) fn waits(&self, signer: SignerId, seq: Seq, required: Option<Seq>) {
-        if let Some(stream) = lock(&self.streams).as_mut().and_then(|all| all.get_mut(&(signer, seq))) {
+        if let Some(stream) = lock(&self.seldom().streams).get_mut(&(signer, seq)) {
             stream.required = required;
         }
     }
 
     /// The highest seq that a stream of this signer waits for.
     pub(crate) fn required_of(&self, signer: &SignerId) -> Option<Seq> {
-        let streams = lock(&self.streams);
-        let own = streams.as_ref()?.iter().filter(|((of, _), _)| of == signer);
+        let streams = lock(&self.seldom.get()?.streams);
+        let own = streams.iter().filter(|((of, _), _)| of == signer);
         own.filter_map(|(_, stream)| stream.required).max()
     }
 
@@ -149,41 +161,55 @@ impl Book {
     /// Takes note of a look at the chain; whether the channel is gone for good. That takes looks over
     /// `patience`: one may have been at a node that lags.
     pub(crate) fn seen(&self, gone: bool, patience: Duration) -> bool {
-        let mut since = lock(&self.gone);
-        if !gone {
-            *since = None;
+        if gone {
+            return lock(&self.seldom().times).gone.get_or_insert_with(Instant::now).elapsed() >= patience;
         }
-        gone && since.get_or_insert_with(Instant::now).elapsed() >= patience
+        if let Some(seldom) = self.seldom.get() {
+            lock(&seldom.times).gone = None;
+        }
+        false
+    }
+
+    fn times(&self) -> Times {
+        self.seldom.get().map(|seldom| *lock(&seldom.times)).unwrap_or_default()
     }
 
     pub(crate) fn end(&self) {
-        lock(&self.ended).get_or_insert_with(Instant::now);
+        lock(&self.seldom().times).ended.get_or_insert_with(Instant::now);
     }
 
     /// The channel is on chain. Where it was taken for gone the node was wrong, and all is as before.
     pub(crate) fn is_there(&self) {
-        if lock(&self.ended).take().is_some() {
-            *lock(&self.gone) = None;
+        let Some(seldom) = self.seldom.get() else { return };
+        let mut times = lock(&seldom.times);
+        if times.ended.take().is_some() {
+            times.gone = None;
             tracing::warn!(channel = %self.incarnation, "a channel that was taken for closed is on chain");
         }
     }
 
-    /// What the last look found.
-    pub(crate) fn noted(&self) -> MutexGuard<'_, Option<Box<Noted>>> {
-        lock(&self.noted)
+    /// What the last look found, where that is more than that all is well.
+    pub(crate) fn noted(&self) -> Option<Noted> {
+        lock(&self.noted).as_deref().copied()
+    }
+
+    /// Takes note of what a look found.
+    pub(crate) fn note(&self, account: &ChannelAccount, noted: Option<Noted>) {
+        self.ledger().has_seen_claimed(account);
+        *lock(&self.noted) = noted.map(Box::new);
     }
 
     /// Takes note that a close of this service's is on its way.
     pub(crate) fn close_is_sent(&self) {
-        *lock(&self.close_sent) = Some(Instant::now());
+        lock(&self.seldom().times).close_sent = Some(Instant::now());
     }
 
     fn may_still_be_closed(&self) -> bool {
-        lock(&self.close_sent).is_some_and(|sent| sent.elapsed() < TRANSACTION_LIFE)
+        self.times().close_sent.is_some_and(|sent| sent.elapsed() < TRANSACTION_LIFE)
     }
 
     pub(crate) fn has_ended(&self) -> bool {
-        lock(&self.ended).is_some()
+        self.times().ended.is_some()
     }
 }
 
@@ -247,7 +273,7 @@ impl Books {
     /// Every book that has not ended; forgets those that ended long ago.
     pub(crate) fn active(&self) -> Vec<Arc<Book>> {
         let is_remembered =
-            |book: &Book| lock(&book.ended).is_none_or(|ended| ended.elapsed() < MEMORY_OF_ENDED);
+            |book: &Book| book.times().ended.is_none_or(|ended| ended.elapsed() < MEMORY_OF_ENDED);
         let mut active: Vec<Arc<Book>> = {
             let mut books = lock(&self.0);
             books.retain(|_, all| {

@@ -48,7 +48,7 @@ impl AmpService {
 impl Core {
     async fn close(&self, book: &Arc<Book>, account: &Arc<Channel>) -> Result<SignedCloseStatement, Denial> {
         let incarnation = book.incarnation;
-        let _one_at_a_time = book.closing.lock().await;
+        let _one_at_a_time = book.closing().await;
         let failed = |error| Denial::store(&error);
         if let Some(statement) = book.ledger().statement.as_deref() {
             return Ok(*statement);

@@ -189,9 +189,9 @@ impl AmpService {
 
 fn describe(book: &Book, on_chain: Option<Arc<Channel>>) -> Session {
     let incarnation = &book.incarnation;
-    let noted = book.noted().as_deref().copied();
+    let noted = book.noted();
     let ledger = book.ledger();
-    let stake = ledger.stake(noted.map(|noted| (noted.authorized, noted.claimed)));
+    let stake = ledger.stake();
     let authorized = on_chain.as_ref().map(|account| SignerId::authorized(account));
     let unit_price = on_chain.as_ref().and_then(|account| account.terms.unit_price().ok());
     let signers: Vec<SessionSigner> = ledger

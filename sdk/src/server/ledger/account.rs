@@ -86,6 +86,8 @@ pub(crate) struct SignerAccount {
     pub(crate) reserved: Amount,
     /// What the chain is known to have paid on its credentials: it may have paid more.
     pub(super) claimed: Amount,
+    /// What the last look saw the chain have paid on them, for whoever watches. Nothing is decided by it.
+    pub(super) seen_claimed: Amount,
     /// Unix seconds since when its delegation is not on chain.
     pub(super) missing_since: Option<i64>,
     /// Settlements in a row that failed.
@@ -102,8 +104,9 @@ impl SignerAccount {
     }
 
     pub(super) fn of(live: Arc<SignerRecord>, committed: Option<Arc<SignerRecord>>, claimed: Amount) -> Self {
-        let (reserved, missing_since, failures, given_up) = (Amount::ZERO, None, 0, false);
-        Self { live, committed, reserved, claimed, missing_since, failures, given_up }
+        let (reserved, seen_claimed) = (Amount::ZERO, Amount::ZERO);
+        let (missing_since, failures, given_up) = (None, 0, false);
+        Self { live, committed, reserved, claimed, seen_claimed, missing_since, failures, given_up }
     }
 
     /// Charges `used` of `set_aside`, which is free otherwise. `is_call`: it is one more.

@@ -1,3 +1,4 @@
+use amp_protocol::account::ChannelAccount;
 use amp_protocol::money::Amount;
 
 use super::account::{ChannelLedger, SignerAccount};
@@ -16,20 +17,25 @@ pub(crate) struct Stake {
 }
 
 impl ChannelLedger {
-    /// What is at stake. `known` is what a look saw claimed of one signer: books that were restored learn of
-    /// the authorized signer's claims with its next request.
-    pub(crate) fn stake(&self, known: Option<(SignerId, Amount)>) -> Stake {
+    /// What is at stake.
+    pub(crate) fn stake(&self) -> Stake {
         let mut stake = Stake::default();
-        for (id, signer) in self.signers.iter() {
-            let seen = known.filter(|(known, _)| known == id).map_or(Amount::ZERO, |(_, claimed)| claimed);
-            stake.add(signer, signer.claimed.max(seen));
-        }
+        self.signers.iter().for_each(|(_, signer)| stake.add(signer));
         stake
+    }
+
+    /// Takes note of what a look saw claimed of the authorized signer: books that were restored learn of its
+    /// claims with its next request.
+    pub(crate) fn has_seen_claimed(&mut self, account: &ChannelAccount) {
+        if let Some(signer) = self.signers.get_mut(&SignerId::authorized(account)) {
+            signer.seen_claimed = account.signer.claimed;
+        }
     }
 }
 
 impl Stake {
-    fn add(&mut self, signer: &SignerAccount, claimed: Amount) {
+    fn add(&mut self, signer: &SignerAccount) {
+        let claimed = signer.claimed.max(signer.seen_claimed);
         let committed = signer.committed.as_ref().map_or(Amount::ZERO, |committed| committed.spent);
         let used = signer.live.spent.max(committed).checked_add(signer.reserved).unwrap_or(Amount::MAX);
         if signer.given_up {
@@ -63,8 +69,11 @@ mod tests {
         ledger.admit(&channel_account(), &request, &LIMITS, 1_000).unwrap()
     }
 
-    fn stake(ledger: &ChannelLedger, seen: u64) -> (u64, u64, u64) {
-        let Stake { unsettled, exposure, given_up } = ledger.stake(Some((signer_id(), Amount::new(seen))));
+    fn stake(ledger: &mut ChannelLedger, seen: u64) -> (u64, u64, u64) {
+        let mut account = channel_account();
+        account.signer.claimed = Amount::new(seen);
+        ledger.has_seen_claimed(&account);
+        let Stake { unsettled, exposure, given_up } = ledger.stake();
         (unsettled.get(), exposure.get(), given_up.get())
     }
 
@@ -72,23 +81,21 @@ mod tests {
     fn a_price_is_exposure_from_its_admission_and_unsettled_from_its_commit() {
         let mut ledger = ChannelLedger::default();
         let reservation = admitted(&mut ledger, 100, 60);
-        assert_eq!(stake(&ledger, 0), (0, 60, 0));
+        assert_eq!(stake(&mut ledger, 0), (0, 60, 0));
         let record = ledger.charge(&reservation, Amount::new(40), 7).unwrap();
-        assert_eq!(stake(&ledger, 0), (0, 40, 0));
+        assert_eq!(stake(&mut ledger, 0), (0, 40, 0));
         ledger.committed_record(&reservation, record);
-        assert_eq!(stake(&ledger, 0), (40, 40, 0));
+        assert_eq!(stake(&mut ledger, 0), (40, 40, 0));
         admitted(&mut ledger, 99, 5);
-        assert_eq!(stake(&ledger, 0), (40, 45, 0));
-        assert_eq!(stake(&ledger, 30), (10, 15, 0), "what a look saw claimed is not at stake");
-        assert_eq!(stake(&ledger, 41), (0, 4, 0));
+        assert_eq!(stake(&mut ledger, 0), (40, 45, 0));
+        assert_eq!(stake(&mut ledger, 30), (10, 15, 0), "what a look saw claimed is not at stake");
+        assert_eq!(stake(&mut ledger, 41), (0, 4, 0));
         ledger.note_claimed(&signer_id(), Amount::new(40));
-        assert_eq!(stake(&ledger, 30), (0, 5, 0), "nor what was settled since");
-        let other = SignerId { epoch: 1, ..signer_id() };
-        assert_eq!(
-            ledger.stake(Some((other, Amount::MAX))).exposure,
-            Amount::new(5),
-            "one signer's claims alone"
-        );
+        assert_eq!(stake(&mut ledger, 30), (0, 5, 0), "nor what was settled since");
+        let mut other = channel_account();
+        (other.opened_slot, other.signer.claimed) = (1, Amount::MAX);
+        ledger.has_seen_claimed(&other);
+        assert_eq!(ledger.stake().exposure, Amount::new(5), "one signer's claims alone");
     }
 
     #[test]
@@ -99,6 +106,6 @@ mod tests {
         ledger.committed_record(&reservation, record);
         ledger.note_claimed(&signer_id(), Amount::new(20));
         ledger.give_up(&signer_id());
-        assert_eq!(stake(&ledger, 0), (0, 0, 40));
+        assert_eq!(stake(&mut ledger, 0), (0, 0, 40));
     }
 }

@@ -38,11 +38,10 @@ pub(crate) struct Survey {
 
 impl Survey {
     fn add(&mut self, book: &Book) {
-        let noted = book.noted().as_deref().copied();
+        let noted = book.noted();
         let (stake, in_flight, stopped) = {
             let ledger = book.ledger();
-            let known = noted.map(|noted| (noted.authorized, noted.claimed));
-            (ledger.stake(known), ledger.in_flight(), ledger.stopped_at.is_some())
+            (ledger.stake(), ledger.in_flight(), ledger.stopped_at.is_some())
         };
         let closing = noted.is_some_and(|noted| noted.closing);
         let channels = match (closing, stopped) {

@@ -2,14 +2,10 @@ use amp_protocol::account::ChannelAccount;
 use amp_protocol::money::Amount;
 
 use super::claim::Claim;
-use crate::server::ledger::SignerId;
 
 /// What the last look at a channel found, for whoever watches the service. Nothing is decided by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Noted {
-    /// The authorized signer, and what the chain had paid on its credentials.
-    pub(crate) authorized: SignerId,
-    pub(crate) claimed: Amount,
     /// Whether the funder asked for the close.
     pub(crate) closing: bool,
     /// When (Unix seconds, the chain's) the first grace is over that runs.
@@ -19,13 +15,20 @@ pub(crate) struct Noted {
 }
 
 impl Noted {
-    pub(super) fn of(account: &ChannelAccount, claims: &[Claim], grace_ends: Option<i64>, now: i64) -> Self {
+    /// `None` where no grace runs, and nobody asked for the close.
+    pub(super) fn of(
+        account: &ChannelAccount,
+        claims: &[Claim],
+        grace_ends: Option<i64>,
+        now: i64,
+    ) -> Option<Self> {
         let ended = claims.iter().filter(|claim| claim.authority.has_ended(now));
         let mut owed =
             ended.filter_map(|claim| claim.record.spent.checked_sub(claim.authority.books().claimed));
         let of_delegates = owed.try_fold(Amount::ZERO, Amount::checked_add).unwrap_or(Amount::MAX);
-        let (authorized, claimed) = (SignerId::authorized(account), account.signer.claimed);
-        Self { authorized, claimed, closing: account.books.closing, grace_ends, of_delegates }
+        let closing = account.books.closing;
+        let is_quiet = !closing && grace_ends.is_none() && of_delegates.is_zero();
+        (!is_quiet).then_some(Self { closing, grace_ends, of_delegates })
     }
 
     /// What of `unsettled` can only be collected until a grace is over.

@@ -91,7 +91,7 @@ impl Part {
         let mut found = claim::find(core, &book, &account, core.time.now()).await;
         let now = core.time.now();
         let grace_ends = grace_ends(&account, &found.claims, now);
-        *book.noted() = Some(Box::new(Noted::of(&account, &found.claims, grace_ends, now)));
+        book.note(&account, Noted::of(&account, &found.claims, grace_ends, now));
 
         let stopped_at = book.ledger().stopped_at;
         let deadline = stopped_at.map(|at| at.saturating_add_unsigned(core.config.close_deadline.as_secs()));

@@ -1,4 +1,4 @@
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -164,9 +164,11 @@ impl Worker {
         }
         let now = Instant::now();
         let active = self.core.books.active();
-        let known: HashSet<Incarnation> = active.iter().map(|book| book.incarnation).collect();
-        self.wakes.retain(|incarnation, _| known.contains(incarnation));
-        self.failures.retain(|incarnation, _| known.contains(incarnation));
+        let is_active = |incarnation: &Incarnation| {
+            active.binary_search_by_key(incarnation, |book| book.incarnation).is_ok()
+        };
+        self.wakes.retain(|incarnation, _| is_active(incarnation));
+        self.failures.retain(|incarnation, _| is_active(incarnation));
         let is_due = |book: &Arc<Book>| {
             let wake = self.wakes.get(&book.incarnation);
             let pauses = self.failures.contains_key(&book.incarnation);
@@ -185,7 +187,12 @@ impl Worker {
                 Glance::Idle(incarnation) => drop(self.failures.remove(&incarnation)),
                 Glance::Wait(incarnation, until) => {
                     let wait = Visit::wait(until, self.core.time.now(), Code::SettleEarly);
-                    self.note(incarnation, self.routine(), &wait);
+                    if self.is_before_next_watch(&wait) {
+                        self.note(incarnation, self.routine(), &wait);
+                    } else {
+                        // the watch will see it again before it is due: no plan is kept for all that wait
+                        self.failures.remove(&incarnation);
+                    }
                 }
                 Glance::Look { book, rank, seen } => {
                     let planned = self.wakes.get(&book.incarnation);
@@ -196,6 +203,12 @@ impl Worker {
                 }
             }
         }
+    }
+
+    /// Whether a channel has to be looked at before the next watch is over, however long one takes.
+    fn is_before_next_watch(&self, visit: &Visit) -> bool {
+        let next = self.core.config.watch_interval.saturating_mul(2);
+        matches!(visit, Visit::Wait { seconds, .. } if Duration::from_secs(*seconds) <= next)
     }
 
     fn wake(&mut self) {

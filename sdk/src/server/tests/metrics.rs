@@ -233,7 +233,7 @@ async fn what_a_closing_channel_owes_is_at_risk_and_its_grace_runs() {
         (account.books.closing, account.closing_at) = (true, asked_at);
     });
     let book = stage.service.core.books.of(CHANNEL).pop().unwrap();
-    eventually("it is noticed", || book.noted().as_deref().is_some_and(|noted| noted.closing)).await;
+    eventually("it is noticed", || book.noted().is_some_and(|noted| noted.closing)).await;
     let now = read(&stage.service).await;
     assert_eq!(now.get("amp_at_risk_base_units"), 10.0);
     assert_eq!(
@@ -255,7 +255,7 @@ async fn a_closing_channel_that_owes_nothing_has_no_grace_to_lose() {
     let chain = stage.bench.chain.clone();
     eventually("it is settled", || chain.settled().get() == 10).await;
     let book = stage.service.core.books.of(CHANNEL).pop().unwrap();
-    eventually("it is looked at", || book.noted().as_deref().is_some_and(|noted| noted.claimed.get() == 10))
+    eventually("it is looked at", || book.noted().is_some() && book.ledger().stake().unsettled.is_zero())
         .await;
     let now = read(&stage.service).await;
     assert_eq!(now.get("amp_channels{state=\"closing\"}"), 1.0);
@@ -273,8 +273,7 @@ async fn of_a_delegate_that_ended_what_it_owes_is_at_risk_and_nothing_else_of_it
     let now = stage.bench.chain.now();
     stage.bench.chain.change_delegation(address, |account| account.delegation.expires_at = now - 5);
     let book = stage.service.core.books.of(CHANNEL).pop().unwrap();
-    eventually("it is noticed", || book.noted().as_deref().is_some_and(|noted| noted.grace_ends.is_some()))
-        .await;
+    eventually("it is noticed", || book.noted().is_some_and(|noted| noted.grace_ends.is_some())).await;
     let now = read(&stage.service).await;
     assert_eq!((now.get("amp_at_risk_base_units"), now.get("amp_unsettled_base_units")), (20.0, 30.0));
     assert_eq!(now.get("amp_channels{state=\"open\"}"), 1.0);
@@ -300,7 +299,7 @@ async fn after_a_restart_what_was_settled_before_is_not_unsettled_once_the_chann
     stage.service.settle(CHANNEL.into()).await.unwrap();
     let stage = stage.restart().await;
     let book = stage.service.core.books.of(CHANNEL).pop().unwrap();
-    eventually("it is looked at", || book.noted().is_some()).await;
+    eventually("it is looked at", || book.ledger().stake().unsettled.is_zero()).await;
     assert_eq!(value(&stage, "amp_unsettled_base_units").await, 0.0);
     stage.quote(20).await.paid();
     assert_eq!(value(&stage, "amp_unsettled_base_units").await, 10.0);
