@@ -7,7 +7,7 @@ use amp_protocol::json::PricingMode;
 use amp_sdk::chain::{self, Chain, ChainError, RpcChain};
 use amp_sdk::server::{
     AmpLayer, AmpMiddleware, AmpService, ConfigError, PostgresStore, PriceList, SqliteStore, StartError,
-    StoreError,
+    StoreError, is_plain,
 };
 use amp_sdk::signer::{KeypairSigner, Signer, SignerError};
 use axum::Router;
@@ -24,7 +24,7 @@ use tower::{Layer as _, ServiceExt as _};
 use crate::config::{ConfigProblem, Settings, StoreAt, tokens};
 use crate::dry::{self, WouldCharge};
 use crate::operator::{self, History, Operator, Token, gather, sample};
-use crate::proxy::{Proxy, is_plain, is_websocket, plain, upgrade_to};
+use crate::proxy::{Proxy, is_websocket, plain, upgrade_to};
 use crate::reload;
 use crate::socket::Sockets;
 use crate::stop::Ended;

@@ -8,7 +8,7 @@ use amp_protocol::json::PricingMode;
 use amp_protocol::money::Amount;
 use amp_protocol::rate::{Per, Rate};
 use amp_sdk::chain::FeePolicy;
-use amp_sdk::server::{ChargeOn, ConfigError, ServiceConfig};
+use amp_sdk::server::{ChargeOn, ConfigError, ServiceConfig, is_plain};
 use amp_sdk::signer::Signer;
 use solana_address::Address;
 use toml::Spanned;
@@ -16,7 +16,6 @@ use toml::Spanned;
 use super::file::{Charge, PriceTable};
 use super::tokens::{base_units, parts};
 use super::{ConfigProblem, Settings};
-use crate::proxy::is_plain;
 
 /// Of a hundred recent slots, in how many a transaction that paid so much would have been taken.
 const FEE_PERCENTILE: u8 = 75;

@@ -10,11 +10,9 @@ mod answer;
 mod failure;
 mod forward;
 mod headers;
-mod path;
 mod upstream;
 
 pub(crate) use failure::{Failure, NotCharged, plain};
 pub(crate) use forward::Proxy;
 pub(crate) use headers::{Units, is_websocket, upgrade_to};
-pub(crate) use path::is_plain;
 pub(crate) use upstream::tls;

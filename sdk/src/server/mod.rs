@@ -105,6 +105,7 @@ pub use metering::{Meter, Need};
 pub use middleware::{AmpLayer, AmpMiddleware, credential_from_headers};
 pub use once::{Authorized, Once};
 pub use prices::{PriceList, Terms};
+pub use readings::is_plain;
 pub use service::{AmpService, StartError};
 pub use sessions::{Overview, Session, SessionOnChain, SessionSigner, SessionState};
 pub use settlement::{Chained, ChainingError, Settled, SubChannel};
