@@ -16,6 +16,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use amp_protocol::text::network;
+use amp_sdk::token::mint_called;
 use http::Uri;
 use solana_address::Address;
 use toml::Spanned;
@@ -30,12 +31,6 @@ use problem::{COMMAND_LINE, Source};
 const DEFAULT_LISTEN: &str = "127.0.0.1:8402";
 const DEFAULT_OPERATIONS: &str = "127.0.0.1:9402";
 const DEFAULT_RPC: &str = "http://127.0.0.1:8899";
-
-/// USDC, where it is known by its name.
-const USDC: [(&str, &str); 2] = [
-    (network::MAINNET_BETA, "EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v"),
-    (network::DEVNET, "4zMMC9srt5Ri5X14GAgXhaHii3GnPAEERYPJgZJDncDU"),
-];
 
 /// A configuration that can be read; whether it can be served, [`Gateway::start`](crate::Gateway::start) finds out.
 #[derive(Clone, Debug)]
@@ -193,11 +188,9 @@ impl Settings {
         let missing = "the token that is taken: --mint ADDRESS (or USDC), or `mint` of [service]";
         let said = self.file.service.mint.as_ref().ok_or_else(|| self.source.missing(missing))?;
         if said.get_ref() == "USDC" {
-            let known = USDC.iter().find(|(network, _)| *network == self.network);
             let unknown =
                 || self.source.problem(&said.span(), format!("no USDC is known on {}", self.network));
-            let (_, address) = known.ok_or_else(unknown)?;
-            return address.parse().map_err(|_| unknown());
+            return mint_called("USDC", &self.network).ok_or_else(unknown);
         }
         Reader { source: &self.source }.value(said, "a mint's address, or USDC")
     }

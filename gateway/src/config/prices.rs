@@ -14,7 +14,7 @@ use solana_address::Address;
 use toml::Spanned;
 
 use super::file::{Charge, PriceTable};
-use super::tokens::{base_units, parts};
+use super::tokens::{base_units, in_tokens};
 use super::{ConfigProblem, Settings};
 
 /// Of a hundred recent slots, in how many a transaction that paid so much would have been taken.
@@ -160,7 +160,7 @@ impl Settings {
     }
 
     fn check_amount(&self, at: &Spanned<String>) -> Result<(), ConfigProblem> {
-        parts(at.get_ref()).map(drop).map_err(|message| self.source.problem(&at.span(), message))
+        in_tokens(at.get_ref()).map(drop).map_err(|message| self.source.problem(&at.span(), message))
     }
 
     fn per(&self, at: &Option<Spanned<u64>>) -> Result<Per, ConfigProblem> {

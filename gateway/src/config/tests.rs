@@ -114,7 +114,7 @@ fn paths_of_a_file_are_relative_to_it_and_usdc_is_known_where_it_is() {
     let settings = Settings::parse(source, Overrides::default()).unwrap();
     assert_eq!(settings.keypair().unwrap(), PathBuf::from("/etc/amp/k.json"));
     assert_eq!(settings.store, StoreAt::Sqlite("/etc/amp/amp-service.db".into()));
-    assert_eq!(settings.mint().unwrap().to_string(), USDC[1].1);
+    assert_eq!(settings.mint().unwrap(), mint_called("USDC", network::DEVNET).unwrap());
     let local = parse(&format!("[service]\nmint = \"USDC\"\n{LEAST}")).unwrap();
     assert_eq!(local.mint().unwrap_err().place, "amp.toml:2:8");
 }
