@@ -12,7 +12,7 @@ mod forward;
 mod headers;
 mod upstream;
 
-pub(crate) use failure::{Failure, NotCharged, plain};
+pub(crate) use failure::{NotCharged, plain};
 pub(crate) use forward::Proxy;
 pub(crate) use headers::{Units, is_websocket, upgrade_to};
 pub(crate) use upstream::tls;
