@@ -13,3 +13,5 @@ mod passing;
 mod reloading;
 mod sockets;
 mod stage;
+mod trailers;
+mod uploads;
