@@ -13,7 +13,6 @@ use amp_sdk::signer::{KeypairSigner, Signer, SignerError};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use axum::serve::ListenerExt as _;
 use http::{Method, StatusCode};
 use solana_address::Address;
 use tokio::net::TcpListener;
@@ -22,6 +21,7 @@ use tokio::time::timeout;
 use tower::{Layer as _, ServiceExt as _};
 
 use crate::config::{ConfigProblem, Settings, StoreAt, tokens};
+use crate::connections;
 use crate::dry::{self, WouldCharge};
 use crate::operator::{self, History, Operator, Token, gather, sample};
 use crate::proxy::{Proxy, is_websocket, plain, upgrade_to};
@@ -193,14 +193,9 @@ impl Gateway {
             // an error says that the sender is gone: then there is nothing to wait for either
             let _ = stopped.await;
         };
-        // a small answer must not wait for the acknowledgement of the one before
-        let clients = clients.tap_io(|stream| {
-            let _ = stream.set_nodelay(true);
-        });
         let app = Router::new().fallback(serve).with_state(running.clone());
-        let app = app.into_make_service_with_connect_info::<SocketAddr>();
-        let serving = axum::serve(clients, app).with_graceful_shutdown(until_stopped);
-        let mut serving = tokio::spawn(serving.into_future());
+        let serving = connections::serve(clients, app, running.settings().limits(), until_stopped);
+        let mut serving = tokio::spawn(serving);
         let operations = axum::serve(operator, running.operations());
         let operations = tokio::spawn(operations.into_future());
         let watching = tokio::spawn(reload::watch(Arc::downgrade(&running)));
@@ -209,7 +204,7 @@ impl Gateway {
         let hangups = tokio::spawn(reload::on_hangup(Arc::downgrade(&running)));
         tokio::select! {
             () = stop => {}
-            // it ends only when its listener fails
+            // it ends before that only where it fails
             _ = &mut serving => {}
         }
         tracing::info!("stopping: what is under way is finished, then all is settled");

@@ -58,6 +58,8 @@ fn each_mistake_is_named_with_file_line_and_column() {
             "amp.toml:5:8",
             "already",
         ),
+        ("[clients]\nconnections = 0\n", "amp.toml:2:15", "at least 1"),
+        ("[clients]\nhead_timeout = 0\n", "amp.toml:2:16", "at least 1 (seconds)"),
         ("[settlement]\ndrain = 0\n", "amp.toml:2:9", "at least 1"),
     ];
     for (text, place, words) in cases {

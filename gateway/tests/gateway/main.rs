@@ -5,6 +5,7 @@
 mod api;
 mod browser;
 mod charging;
+mod connections;
 mod dry;
 mod ending;
 mod operator;

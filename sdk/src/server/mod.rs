@@ -104,6 +104,7 @@ pub use ledger::{ReplayWindow, SignerRecord};
 pub use metering::{Meter, Need};
 pub use middleware::{AmpLayer, AmpMiddleware, credential_from_headers};
 pub use once::{Authorized, Once};
+pub use peers::network as peer_network;
 pub use prices::{PriceList, Terms};
 pub use readings::is_plain;
 pub use service::{AmpService, StartError};
