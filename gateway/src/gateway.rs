@@ -316,9 +316,8 @@ impl Running {
         }
     }
 
-    /// Reads the file again and charges what it says from the next request on; all of it, or nothing.
-    pub(crate) fn reload(&self) -> Result<Settings, ConfigProblem> {
-        let settings = self.settings().again()?;
+    /// Charges what these say from the next request on; all of it, or nothing.
+    pub(crate) fn take_up(&self, settings: Settings) -> Result<(), ConfigProblem> {
         let config = settings.service(self.recipient.clone(), self.mint, self.decimals)?;
         match &self.mode {
             Mode::Paid(paid) => {
@@ -333,8 +332,8 @@ impl Running {
                 *prices.write().unwrap_or_else(PoisonError::into_inner) = list;
             }
         }
-        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = settings.clone();
-        Ok(settings)
+        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = settings;
+        Ok(())
     }
 
     fn operations(&self) -> Router {

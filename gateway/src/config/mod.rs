@@ -3,6 +3,7 @@
 //! Problems name the file, the line and what would do. What needs the chain (a mint's decimals) is read later, so
 //! prices are kept as they were written, with their places, and become base units in [`Settings::priced`].
 
+mod cut;
 mod file;
 mod overrides;
 mod prices;
@@ -109,6 +110,12 @@ impl Settings {
     /// The same with what the file says now.
     pub(crate) fn again(&self) -> Result<Self, ConfigProblem> {
         Self::load(self.source.path.as_deref(), self.overrides.clone())
+    }
+
+    /// The same if the file said this, unless that looks like a part of it.
+    pub(crate) fn saying(&self, text: String) -> Result<Self, ConfigProblem> {
+        let new = Self::parse(Source { path: self.source.path.clone(), text }, self.overrides.clone())?;
+        self.looks_cut(&new).map_or(Ok(new), Err)
     }
 
     /// The file, if there is one, and what it said.

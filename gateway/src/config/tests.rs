@@ -129,3 +129,31 @@ fn what_only_a_restart_takes_up_is_told_apart_from_prices() {
     let moved = parse(&LEAST.replace("8000", "8001")).unwrap();
     assert_eq!(one.needs_restart(&moved), ["upstream"]);
 }
+
+#[test]
+fn what_may_be_a_part_of_a_file_is_told_from_a_change() {
+    let whole = format!(
+        "{LEAST}[[route]]\npath = \"/a\"\nprice = \"1\"\n[[route]]\npath = \"/b\"\nprice = \"2\"\nper = 1000\n"
+    );
+    let settings = parse(&whole).unwrap();
+    let refused = |text: &str| settings.saying(text.to_owned()).map(drop).unwrap_err().message;
+    // every beginning of it that can be read, to the last byte
+    let mut readable = 0;
+    for end in 0..whole.len() - 1 {
+        if parse(&whole[..end]).is_ok() {
+            assert!(refused(&whole[..end]).contains("only the beginning"), "{:?}", &whole[..end]);
+            readable += 1;
+        }
+    }
+    assert!(readable > 5, "{readable}");
+    // other words, and half of them
+    let other = whole.replace("price = \"1\"", "price = \"3\"");
+    settings.saying(other.clone()).unwrap();
+    assert!(refused(other.strip_suffix("00\n").unwrap()).contains("has no end"));
+    let half = other.split_inclusive("[[route]]\n").take(2).collect::<String>();
+    let half = half.strip_suffix("[[route]]\n").unwrap();
+    assert!(refused(half).contains("the price of /b is gone"), "{half}");
+    // more, or the same with another end, is fine
+    settings.saying(format!("{whole}[[route]]\npath = \"/c\"\nprice = \"0\"\n")).unwrap();
+    settings.saying(format!("{whole}\n\n")).unwrap();
+}
