@@ -4,28 +4,9 @@ use std::collections::HashMap;
 
 use amp_sdk::chain::{self, Chain};
 use amp_sdk::protocol::money::Amount;
-use amp_sdk::protocol::text::network;
+pub(crate) use amp_sdk::token::{mint_called, usual_mint};
 use serde_json::{Value, json};
 use solana_address::Address;
-
-/// Mints that need no explaining: name, network, mint. The first of a network is what is paid with where
-/// nothing is said. By its issuer's own list; a name proves nothing, so no other mint is called by one.
-const KNOWN: [(&str, &str, Address); 3] = [
-    ("USDC", network::MAINNET_BETA, Address::from_str_const("EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v")),
-    ("USDC", network::DEVNET, Address::from_str_const("4zMMC9srt5Ri5X14GAgXhaHii3GnPAEERYPJgZJDncDU")),
-    ("USDT", network::MAINNET_BETA, Address::from_str_const("Es9vMFrmaCERmJfrF4H2FYD4KCoNkM11McCe8BenwNYB")),
-];
-
-/// The mint that is called so on a network.
-pub(crate) fn mint_called(name: &str, network: &str) -> Option<Address> {
-    let known = KNOWN.iter().find(|(known, on, _)| known.eq_ignore_ascii_case(name) && *on == network);
-    known.map(|(.., mint)| *mint)
-}
-
-/// What is paid with on a network where nothing is said: USDC.
-pub(crate) fn usual_mint(network: &str) -> Option<Address> {
-    KNOWN.iter().find(|(_, on, _)| *on == network).map(|(.., mint)| *mint)
-}
 
 /// A token.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +23,7 @@ impl Token {
     }
 
     fn symbol(&self) -> Option<&'static str> {
-        KNOWN.iter().find(|(.., mint)| *mint == self.mint).map(|(name, ..)| *name)
+        amp_sdk::token::name_of(&self.mint)
     }
 
     /// Its name, or the mint.
@@ -136,10 +117,8 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_name_is_that_of_one_mint_on_one_network() {
-        assert_eq!(mint_called("usdc", network::DEVNET), Some(USDC));
-        assert_eq!(mint_called("USDC", network::LOCALNET), None);
-        assert_eq!(usual_mint(network::TESTNET), None);
+    fn a_token_without_a_name_is_called_by_its_mint() {
+        assert!(usdc().is_called("usdc"));
         let other = Token { mint: Address::from([1; 32]), decimals: 6 };
         assert!(!other.is_called("USDC") && other.is_called(&other.mint.to_string()));
     }

@@ -7,13 +7,12 @@ use amp_protocol::json::PricingMode;
 use amp_sdk::chain::{self, Chain, ChainError, RpcChain};
 use amp_sdk::server::{
     AmpLayer, AmpMiddleware, AmpService, ConfigError, PostgresStore, PriceList, SqliteStore, StartError,
-    StoreError,
+    StoreError, is_plain,
 };
 use amp_sdk::signer::{KeypairSigner, Signer, SignerError};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use axum::serve::ListenerExt as _;
 use http::{Method, StatusCode};
 use solana_address::Address;
 use tokio::net::TcpListener;
@@ -22,9 +21,10 @@ use tokio::time::timeout;
 use tower::{Layer as _, ServiceExt as _};
 
 use crate::config::{ConfigProblem, Settings, StoreAt, tokens};
+use crate::connections;
 use crate::dry::{self, WouldCharge};
 use crate::operator::{self, History, Operator, Token, gather, sample};
-use crate::proxy::{Proxy, is_plain, is_websocket, plain, upgrade_to};
+use crate::proxy::{Proxy, is_websocket, plain, upgrade_to};
 use crate::reload;
 use crate::socket::Sockets;
 use crate::stop::Ended;
@@ -193,14 +193,9 @@ impl Gateway {
             // an error says that the sender is gone: then there is nothing to wait for either
             let _ = stopped.await;
         };
-        // a small answer must not wait for the acknowledgement of the one before
-        let clients = clients.tap_io(|stream| {
-            let _ = stream.set_nodelay(true);
-        });
         let app = Router::new().fallback(serve).with_state(running.clone());
-        let app = app.into_make_service_with_connect_info::<SocketAddr>();
-        let serving = axum::serve(clients, app).with_graceful_shutdown(until_stopped);
-        let mut serving = tokio::spawn(serving.into_future());
+        let serving = connections::serve(clients, app, running.settings().limits(), until_stopped);
+        let mut serving = tokio::spawn(serving);
         let operations = axum::serve(operator, running.operations());
         let operations = tokio::spawn(operations.into_future());
         let watching = tokio::spawn(reload::watch(Arc::downgrade(&running)));
@@ -209,7 +204,7 @@ impl Gateway {
         let hangups = tokio::spawn(reload::on_hangup(Arc::downgrade(&running)));
         tokio::select! {
             () = stop => {}
-            // it ends only when its listener fails
+            // it ends before that only where it fails
             _ = &mut serving => {}
         }
         tracing::info!("stopping: what is under way is finished, then all is settled");
@@ -321,9 +316,8 @@ impl Running {
         }
     }
 
-    /// Reads the file again and charges what it says from the next request on; all of it, or nothing.
-    pub(crate) fn reload(&self) -> Result<Settings, ConfigProblem> {
-        let settings = self.settings().again()?;
+    /// Charges what these say from the next request on; all of it, or nothing.
+    pub(crate) fn take_up(&self, settings: Settings) -> Result<(), ConfigProblem> {
         let config = settings.service(self.recipient.clone(), self.mint, self.decimals)?;
         match &self.mode {
             Mode::Paid(paid) => {
@@ -338,8 +332,8 @@ impl Running {
                 *prices.write().unwrap_or_else(PoisonError::into_inner) = list;
             }
         }
-        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = settings.clone();
-        Ok(settings)
+        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = settings;
+        Ok(())
     }
 
     fn operations(&self) -> Router {

@@ -12,6 +12,7 @@
 //! What the API failed to answer is never charged: no answer, one that comes too late, a status of 500 or above.
 
 mod config;
+mod connections;
 mod dry;
 mod gateway;
 mod operator;

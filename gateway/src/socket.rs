@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use amp_protocol::json::PricingMode;
-use amp_sdk::server::{AmpService, AmpWebSocket, Message, PaidSocket, SocketLimits};
+use amp_sdk::server::{AmpService, AmpWebSocket, Message, PaidSocket, Payment, SocketLimits};
 use axum::extract::ConnectInfo;
 use axum::extract::FromRequestParts as _;
 use axum::extract::ws::WebSocketUpgrade;
@@ -21,7 +21,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message as Frame};
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config};
 
-use crate::proxy::{Failure, Proxy, plain, tls};
+use crate::proxy::{Proxy, plain, tls};
 
 type Theirs = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
@@ -55,48 +55,28 @@ impl Sockets {
             Ok(upgrade) => upgrade,
             Err(refused) => return refused.into_response(),
         };
-        if let Err(failure) = self.is_there().await {
-            return failure.response();
-        }
         let mut service = self.service.clone();
         if let Some(ConnectInfo(peer)) = parts.extensions.get::<ConnectInfo<SocketAddr>>() {
             service = service.for_peer(self.proxy.peer(&parts.headers, peer.ip()));
         }
         let limits = SocketLimits { max_message: self.max_message, ..SocketLimits::default() };
         let sockets = self.clone();
-        AmpWebSocket::new(service).limits(limits).on_upgrade(upgrade, &path, move |socket| async move {
-            sockets.relay(socket, parts).await;
-        })
+        // the API is told who pays, and nothing is charged before it has taken the socket
+        let connect = move |payment: Option<Payment>| async move {
+            sockets.connect(payment.as_ref(), &parts).await.map_err(|error| {
+                tracing::warn!(%error, path = parts.uri.path(), "the API takes no WebSocket");
+                "the API takes no WebSocket here, or not now; nothing was charged".to_owned()
+            })
+        };
+        AmpWebSocket::new(service).limits(limits).on_upgrade_after(upgrade, &path, connect, pass)
     }
 
-    /// Whether the API can be connected to: a client whose time is paid for must not wait for one that is down.
-    async fn is_there(&self) -> Result<(), Failure> {
-        let settings = self.proxy.settings();
-        let url = &settings.url;
-        let port = url.port_u16().unwrap_or(if url.scheme_str() == Some("https") { 443 } else { 80 });
-        let host = url.host().unwrap_or_default().trim_matches(['[', ']']);
-        match timeout(settings.connect_timeout, TcpStream::connect((host, port))).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(_)) => Err(Failure::Unreachable),
-            Err(_) => Err(Failure::TooLate),
-        }
-    }
-
-    /// Who pays is known by now, and the API is told.
-    async fn relay(self, socket: PaidSocket, parts: Parts) {
-        match self.connect(&socket, &parts).await {
-            Ok(theirs) => pass(socket, theirs).await,
-            // the socket ends with its handler: what was not taken costs nothing
-            Err(error) => tracing::warn!(%error, path = parts.uri.path(), "the API takes no WebSocket"),
-        }
-    }
-
-    async fn connect(&self, socket: &PaidSocket, parts: &Parts) -> Result<Theirs, Error> {
+    async fn connect(&self, payment: Option<&Payment>, parts: &Parts) -> Result<Theirs, Error> {
         let secure = self.proxy.settings().url.scheme_str() == Some("https");
         let target = self.proxy.target(&parts.uri, Some(if secure { "wss" } else { "ws" }));
         let mut request = target.unwrap_or_default().into_client_request()?;
         let mut asked = Request::from_parts(parts.clone(), ());
-        self.proxy.prepare(&mut asked, socket.payment().as_ref());
+        self.proxy.prepare(&mut asked, payment);
         let handshake = std::mem::take(request.headers_mut());
         *request.headers_mut() = without_handshake(asked.headers().clone());
         request.headers_mut().extend(handshake);

@@ -6,6 +6,7 @@
 //! | [`server`] (feature `server`) | a service: [`AmpLayer`](server::AmpLayer) for axum admits, meters, settles |
 //! | [`chain`] | both: the [`Chain`](chain::Chain) trait, instructions, transactions |
 //! | [`signer`], [`signed`] | both: who signs, and the signed messages |
+//! | [`token`] | both: mints that have a name, amounts as people type them |
 //!
 //! What both sides and the program must agree on is `amp-protocol`, re-exported as [`protocol`].
 #![forbid(unsafe_code)]
@@ -23,5 +24,6 @@ pub mod grpc;
 pub mod server;
 pub mod signed;
 pub mod signer;
+pub mod token;
 #[cfg(all(feature = "ws", any(feature = "client", feature = "server")))]
 mod websocket;

@@ -16,6 +16,7 @@ pub(super) struct File {
     pub(super) dry: bool,
     pub(super) trusted_proxies: Vec<Spanned<String>>,
     pub(super) upstream: UpstreamTable,
+    pub(super) clients: ClientTable,
     pub(super) chain: ChainTable,
     pub(super) service: ServiceTable,
     pub(super) store: StoreTable,
@@ -31,6 +32,15 @@ pub(super) struct UpstreamTable {
     pub(super) preserve_host: bool,
     pub(super) connect_timeout: Option<Spanned<u32>>,
     pub(super) answer_timeout: Option<Spanned<u32>>,
+    pub(super) idle_timeout: Option<Spanned<u32>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ClientTable {
+    pub(super) connections: Option<Spanned<u32>>,
+    pub(super) connections_per_address: Option<Spanned<u32>>,
+    pub(super) head_timeout: Option<Spanned<u32>>,
     pub(super) idle_timeout: Option<Spanned<u32>>,
 }
 

@@ -3,6 +3,7 @@
 //! Problems name the file, the line and what would do. What needs the chain (a mint's decimals) is read later, so
 //! prices are kept as they were written, with their places, and become base units in [`Settings::priced`].
 
+mod cut;
 mod file;
 mod overrides;
 mod prices;
@@ -16,6 +17,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use amp_protocol::text::network;
+use amp_sdk::token::mint_called;
 use http::Uri;
 use solana_address::Address;
 use toml::Spanned;
@@ -27,15 +29,15 @@ pub(crate) use tokens::tokens;
 use file::File;
 use problem::{COMMAND_LINE, Source};
 
+use crate::connections::Limits;
+
 const DEFAULT_LISTEN: &str = "127.0.0.1:8402";
 const DEFAULT_OPERATIONS: &str = "127.0.0.1:9402";
 const DEFAULT_RPC: &str = "http://127.0.0.1:8899";
-
-/// USDC, where it is known by its name.
-const USDC: [(&str, &str); 2] = [
-    (network::MAINNET_BETA, "EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v"),
-    (network::DEVNET, "4zMMC9srt5Ri5X14GAgXhaHii3GnPAEERYPJgZJDncDU"),
-];
+/// Each takes two files, with that to the API, and some 50 KiB when it is used.
+const CONNECTIONS: u32 = 10_000;
+/// So that it takes ten to keep all others out, and an office behind one address still has enough.
+const CONNECTIONS_PER_ADDRESS: u32 = 1_000;
 
 /// A configuration that can be read; whether it can be served, [`Gateway::start`](crate::Gateway::start) finds out.
 #[derive(Clone, Debug)]
@@ -46,6 +48,7 @@ pub struct Settings {
     pub(crate) dry: bool,
     pub(crate) trusted_proxies: Vec<IpAddr>,
     pub(crate) upstream: Upstream,
+    clients: Clients,
     pub(crate) rpc: String,
     pub(crate) websocket: Option<String>,
     pub(crate) network: String,
@@ -71,6 +74,15 @@ pub(crate) struct Upstream {
     pub(crate) answer_timeout: Duration,
     /// Without a byte of an answer that has begun.
     pub(crate) idle_timeout: Duration,
+}
+
+/// What clients may take; see [`Limits`].
+#[derive(Clone, Debug)]
+struct Clients {
+    connections: usize,
+    per_address: usize,
+    head_timeout: Duration,
+    idle_timeout: Duration,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,6 +112,12 @@ impl Settings {
         Self::load(self.source.path.as_deref(), self.overrides.clone())
     }
 
+    /// The same if the file said this, unless that looks like a part of it.
+    pub(crate) fn saying(&self, text: String) -> Result<Self, ConfigProblem> {
+        let new = Self::parse(Source { path: self.source.path.clone(), text }, self.overrides.clone())?;
+        self.looks_cut(&new).map_or(Ok(new), Err)
+    }
+
     /// The file, if there is one, and what it said.
     pub(crate) fn source(&self) -> Option<(&Path, &str)> {
         self.source.path.as_deref().map(|path| (path, self.source.text.as_str()))
@@ -127,6 +145,12 @@ impl Settings {
             answer_timeout: read.seconds(&file.upstream.answer_timeout, 60)?,
             idle_timeout: read.seconds(&file.upstream.idle_timeout, 300)?,
         };
+        let clients = Clients {
+            connections: read.count(&file.clients.connections, CONNECTIONS)?,
+            per_address: read.count(&file.clients.connections_per_address, CONNECTIONS_PER_ADDRESS)?,
+            head_timeout: read.seconds(&file.clients.head_timeout, 30)?,
+            idle_timeout: read.seconds(&file.clients.idle_timeout, 300)?,
+        };
         let text = |value: &Option<Spanned<String>>, default: &str| {
             value.as_ref().map_or(default.to_owned(), |value| value.get_ref().clone())
         };
@@ -148,6 +172,7 @@ impl Settings {
                 .map(|at| read.value(at, "an IP address").map(|address: IpAddr| address.to_canonical()))
                 .collect::<Result<_, _>>()?,
             upstream,
+            clients,
             rpc: text(&file.chain.rpc, DEFAULT_RPC),
             websocket: file.chain.websocket.as_ref().map(|at| at.get_ref().clone()),
             network: read.network(&file.chain.network)?,
@@ -166,6 +191,13 @@ impl Settings {
         };
         settings.check_prices()?;
         Ok(settings)
+    }
+
+    /// What clients may take of the gateway.
+    pub(crate) fn limits(&self) -> Limits {
+        let Clients { connections, per_address, head_timeout, idle_timeout } = self.clients;
+        let trusted_proxies = self.trusted_proxies.clone();
+        Limits { connections, per_address, trusted_proxies, head_timeout, idle_timeout }
     }
 
     /// Where the history is: beside the store.
@@ -193,11 +225,9 @@ impl Settings {
         let missing = "the token that is taken: --mint ADDRESS (or USDC), or `mint` of [service]";
         let said = self.file.service.mint.as_ref().ok_or_else(|| self.source.missing(missing))?;
         if said.get_ref() == "USDC" {
-            let known = USDC.iter().find(|(network, _)| *network == self.network);
             let unknown =
                 || self.source.problem(&said.span(), format!("no USDC is known on {}", self.network));
-            let (_, address) = known.ok_or_else(unknown)?;
-            return address.parse().map_err(|_| unknown());
+            return mint_called("USDC", &self.network).ok_or_else(unknown);
         }
         Reader { source: &self.source }.value(said, "a mint's address, or USDC")
     }
@@ -233,6 +263,13 @@ impl Reader<'_> {
             }
             Some(at) => Ok(Duration::from_secs((*at.get_ref()).into())),
             None => Ok(Duration::from_secs(default.into())),
+        }
+    }
+
+    fn count(&self, at: &Option<Spanned<u32>>, default: u32) -> Result<usize, ConfigProblem> {
+        match at {
+            Some(at) if *at.get_ref() == 0 => Err(self.source.problem(&at.span(), "must be at least 1")),
+            at => Ok(at.as_ref().map_or(default, |at| *at.get_ref()).try_into().unwrap_or(usize::MAX)),
         }
     }
 

@@ -8,15 +8,14 @@ use amp_protocol::json::PricingMode;
 use amp_protocol::money::Amount;
 use amp_protocol::rate::{Per, Rate};
 use amp_sdk::chain::FeePolicy;
-use amp_sdk::server::{ChargeOn, ConfigError, ServiceConfig};
+use amp_sdk::server::{ChargeOn, ConfigError, ServiceConfig, is_plain};
 use amp_sdk::signer::Signer;
 use solana_address::Address;
 use toml::Spanned;
 
 use super::file::{Charge, PriceTable};
-use super::tokens::{base_units, parts};
+use super::tokens::{base_units, in_tokens};
 use super::{ConfigProblem, Settings};
-use crate::proxy::is_plain;
 
 /// Of a hundred recent slots, in how many a transaction that paid so much would have been taken.
 const FEE_PERCENTILE: u8 = 75;
@@ -161,7 +160,7 @@ impl Settings {
     }
 
     fn check_amount(&self, at: &Spanned<String>) -> Result<(), ConfigProblem> {
-        parts(at.get_ref()).map(drop).map_err(|message| self.source.problem(&at.span(), message))
+        in_tokens(at.get_ref()).map(drop).map_err(|message| self.source.problem(&at.span(), message))
     }
 
     fn per(&self, at: &Option<Spanned<u64>>) -> Result<Per, ConfigProblem> {

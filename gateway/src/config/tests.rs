@@ -58,6 +58,8 @@ fn each_mistake_is_named_with_file_line_and_column() {
             "amp.toml:5:8",
             "already",
         ),
+        ("[clients]\nconnections = 0\n", "amp.toml:2:15", "at least 1"),
+        ("[clients]\nhead_timeout = 0\n", "amp.toml:2:16", "at least 1 (seconds)"),
         ("[settlement]\ndrain = 0\n", "amp.toml:2:9", "at least 1"),
     ];
     for (text, place, words) in cases {
@@ -114,7 +116,7 @@ fn paths_of_a_file_are_relative_to_it_and_usdc_is_known_where_it_is() {
     let settings = Settings::parse(source, Overrides::default()).unwrap();
     assert_eq!(settings.keypair().unwrap(), PathBuf::from("/etc/amp/k.json"));
     assert_eq!(settings.store, StoreAt::Sqlite("/etc/amp/amp-service.db".into()));
-    assert_eq!(settings.mint().unwrap().to_string(), USDC[1].1);
+    assert_eq!(settings.mint().unwrap(), mint_called("USDC", network::DEVNET).unwrap());
     let local = parse(&format!("[service]\nmint = \"USDC\"\n{LEAST}")).unwrap();
     assert_eq!(local.mint().unwrap_err().place, "amp.toml:2:8");
 }
@@ -126,4 +128,32 @@ fn what_only_a_restart_takes_up_is_told_apart_from_prices() {
     assert!(one.needs_restart(&dearer).is_empty());
     let moved = parse(&LEAST.replace("8000", "8001")).unwrap();
     assert_eq!(one.needs_restart(&moved), ["upstream"]);
+}
+
+#[test]
+fn what_may_be_a_part_of_a_file_is_told_from_a_change() {
+    let whole = format!(
+        "{LEAST}[[route]]\npath = \"/a\"\nprice = \"1\"\n[[route]]\npath = \"/b\"\nprice = \"2\"\nper = 1000\n"
+    );
+    let settings = parse(&whole).unwrap();
+    let refused = |text: &str| settings.saying(text.to_owned()).map(drop).unwrap_err().message;
+    // every beginning of it that can be read, to the last byte
+    let mut readable = 0;
+    for end in 0..whole.len() - 1 {
+        if parse(&whole[..end]).is_ok() {
+            assert!(refused(&whole[..end]).contains("only the beginning"), "{:?}", &whole[..end]);
+            readable += 1;
+        }
+    }
+    assert!(readable > 5, "{readable}");
+    // other words, and half of them
+    let other = whole.replace("price = \"1\"", "price = \"3\"");
+    settings.saying(other.clone()).unwrap();
+    assert!(refused(other.strip_suffix("00\n").unwrap()).contains("has no end"));
+    let half = other.split_inclusive("[[route]]\n").take(2).collect::<String>();
+    let half = half.strip_suffix("[[route]]\n").unwrap();
+    assert!(refused(half).contains("the price of /b is gone"), "{half}");
+    // more, or the same with another end, is fine
+    settings.saying(format!("{whole}[[route]]\npath = \"/c\"\nprice = \"0\"\n")).unwrap();
+    settings.saying(format!("{whole}\n\n")).unwrap();
 }

@@ -1,33 +1,36 @@
 //! Amounts as people write them, "0.001", in whole tokens.
 
 use amp_protocol::money::Amount;
+use amp_sdk::token::{AmountError, TokenAmount};
 
 /// The base units of an amount in tokens with so many decimals.
 ///
 /// # Errors
 /// What would do instead. Nothing is rounded: a price that can't be charged exactly is none.
 pub(super) fn base_units(text: &str, decimals: u8) -> Result<Amount, String> {
-    let decimals_wanted = usize::from(decimals);
-    let (whole, fraction) = parts(text)?;
-    let fraction = fraction.trim_end_matches('0');
-    if fraction.len() > decimals_wanted {
-        let smallest = format!("0.{:0>decimals_wanted$}", 1);
-        return Err(format!(
-            "{text:?} has more decimals than the token, which has {decimals}: the smallest amount is {smallest}. To charge less for each, raise `per`"
-        ));
-    }
-    let digits = format!("{whole}{fraction:0<decimals_wanted$}");
-    digits.parse().map(Amount::new).map_err(|_| format!("{text:?} is more than there can be of a token"))
+    in_tokens(text)?.base_units(decimals).map_err(|error| match error {
+        AmountError::TooFine { .. } => {
+            let smallest = format!("0.{:0>width$}", 1, width = usize::from(decimals));
+            format!(
+                "{text:?} has more decimals than the token, which has {decimals}: the smallest amount is {smallest}. To charge less for each, raise `per`"
+            )
+        }
+        AmountError::TooMuch => format!("{text:?} is more than there can be of a token"),
+        AmountError::Unreadable => no_amount(text),
+    })
 }
 
-/// Digits before the point and after it, whatever the token.
-pub(super) fn parts(text: &str) -> Result<(&str, &str), String> {
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let is_number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-    if whole.is_empty() || !is_number(whole) || !is_number(fraction) {
-        return Err(format!("{text:?} is no amount; write tokens, like \"0.001\""));
+/// An amount of whatever the token is. A file has one token, and no amounts in base units beside those in tokens: what
+/// is typed by hand may have either, but a price that stands for long is read by others.
+pub(super) fn in_tokens(text: &str) -> Result<TokenAmount, String> {
+    match text.parse() {
+        Ok(amount @ TokenAmount::Tokens { symbol: None, .. }) => Ok(amount),
+        _ => Err(no_amount(text)),
     }
-    Ok((whole, fraction))
+}
+
+fn no_amount(text: &str) -> String {
+    format!("{text:?} is no amount; write tokens, like \"0.001\"")
 }
 
 /// An amount in tokens, for people.
@@ -57,7 +60,7 @@ mod tests {
 
     #[test]
     fn what_is_no_amount_or_can_not_be_charged_is_refused() {
-        for text in ["", ".5", "-1", "1e3", "1,5", "0x1", "1.2.3", " 1", "1 USDC", "+1"] {
+        for text in ["", ".5", "-1", "1e3", "1,5", "0x1", "1.2.3", "1 USDC", "1000u", "+1"] {
             assert!(base_units(text, 6).unwrap_err().contains("is no amount"), "{text}");
         }
         assert!(base_units("0.0000001", 6).unwrap_err().contains("smallest amount is 0.000001"));

@@ -8,6 +8,8 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Sleep, sleep};
 
+use super::headers::strip_trailers;
+
 /// The body of an answer as it comes; it breaks off where the API is silent for too long.
 pub(super) struct Answer {
     inner: Incoming,
@@ -35,8 +37,11 @@ impl Body for Answer {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        if let Poll::Ready(frame) = Pin::new(&mut self.inner).poll_frame(context) {
+        if let Poll::Ready(mut frame) = Pin::new(&mut self.inner).poll_frame(context) {
             self.silent = None;
+            if let Some(trailers) = frame.as_mut().and_then(|frame| frame.as_mut().ok()?.trailers_mut()) {
+                strip_trailers(trailers);
+            }
             return Poll::Ready(frame.map(|frame| frame.map_err(BoxError::from)));
         }
         let idle = self.idle;

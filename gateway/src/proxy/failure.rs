@@ -10,15 +10,19 @@ pub(crate) struct NotCharged(pub(crate) Box<Response>);
 
 /// Why there is no answer of the API's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Failure {
+pub(super) enum Failure {
     /// It can't be connected to, or broke off.
     Unreachable,
     /// It took too long.
     TooLate,
+    /// The client's: its request did not come whole in time, and the API waited for the rest.
+    Unfinished,
+    /// The client's: it broke its request off.
+    BrokenOff,
 }
 
 impl Failure {
-    pub(crate) fn response(self) -> Response {
+    pub(super) fn response(self) -> Response {
         let (status, error, message) = match self {
             Self::Unreachable => (
                 StatusCode::BAD_GATEWAY,
@@ -30,6 +34,13 @@ impl Failure {
                 "UPSTREAM_TIMEOUT",
                 "the API did not answer in time; nothing was charged",
             ),
+            // no word of what it costs: that is the route's to say
+            Self::Unfinished => (
+                StatusCode::REQUEST_TIMEOUT,
+                "REQUEST_TIMEOUT",
+                "the request did not come whole in time, and the API did not answer before",
+            ),
+            Self::BrokenOff => (StatusCode::BAD_REQUEST, "REQUEST_BROKEN", "the request's body broke off"),
         };
         plain(status, error, message)
     }

@@ -26,6 +26,7 @@ use super::headers::{
     Asker, UNITS, Units, as_http_1, forwarded, identify, is_websocket, strip_amp, strip_hop_by_hop,
     upgrade_to,
 };
+use super::upload::Upload;
 use super::upstream::{self, Upstream};
 use crate::config;
 
@@ -126,13 +127,17 @@ impl Proxy {
         *request.uri_mut() = target;
         *request.version_mut() = Version::HTTP_11;
         *request.extensions_mut() = http::Extensions::new();
+        let upload = Upload::default();
+        let request = request.map(|body| upload.watch(body));
         let answered = timeout(self.0.settings.answer_timeout, self.0.client.request(request)).await;
         let mut answer = match answered {
             Ok(Ok(answer)) => answer,
+            Ok(Err(_)) if upload.is_broken() => return Err(Failure::BrokenOff),
             Ok(Err(error)) => {
                 tracing::warn!(%error, cause = cause(&error), "the API can't be reached");
                 return Err(Failure::Unreachable);
             }
+            Err(_) if upload.is_awaited() => return Err(Failure::Unfinished),
             Err(_) => {
                 tracing::warn!("the API did not answer in time");
                 return Err(Failure::TooLate);

@@ -29,6 +29,8 @@ pub(super) const UNITS: HeaderName = HeaderName::from_static("amp-units");
 /// Removes what is between two neighbours only (RFC 9110, 7.6.1). A request's framing is made anew: a length that
 /// came beside a transfer coding is a smuggler's.
 pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    // whoever says so names it in `Connection`, too; it holds for the next hop as well, since trailers pass
+    let trailers = headers.get_all(TE).iter().any(|value| value.as_bytes().eq_ignore_ascii_case(b"trailers"));
     let named: Vec<HeaderName> = headers
         .get_all(CONNECTION)
         .iter()
@@ -42,7 +44,6 @@ pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     if headers.contains_key(TRANSFER_ENCODING) {
         headers.remove(CONTENT_LENGTH);
     }
-    let trailers = headers.get_all(TE).iter().any(|value| value.as_bytes().eq_ignore_ascii_case(b"trailers"));
     for name in [
         CONNECTION,
         KEEP_ALIVE,
@@ -58,6 +59,16 @@ pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     headers.remove("http2-settings");
     if trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
+}
+
+/// Removes from trailers what would not pass as a header, and what only a head may say (RFC 9110, 6.5.1): many APIs and
+/// clients take them for headers that came late.
+pub(super) fn strip_trailers(trailers: &mut HeaderMap) {
+    strip_hop_by_hop(trailers);
+    strip_amp(trailers);
+    for name in [TE, CONTENT_LENGTH, HOST, FORWARDED, FORWARDED_FOR, FORWARDED_HOST, FORWARDED_PROTO] {
+        trailers.remove(name);
     }
 }
 
@@ -187,7 +198,7 @@ mod tests {
     #[test]
     fn what_is_for_the_next_hop_only_goes_no_further() {
         let mut headers = of(&[
-            ("connection", "close, X-Mine"),
+            ("connection", "close, X-Mine, TE"),
             ("connection", "keep-alive"),
             ("keep-alive", "timeout=5"),
             ("x-mine", "1"),
@@ -200,6 +211,22 @@ mod tests {
         ]);
         strip_hop_by_hop(&mut headers);
         assert_eq!(headers, of(&[("accept", "*/*"), ("te", "trailers")]));
+    }
+
+    #[test]
+    fn a_trailer_says_nothing_that_a_header_may_not() {
+        let mut trailers = of(&[
+            ("amp-cost", "0"),
+            ("amp_payer", "me"),
+            ("connection", "x-mine"),
+            ("x-mine", "1"),
+            ("te", "trailers"),
+            ("content-length", "5"),
+            ("x-forwarded-for", "6.6.6.6"),
+            ("x-checksum", "7"),
+        ]);
+        strip_trailers(&mut trailers);
+        assert_eq!(trailers, of(&[("x-checksum", "7")]));
     }
 
     #[test]

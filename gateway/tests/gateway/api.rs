@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -16,6 +19,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use axum::{Json, Router};
 use futures::{StreamExt as _, stream};
+use http_body::Frame;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
@@ -28,6 +32,8 @@ pub(crate) struct Seen {
     pub(crate) gate: Arc<Notify>,
     /// Pieces of a body that is still being sent.
     pub(crate) pieces: Arc<AtomicU64>,
+    /// Endless answers that somebody stopped.
+    pub(crate) floods_ended: Arc<AtomicU64>,
 }
 
 pub(crate) struct Api {
@@ -54,8 +60,11 @@ impl Api {
             .route("/events", get(events))
             .route("/breaks", get(breaks))
             .route("/upload", post(upload))
+            .route("/flood", get(flood))
+            .route("/trailers", get(trailers))
             .route("/ws", any(socket))
             .route("/free/echo", any(echo))
+            .route("/free/collect", post(collect))
             .route("/free/ws", any(socket))
             .layer(axum::middleware::from_fn_with_state(seen.clone(), count))
             .with_state(seen.clone());
@@ -129,6 +138,57 @@ async fn breaks() -> Body {
         piece
     });
     Body::from_stream(pieces.boxed())
+}
+
+/// As much as anybody takes.
+async fn flood(State(seen): State<Seen>) -> Body {
+    struct Ended(Seen);
+    impl Drop for Ended {
+        fn drop(&mut self) {
+            self.0.floods_ended.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    let piece = Bytes::from(vec![7; 100_000]);
+    Body::from_stream(
+        stream::repeat((piece, Arc::new(Ended(seen)))).map(|(piece, _)| Ok::<_, Infallible>(piece)),
+    )
+}
+
+/// A body, and then headers.
+struct Trailing(std::collections::VecDeque<Frame<Bytes>>);
+
+impl http_body::Body for Trailing {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.0.pop_front().map(Ok))
+    }
+}
+
+async fn trailers() -> impl IntoResponse {
+    let mut last = HeaderMap::new();
+    for (name, value) in [("x-sum", "7"), ("amp-cost", "999"), ("amp_spent", "1")] {
+        last.insert(name, value.parse().unwrap());
+    }
+    let frames = [Frame::data(Bytes::from_static(b"body")), Frame::trailers(last)];
+    ([("trailer", "x-sum, amp-cost, amp_spent")], Body::new(Trailing(frames.into())))
+}
+
+/// The trailers that arrived.
+async fn collect(mut body: Body) -> Json<BTreeMap<String, String>> {
+    let mut said = BTreeMap::new();
+    while let Some(frame) = poll_fn(|context| http_body::Body::poll_frame(Pin::new(&mut body), context)).await
+    {
+        let Ok(trailers) = frame.unwrap().into_trailers() else { continue };
+        said.extend(
+            trailers.iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())),
+        );
+    }
+    Json(said)
 }
 
 /// Counts pieces as they come.

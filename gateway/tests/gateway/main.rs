@@ -5,6 +5,7 @@
 mod api;
 mod browser;
 mod charging;
+mod connections;
 mod dry;
 mod ending;
 mod operator;
@@ -13,3 +14,5 @@ mod passing;
 mod reloading;
 mod sockets;
 mod stage;
+mod trailers;
+mod uploads;

@@ -114,7 +114,7 @@ async fn a_websocket_of_a_free_route_passes_as_it_is() {
 }
 
 /// What the gateway answers to bytes as they are.
-async fn raw(stage: &Stage, request: &str) -> String {
+pub(crate) async fn raw(stage: &Stage, request: &str) -> String {
     let mut stream =
         tokio::net::TcpStream::connect(stage.origin.trim_start_matches("http://")).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();

@@ -52,3 +52,16 @@ async fn a_bad_file_is_refused_whole_and_the_old_prices_stay() {
     eventually("the new price is charged", async || service.pricing("/quote").rate == Amount::new(2 * PRICE))
         .await;
 }
+
+#[tokio::test]
+async fn the_beginning_of_a_file_is_not_taken_for_the_whole_unless_somebody_says_so() {
+    let stage = Stage::set().await;
+    let (service, before) = (stage.service(), stage.service().pricing("/bytes"));
+    // it can be read, and all that is gone of it would cost what everything else does
+    stage.rewrite(|text| text.split("[[route]]\npath = \"/bytes\"").next().unwrap().to_owned());
+    tokio::time::sleep(std::time::Duration::from_millis(6_000)).await;
+    assert_eq!(service.pricing("/bytes"), before);
+    let hangup = std::process::Command::new("kill").args(["-HUP", &std::process::id().to_string()]).status();
+    assert!(hangup.unwrap().success());
+    eventually("it is taken up", async || service.pricing("/bytes").rate == Amount::new(PRICE)).await;
+}

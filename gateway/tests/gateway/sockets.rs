@@ -41,10 +41,17 @@ async fn a_socket_to_an_api_that_is_down_is_refused_and_not_charged() {
 async fn a_socket_that_the_api_does_not_take_costs_nothing() {
     let stage = Stage::set().await;
     stage.get("/quote").await;
-    let mut socket = stage.client.connect(&stage.url("/quote")).await.unwrap();
-    let _ = socket.send("hello").await;
-    assert!(!matches!(socket.recv().await, Ok(Some(_))));
-    drop(socket);
+    assert!(stage.client.connect(&stage.url("/quote")).await.is_err());
+    assert_eq!(stage.spent().await, PRICE);
+}
+
+#[tokio::test]
+async fn seconds_in_which_the_api_has_not_taken_a_socket_yet_are_not_paid_for() {
+    let more = "[[route]]\npath = \"/slow\"\nprice = \"0.001\"\nmode = \"per-second\"\n";
+    let stage = Stage::with(more, false).await;
+    stage.get("/quote").await;
+    // it says nothing for longer than it may
+    assert!(stage.client.connect(&stage.url("/slow")).await.is_err());
     assert_eq!(stage.spent().await, PRICE);
 }
 

@@ -94,8 +94,8 @@ impl Budgets {
     }
 }
 
-/// Who has one budget: an IPv4 address, or an IPv6 network of 64 bits, as anybody has one of those.
-fn network(peer: IpAddr) -> IpAddr {
+/// Whom limits of a peer hold for: an IPv4 address, or an IPv6 network of 64 bits, as anybody has one of those.
+pub fn network(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V6(address) => {
             let [a, b, c, d, ..] = address.segments();

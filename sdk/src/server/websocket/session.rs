@@ -14,6 +14,7 @@ use super::refusal::of_denial;
 use super::socket::PaidSocket;
 use super::till::{Clock, Till};
 use super::wire::{Gone, Wire};
+use crate::server::admission::Payment;
 use crate::server::denial::Denial;
 use crate::server::metering::Meter;
 use crate::server::service::AmpService;
@@ -39,15 +40,27 @@ enum Ending {
 }
 
 impl Session {
-    pub(super) async fn run<H, F>(self, socket: WebSocket, handler: H)
+    pub(super) async fn run<P, R, T, H, F>(self, socket: WebSocket, prepare: P, handler: H)
     where
-        H: FnOnce(PaidSocket) -> F,
+        P: FnOnce(Option<Payment>) -> R,
+        R: Future<Output = Result<T, String>>,
+        H: FnOnce(PaidSocket, T) -> F,
         F: Future<Output = ()> + Send + 'static,
     {
         let wire = Arc::new(Wire::new(socket));
-        match timeout(self.limits.bind_wait, self.open(&wire)).await.unwrap_or_else(|_| Err(too_late())) {
+        let opened =
+            timeout(self.limits.bind_wait, self.open(&wire)).await.unwrap_or_else(|_| Err(too_late()));
+        let ready = match opened {
+            Ok(Some(bound)) => self.ready(&wire, bound, prepare).await,
+            Ok(None) => Ok(None),
+            Err(error) => Err(error),
+        };
+        match ready {
             Ok(None) => {}
-            Ok(Some((till, credential))) => self.serve(wire, Arc::new(till), credential, handler).await,
+            Ok(Some((till, credential, prepared))) => {
+                let handler = |socket| handler(socket, prepared);
+                self.serve(wire, Arc::new(till), credential, handler).await;
+            }
             Err(error) => {
                 let code = error.close_code();
                 self.goodbye(&wire, Some(SocketControl::Refused { amp_error: error }), code).await;
@@ -55,23 +68,52 @@ impl Session {
         }
     }
 
-    /// Says what it costs and lets the client say who pays. `None`: it has left.
-    async fn open(&self, wire: &Wire) -> Result<Option<(Till, Option<CredentialBody>)>, SocketError> {
+    /// Says what it costs and lets the client say who pays: nobody, where it is free. `None`: it has left.
+    async fn open(&self, wire: &Wire) -> Result<Option<Option<Bound>>, SocketError> {
         let failed = |error: serde_json::Error| SocketError::fault(SocketFault::Internal, error.to_string());
         let discovery = serde_json::to_string(&self.service.discovery()).map_err(failed)?;
         if wire.frame(Frame::Text(discovery.into())).await.is_err() {
             return Ok(None);
         }
-        let mode = self.pricing.mode;
         if self.pricing.rate().is_free() {
-            return Ok(Some((Till::new(None, mode), None)));
+            return Ok(Some(None));
         }
-        let Some(Bound { credential, meter, ack }) = bind(wire, &self.service, &self.pricing).await? else {
-            return Ok(None);
+        Ok(bind(wire, &self.service, &self.pricing).await?.map(Some))
+    }
+
+    /// Does what the handler needs first, and tells the client that the socket is open: before that nothing is
+    /// counted. `None`: the client has left.
+    async fn ready<P, R, T>(
+        &self,
+        wire: &Wire,
+        bound: Option<Bound>,
+        prepare: P,
+    ) -> Result<Option<(Till, Option<CredentialBody>, T)>, SocketError>
+    where
+        P: FnOnce(Option<Payment>) -> R,
+        R: Future<Output = Result<T, String>>,
+    {
+        let mode = self.pricing.mode;
+        let Some(Bound { credential, meter, ack }) = bound else {
+            let prepared = prepare(None).await.map_err(unprepared)?;
+            return Ok(Some((Till::new(None, mode), None, prepared)));
+        };
+        let prepared = tokio::select! {
+            prepared = prepare(Some(meter.payment())) => prepared.map_err(unprepared),
+            // a close waits for what was delivered, which is nothing
+            denial = meter.stopped() => Err(of_denial(&denial, &self.pricing)),
+        };
+        let prepared = match prepared {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                // gives back what was set aside before the client hears of it; a store that fails does that later
+                let _ = meter.finish().await;
+                return Err(error);
+            }
         };
         // time runs from here on, whether or not the client takes its time to read this
         let told = wire.control(&SocketControl::Ack(ack)).await;
-        Ok(told.ok().map(|()| (Till::new(Some(meter), mode), Some(credential))))
+        Ok(told.ok().map(|()| (Till::new(Some(meter), mode), Some(credential), prepared)))
     }
 
     async fn serve<H, F>(
@@ -195,4 +237,9 @@ impl Session {
             }
         }
     }
+}
+
+/// The service could not do what comes first: nothing was delivered.
+fn unprepared(why: String) -> SocketError {
+    SocketError::fault(SocketFault::Unavailable, why)
 }

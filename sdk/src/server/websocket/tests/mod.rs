@@ -8,6 +8,7 @@ mod conformance;
 mod drops;
 mod ending;
 mod metering;
+mod preparing;
 mod recorded;
 
 use std::sync::Arc;
