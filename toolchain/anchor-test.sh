@@ -22,9 +22,4 @@ trap 'rm -rf "$folder"' EXIT
 anchor keygen new --no-passphrase --silent --outfile "$folder/wallet.json" >/dev/null
 test=(anchor test --skip-build --validator legacy --provider.wallet "$folder/wallet.json")
 echo "anchor-test: ${test[*]}" >&2
-# the validator listens on every address, whatever it is told: where possible, in a network of its own
-if [[ $(id -u) == 0 ]] && command -v ip >/dev/null && unshare -n true 2>/dev/null; then
-    unshare -n bash -c 'ip link set lo up; exec "$@"' bash "${test[@]}"
-else
-    "${test[@]}"
-fi
+toolchain/own-network.sh "${test[@]}"

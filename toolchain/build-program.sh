@@ -13,7 +13,10 @@ unset RUSTUP_TOOLCHAIN # below `cargo test` rustup sets it, and it confuses the 
 
 sha256=(sha256sum)
 command -v sha256sum >/dev/null || sha256=(shasum -a 256) # macOS
-inputs() { find Cargo.toml Cargo.lock programs/amp sdk/protocol toolchain/idl toolchain/*.sh -type f -print0; }
+inputs() {
+    find Cargo.toml Cargo.lock programs/amp sdk/protocol toolchain/idl toolchain/build-sbf.sh \
+        toolchain/build-program.sh -type f -print0
+}
 # the tools' version stands, with our own, for the contents of toolchain/sbf
 inputs_hash() {
     { toolchain/build-sbf.sh --version; inputs | LC_ALL=C sort -z | xargs -0 "${sha256[@]}"; } | "${sha256[@]}"

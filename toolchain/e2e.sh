@@ -18,8 +18,6 @@ if [[ -z ${AMP_PROGRAM_ID:-} && " $* " != *" --list "* ]]; then
     AMP_PROGRAM=$(toolchain/own-program.sh "$id")
     export AMP_PROGRAM
 fi
-# the validator listens on every address, whatever it is told: where possible, in a network of its own
-if [[ -z ${AMP_RPC_URL:-} && $(id -u) == 0 ]] && command -v ip >/dev/null && unshare -n true 2>/dev/null; then
-    exec unshare -n bash -c 'ip link set lo up; exec "$0" "$@"' "$binary" "$@"
-fi
-exec "$binary" "$@"
+# a cluster that is somewhere else is out of reach of a network of one's own
+[[ -z ${AMP_RPC_URL:-} ]] || exec "$binary" "$@"
+exec toolchain/own-network.sh "$binary" "$@"

@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 bin="${CARGO_TARGET_DIR:-target}/debug"
-settings="${AMP_LOCALNET:-target/localnet}/env"
+settings=target/localnet/env
 
 # both at once, so that the second and third terminal need not compile
 if [ "$1" = chain ]; then

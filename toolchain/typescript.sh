@@ -54,11 +54,7 @@ on-a-validator) on_a_validator ;;
     AMP_VALIDATOR=$(toolchain/validator.sh)
     export AMP_VALIDATOR
     prepare
-    # the validator listens on every address, whatever it is told: where possible, in a network of its own
-    if [[ $(id -u) == 0 ]] && command -v ip >/dev/null && unshare -n true 2>/dev/null; then
-        exec unshare -n bash -c 'ip link set lo up; exec "$0" on-a-validator' "$here/typescript.sh"
-    fi
-    on_a_validator
+    exec "$here/own-network.sh" "$here/typescript.sh" on-a-validator
     ;;
 *) echo "usage: typescript.sh [prepare | test]" >&2; exit 2 ;;
 esac

@@ -103,6 +103,7 @@ impl Exit {
             ClientError::NoChannel { .. }
             | ClientError::NoDelegation { .. }
             | ClientError::NoProgram { .. }
+            | ClientError::OtherCluster { .. }
             | ClientError::NoChannelNamed { .. } => Self::NotFound,
             ClientError::BadProof { .. } => Self::Invalid,
             ClientError::Chain(error) => Self::of_chain(error),

@@ -57,6 +57,9 @@ pub(crate) fn explained(error: &ClientError, token: Option<&Token>) -> Failure {
             "{origin} names program {named}, trusted is {pinned}; never pay it unless you know that program \
              (--program-id)"
         ),
+        ClientError::OtherCluster { channel, reason } => format!(
+            "channel {channel} is not on this cluster: {reason}; choose its own with --rpc and --network"
+        ),
         ClientError::Disputed { origin, .. } | ClientError::Overcharged { origin, .. } => {
             format!("{error}; run `amp close {origin}`")
         }

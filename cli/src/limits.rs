@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use amp_sdk::client::{Client, ClientError, DiscoveryFailure, Policy, PolicyError};
+use amp_sdk::client::{Client, ClientBuilder, ClientError, DiscoveryFailure, Policy, PolicyError};
 use amp_sdk::protocol::json::DiscoveryDocument;
 use amp_sdk::protocol::money::Amount;
 use clap::Args;
@@ -54,6 +54,7 @@ pub(crate) struct Payer {
 }
 
 /// What a service takes.
+#[derive(Clone)]
 pub(crate) struct Offer {
     pub(crate) document: Arc<DiscoveryDocument>,
     pub(crate) token: Token,
@@ -84,14 +85,9 @@ impl Payer {
 impl Limits {
     /// The client for a service. `top_up`: whether it may add to a deposit by itself.
     pub(crate) async fn payer(&self, settings: &Settings, url: &str, top_up: bool) -> anyhow::Result<Payer> {
-        let network = settings.network().await?;
-        let mints = self.mints(&network)?;
-        let begin = async || match self.channel {
-            Some(_) => settings.delegates_builder().await,
-            None => settings.funders_builder().await,
-        };
+        let mints = self.mints(&settings.network().await?)?;
         // amounts are in tokens, so the token must be known before the limits are
-        let scout = begin().await?.build().await?;
+        let scout = self.begin(settings).await?.build().await?;
         let document = match scout.discovery(url).await {
             Ok(document) => document,
             Err(ClientError::Discovery { reason: DiscoveryFailure::Status(_), .. }) => {
@@ -105,22 +101,61 @@ impl Limits {
             return Err(ClientError::Policy(PolicyError::Mint { mint }).into());
         }
         let token = Token::read(&*settings.chain, &mint).await?;
-        let policy = Policy {
-            max_price_per_call: self.max_price.of(&token)?,
-            max_deposit: self.max_deposit.of(&token)?,
-            total_budget: Some(self.budget.of(&token)?),
+        let offer = Offer { document, token };
+        let policy = self.policy(&offer)?;
+        self.paying(settings, url, top_up, offer, policy).await
+    }
+
+    /// The same client where no call may cost more than this: so that what was agreed to for all of them is the most
+    /// that they can cost, whatever becomes of the price.
+    pub(crate) async fn at_no_more(
+        &self,
+        settings: &Settings,
+        url: &str,
+        top_up: bool,
+        offer: Offer,
+        price: Amount,
+    ) -> anyhow::Result<Payer> {
+        let policy = self.policy(&offer)?;
+        let max_price_per_call = policy.max_price_per_call.min(price);
+        self.paying(settings, url, top_up, offer, Policy { max_price_per_call, ..policy }).await
+    }
+
+    async fn begin(&self, settings: &Settings) -> anyhow::Result<ClientBuilder> {
+        match self.channel {
+            Some(_) => settings.delegates_builder().await,
+            None => settings.funders_builder().await,
+        }
+    }
+
+    fn policy(&self, offer: &Offer) -> anyhow::Result<Policy> {
+        let token = &offer.token;
+        Ok(Policy {
+            max_price_per_call: self.max_price.of(token)?,
+            max_deposit: self.max_deposit.of(token)?,
+            total_budget: Some(self.budget.of(token)?),
             // another that is allowed has other decimals: what was said in this one would not bound it
-            allowed_mints: BTreeSet::from([mint]),
+            allowed_mints: BTreeSet::from([token.mint]),
             max_close_grace: u32::try_from(self.max_grace.as_secs()).unwrap_or(u32::MAX),
             allow_insecure: self.allow_insecure,
             ..Policy::default()
-        };
-        let mut builder = begin().await?.policy(policy).auto_open(settings.common.yes).auto_top_up(top_up);
+        })
+    }
+
+    async fn paying(
+        &self,
+        settings: &Settings,
+        url: &str,
+        top_up: bool,
+        offer: Offer,
+        policy: Policy,
+    ) -> anyhow::Result<Payer> {
+        let builder = self.begin(settings).await?;
+        let mut builder = builder.policy(policy).auto_open(settings.common.yes).auto_top_up(top_up);
         if let Some(deposit) = &self.deposit {
-            builder = builder.deposit(deposit.of(&token)?);
+            builder = builder.deposit(deposit.of(&offer.token)?);
         }
-        let client = builder.build().await?;
-        let payer = Payer { client, offer: Some(Offer { document, token }) };
+        let payer = Payer { client: builder.build().await?, offer: Some(offer) };
         if let Some(channel) = self.channel {
             payer.client.use_channel(url, channel).await.map_err(|error| payer.explain(error))?;
         }

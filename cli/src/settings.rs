@@ -1,18 +1,20 @@
 //! The options that every command has, and what they come to.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use amp_sdk::chain::{self, PROGRAM_ID, PriorityFee, RpcChain};
+use amp_sdk::chain::{self, Chain as _, ChainError, PROGRAM_ID, PriorityFee, RpcChain};
 use amp_sdk::client::{Client, ClientBuilder};
 use amp_sdk::protocol::text::network;
 use amp_sdk::signer::{KeypairSigner, Signer as _};
 use anyhow::Context;
 use clap::Args;
 use solana_address::Address;
+use tokio::sync::OnceCell;
 
 use crate::cluster;
 use crate::exit::{Exit, failure};
+use crate::moment::now;
 use crate::solana_config::SolanaConfig;
 
 /// Who acts, and on which cluster.
@@ -57,6 +59,9 @@ pub(crate) struct Settings {
     pub(crate) file: SolanaConfig,
     pub(crate) chain: Arc<RpcChain>,
     pub(crate) rpc_url: String,
+    key: OnceLock<Arc<KeypairSigner>>,
+    /// The first block's hash, which tells clusters apart. A node is asked once.
+    genesis: OnceCell<String>,
 }
 
 impl Settings {
@@ -73,7 +78,8 @@ impl Settings {
             return Err(failure(Exit::Usage, text));
         }
         let chain = Arc::new(RpcChain::new(rpc_url.clone()));
-        Ok(Self { common, file, chain, rpc_url })
+        let (key, genesis) = Default::default();
+        Ok(Self { common, file, chain, rpc_url, key, genesis })
     }
 
     /// The cluster's name: given, told by the address, or asked of the node.
@@ -95,8 +101,8 @@ impl Settings {
         if let Some(name) = cluster::network_of_url(&self.rpc_url) {
             return Ok(name.to_owned());
         }
-        let genesis = self.chain.genesis_hash().await?.to_string();
-        let known = cluster::network_of_genesis(&genesis).map(str::to_owned);
+        let genesis = self.genesis().await?;
+        let known = cluster::network_of_genesis(genesis).map(str::to_owned);
         known.ok_or_else(|| {
             let text = format!(
                 "{} is of no public cluster (first block {genesis}); say by --network which it is",
@@ -104,6 +110,17 @@ impl Settings {
             );
             failure(Exit::Usage, text)
         })
+    }
+
+    /// The hash of the cluster's first block.
+    pub(crate) async fn genesis(&self) -> Result<&str, ChainError> {
+        let ask = async || Ok::<_, ChainError>(self.chain.genesis_hash().await?.to_string());
+        Ok(self.genesis.get_or_try_init(ask).await?.as_str())
+    }
+
+    /// The cluster's time, in Unix seconds; this machine's where no node tells it: what was done is told all the same.
+    pub(crate) async fn about_now(&self) -> i64 {
+        self.chain.clock().await.map_or_else(|_| now(), |clock| clock.unix_timestamp)
     }
 
     /// The AMP program that is trusted: given, or recorded for the cluster.
@@ -146,9 +163,13 @@ impl Settings {
         Ok(home.home_dir().join(".config/solana/id.json"))
     }
 
-    /// The key.
-    pub(crate) fn keypair(&self) -> anyhow::Result<KeypairSigner> {
-        Ok(KeypairSigner::from_file(self.keypair_path()?)?)
+    /// The key. Its file is read once.
+    pub(crate) fn keypair(&self) -> anyhow::Result<Arc<KeypairSigner>> {
+        if let Some(key) = self.key.get() {
+            return Ok(key.clone());
+        }
+        let key = Arc::new(KeypairSigner::from_file(self.keypair_path()?)?);
+        Ok(self.key.get_or_init(|| key).clone())
     }
 
     /// The key's address.
@@ -166,7 +187,7 @@ impl Settings {
     }
 
     fn of_funder(&self, builder: ClientBuilder) -> anyhow::Result<ClientBuilder> {
-        let builder = builder.funder(self.keypair()?);
+        let builder = builder.funder_arc(self.keypair()?);
         Ok(match &self.common.hot_key {
             Some(hot_key) => builder.authorized_signer(KeypairSigner::from_file(hot_key)?),
             None => builder,
@@ -175,7 +196,7 @@ impl Settings {
 
     /// The same of a delegate's.
     pub(crate) async fn delegates_builder(&self) -> anyhow::Result<ClientBuilder> {
-        Ok(self.builder().await?.delegate(self.keypair()?))
+        Ok(self.builder().await?.delegate_arc(self.keypair()?))
     }
 
     /// The funder's client that looks into its store alone, also where no node answers.

@@ -3,9 +3,7 @@
 //! everything is gone.
 
 use std::fs;
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use amp_embedded::{ClockMode, EmbeddedChain};
 use amp_sdk::chain::TOKEN_PROGRAM;
@@ -13,7 +11,7 @@ use amp_sdk::protocol::money::Amount;
 use amp_test_node::Node;
 use anyhow::Context as _;
 use clap::Parser;
-use solana_keypair::Keypair;
+use solana_keypair::{Keypair, write_keypair_file};
 use solana_signer::Signer as _;
 
 const LAMPORTS: u64 = 10_000_000_000;
@@ -49,8 +47,11 @@ async fn main() -> anyhow::Result<()> {
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder)?;
     let folder = folder.canonicalize()?;
-    write_key(&folder.join("service.json"), &service)?;
-    write_key(&folder.join("agent.json"), &agent)?;
+    for (name, key) in [("service.json", &service), ("agent.json", &agent)] {
+        // it makes a file for its owner's eyes
+        let written = write_keypair_file(key, folder.join(name));
+        written.map_err(|error| anyhow::anyhow!("can't write {name}: {error}"))?;
+    }
     let at = folder.display();
     let settings = [
         ("AMP_RPC_URL", node.url()),
@@ -69,12 +70,5 @@ async fn main() -> anyhow::Result<()> {
     println!("  make serve UPSTREAM=http://127.0.0.1:8000 PRICE=0.001");
     println!("  make pay URL=http://127.0.0.1:8402/");
     tokio::signal::ctrl_c().await?;
-    Ok(())
-}
-
-/// Writes a keypair as the Solana tools do, for its owner's eyes.
-fn write_key(path: &Path, key: &Keypair) -> anyhow::Result<()> {
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    write!(file, "{:?}", key.to_bytes())?;
     Ok(())
 }

@@ -1,5 +1,6 @@
 use std::time::{Duration, Instant};
 
+use amp_sdk::client::{ClientError, PolicyError};
 use amp_sdk::protocol::money::Amount;
 use clap::Args;
 use futures::{StreamExt as _, stream};
@@ -14,7 +15,7 @@ use crate::output::{self, Lines};
 use crate::settings::Settings;
 use crate::token::Token;
 
-use super::open::plan;
+use super::open::{agreed, plan};
 
 /// Pays for many GET calls of a URL, and says how fast they were and what they cost. Real money: it asks first, and
 /// spends no more than the limits allow.
@@ -44,10 +45,11 @@ struct Tally {
 impl Bench {
     pub(crate) async fn run(&self, settings: &Settings) -> anyhow::Result<()> {
         let url = self.url.as_str();
-        let payer = self.limits.payer(settings, url, settings.common.yes).await?;
-        let offer = payer.offer(url)?;
+        let yes = settings.common.yes;
+        let scout = self.limits.payer(settings, url, yes).await?;
+        let offer = scout.offer(url)?;
         let token = &offer.token;
-        let quote = payer.client.quote(url).await.map_err(|error| payer.explain(error))?;
+        let quote = scout.client.quote(url).await.map_err(|error| scout.explain(error))?;
         let each =
             if quote.pricing.is_metered() { self.limits.max_price(token)? } else { quote.pricing.rate };
         let total = each
@@ -57,10 +59,12 @@ impl Bench {
         if quote.channel.is_none() && !each.is_zero() {
             said = format!("{said}\n{}", plan(url, offer, &quote));
         }
-        confirm(&said, settings.common.yes)?;
-        if !each.is_zero() {
-            // not part of what is measured
-            payer.client.prepare(url).await.map_err(|error| payer.explain(error))?;
+        // what is said is the most that they can cost together, whatever the service asks for meanwhile
+        let payer = self.limits.at_no_more(settings, url, yes, offer.clone(), each).await?;
+        match each.is_zero() {
+            true => confirm(&said, yes)?,
+            // opening is not part of what is measured
+            false => drop(agreed(&payer, url, &quote, &said, yes).await?),
         }
         let bar = bar(self.calls);
         let width = usize::try_from(self.concurrency)?;
@@ -74,8 +78,11 @@ impl Bench {
             })
             .await;
         bar.finish_and_clear();
-        payer.client.flush().await?;
-        self.report(settings, token, tally, started.elapsed())
+        let took = started.elapsed();
+        // what was paid is told, whatever becomes of the books
+        let booked = payer.client.flush().await;
+        self.report(settings, token, tally, took)?;
+        Ok(booked?)
     }
 
     fn report(
@@ -132,9 +139,18 @@ impl Tally {
 /// One call, to its last byte.
 async fn timed(payer: &crate::limits::Payer, url: &str) -> Result<(Duration, Amount), String> {
     let begun = Instant::now();
-    let answer = payer.client.get(url).await;
-    let mut answer = answer.map_err(|error| payer.explain(error).to_string())?;
-    while answer.chunk().await.map_err(|error| payer.explain(error).to_string())?.is_some() {}
+    let explain = |error| match error {
+        // the limit here is what was agreed to, and no option's
+        ClientError::Policy(PolicyError::Price { price, max }) => {
+            let text = |amount: Amount| {
+                payer.token().map_or_else(|| format!("{amount}u"), |token| token.text(amount))
+            };
+            format!("a call costs up to {} by now, {} was agreed to", text(price), text(max))
+        }
+        other => payer.explain(other).to_string(),
+    };
+    let mut answer = payer.client.get(url).await.map_err(explain)?;
+    while answer.chunk().await.map_err(explain)?.is_some() {}
     let status = answer.status();
     if !status.is_success() {
         return Err(format!("the service answered {status}"));

@@ -12,14 +12,13 @@ use base64::prelude::BASE64_STANDARD;
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-use crate::confirm::confirm;
 use crate::exit::{Exit, failure};
 use crate::limits::{Limits, Payer};
 use crate::output::{self, during};
 use crate::settings::Settings;
 use crate::token::Token;
 
-use super::open::{plan, unchanged};
+use super::open::{agreed, plan};
 use super::request::RequestOptions;
 use super::target::origin;
 
@@ -50,10 +49,7 @@ pub(crate) async fn agree(payer: &Payer, url: &str, yes: bool) -> anyhow::Result
     let quote = payer.client.quote(url).await.map_err(|error| payer.explain(error))?;
     let opens = quote.channel.is_none() && !quote.pricing.rate.is_zero() && !quote.deposit.is_zero();
     if opens {
-        confirm(&plan(url, offer, &quote), yes)?;
-        unchanged(payer, url, &quote).await?;
-        let opened = during("opening a channel", payer.client.prepare(url)).await;
-        opened.map_err(|error| payer.explain(error))?;
+        agreed(payer, url, &quote, &plan(url, offer, &quote), yes).await?;
     }
     Ok(())
 }
@@ -92,7 +88,8 @@ impl Call {
         let bytes = u64::try_from(body.len()).unwrap_or(u64::MAX);
         let payment =
             reckoned(payer, self.request.url.as_str(), answer.payment().copied(), Some(bytes)).await;
-        payer.client.flush().await?;
+        // what was paid for is given out, whatever becomes of the books
+        let booked = payer.client.flush().await;
         if as_json {
             let shown: Map<String, Value> = headers
                 .iter()
@@ -129,6 +126,7 @@ impl Call {
             }
             eprintln!("{}", paid(status.as_u16(), payment.as_ref(), payer.token()));
         }
+        booked?;
         if status.is_success() {
             return Ok(());
         }

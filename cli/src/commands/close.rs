@@ -1,4 +1,6 @@
-use amp_sdk::chain::{self, Chain as _};
+mod all;
+
+use amp_sdk::chain;
 use amp_sdk::client::{ChannelRecord, ChannelState, Client, CloseOutcome, Reclaimed};
 use amp_sdk::protocol::money::Amount;
 use clap::Args;
@@ -13,7 +15,7 @@ use crate::output::{self, during};
 use crate::settings::Settings;
 use crate::token::Token;
 
-use super::target::{Target, record_json};
+use super::target::Target;
 
 /// Closes a channel: at once with the service's statement of what it is owed; where it gives none, by a request now
 /// and by the same command again after the grace period.
@@ -40,7 +42,7 @@ impl Close {
         let client = settings.keeper().await?;
         match &self.target {
             Some(target) => one(settings, &client, target).await,
-            None => all(settings, &client).await,
+            None => all::all(settings, &client).await,
         }
     }
 }
@@ -52,59 +54,27 @@ async fn one(settings: &Settings, client: &Client, target: &Target) -> anyhow::R
         return Err(failure(Exit::NotFound, text));
     }
     let token = Token::read(&*settings.chain, &record.mint).await?;
-    confirm(&plan(&record, &token), settings.common.yes)?;
+    confirm(&plan(&record, Some(&token)), settings.common.yes)?;
     let closed = during("closing", client.close(&record.origin)).await;
     let outcome = closed.map_err(|error| explained(&error, Some(&token)))?;
-    let now = settings.chain.clock().await?.unix_timestamp;
-    output::print(settings.common.json, &outcome_json(&outcome), &told(&outcome, &token, now));
+    let now = settings.about_now().await;
+    output::print(settings.common.json, &outcome_json(&outcome), &told(&outcome, Some(&token), now));
     Ok(())
 }
 
-fn plan(record: &ChannelRecord, token: &Token) -> String {
+fn plan(record: &ChannelRecord, token: Option<&Token>) -> String {
     format!(
         "Close channel {} to {}: of {} deposited {} are spent, the rest comes back.",
         record.channel,
         record.origin,
-        token.text(record.ledger.deposited),
-        token.text(record.ledger.acknowledged)
+        text(token, record.ledger.deposited),
+        text(token, record.ledger.acknowledged)
     )
 }
 
-/// Tries all of them; fails where one of them failed.
-async fn all(settings: &Settings, client: &Client) -> anyhow::Result<()> {
-    let mut open = client.channels().await?;
-    open.retain(|record| record.state != ChannelState::Closed);
-    if open.is_empty() {
-        output::print(settings.common.json, &json!([]), "no channel is open");
-        return Ok(());
-    }
-    let mut plans = Vec::new();
-    for record in &open {
-        plans.push(plan(record, &Token::read(&*settings.chain, &record.mint).await?));
-    }
-    confirm(&plans.join("\n"), settings.common.yes)?;
-    let outcomes = during("closing", client.close_all()).await?;
-    let now = settings.chain.clock().await?.unix_timestamp;
-    let (mut values, mut lines, mut failed) = (Vec::new(), Vec::new(), 0_usize);
-    for (record, outcome) in &outcomes {
-        let token = Token::read(&*settings.chain, &record.mint).await?;
-        let (value, text) = match outcome {
-            Ok(outcome) => (outcome_json(outcome), told(outcome, &token, now)),
-            Err(error) => {
-                failed = failed.saturating_add(1);
-                let text = explained(error, Some(&token)).to_string();
-                (json!({"failed": text}), text)
-            }
-        };
-        values.push(json!({"channel": record_json(record), "outcome": value}));
-        lines.push(format!("{}: {text}", record.origin));
-    }
-    output::print(settings.common.json, &json!(values), &lines.join("\n"));
-    if failed > 0 {
-        let text = format!("{failed} of {} channels could not be closed; run it again", outcomes.len());
-        return Err(failure(Exit::Failed, text));
-    }
-    Ok(())
+/// An amount of a token that may not be known.
+fn text(token: Option<&Token>, amount: Amount) -> String {
+    token.map_or_else(|| format!("{amount}u"), |token| token.text(amount))
 }
 
 impl RequestClose {
@@ -130,7 +100,7 @@ impl RequestClose {
         )?;
         let outcome = during("asking for the close", client.close_by_address(&channel)).await;
         let outcome = outcome.map_err(|error| explained(&error, Some(&token)))?;
-        let now = settings.chain.clock().await?.unix_timestamp;
+        let now = settings.about_now().await;
         let (value, text) = match &outcome {
             Reclaimed::Requested { closable_from } => (
                 json!({"requested": {"closable_from": closable_from}}),
@@ -154,17 +124,17 @@ impl RequestClose {
 }
 
 /// What came of it, for people; `now` is the cluster's.
-fn told(outcome: &CloseOutcome, token: &Token, now: i64) -> String {
+fn told(outcome: &CloseOutcome, token: Option<&Token>, now: i64) -> String {
     match outcome {
         CloseOutcome::Closed { refund, payout, confirmation } => format!(
             "closed: {} came back, {} were paid to the service, {}",
-            token.text(*refund),
-            token.text(*payout),
+            text(token, *refund),
+            text(token, *payout),
             confirmation.signature
         ),
         CloseOutcome::Requested { closable_from, reason } => format!(
             "a close is requested ({}); run this again from {} on ({})",
-            explained(reason, Some(token)),
+            explained(reason, token),
             utc(*closable_from),
             left(*closable_from, now)
         ),

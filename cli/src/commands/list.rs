@@ -1,4 +1,5 @@
 use amp_sdk::chain::{self, RpcChain};
+use amp_sdk::client::{ChannelRecord, ChannelState};
 use amp_sdk::protocol::account::{ChannelAccount, DelegationAccount};
 use amp_sdk::protocol::money::Amount;
 use amp_sdk::protocol::rules;
@@ -65,6 +66,14 @@ impl Key {
     }
 }
 
+/// What was found, as it is.
+pub(crate) enum Searched {
+    Stored(Vec<ChannelRecord>),
+    /// With the party of them that was not searched by.
+    Channels(Other, Vec<(Address, ChannelAccount)>),
+    Delegations(Vec<(Address, DelegationAccount)>),
+}
+
 /// What was found, for scripts and for people.
 pub(crate) struct Found {
     pub(crate) value: Value,
@@ -82,37 +91,45 @@ impl List {
 impl Whose {
     /// The channels, or the delegations.
     pub(crate) async fn find(&self, settings: &Settings, all: bool) -> anyhow::Result<Found> {
-        if self.delegate.is_none() && self.funder.is_none() && self.recipient.is_none() {
-            return stored(settings, all).await;
-        }
-        let (chain, program_id) = (&*settings.chain, &settings.program_id().await?);
-        if let Some(key) = self.delegate {
-            let found = chain::delegations_to(chain, program_id, &key.address(settings)?).await?;
-            return delegations(chain, program_id, found).await;
-        }
-        let (other, found) = match (self.funder, self.recipient) {
-            (Some(key), _) => {
-                let funder = key.address(settings)?;
-                (Other::Recipient, chain::channels_funded_by(chain, program_id, &funder).await?)
+        match self.search(settings, all).await? {
+            Searched::Stored(channels) => Ok(stored(settings, &channels).await),
+            Searched::Channels(other, found) => on_chain(&settings.chain, other, found).await,
+            Searched::Delegations(found) => {
+                delegations(&settings.chain, &settings.program_id().await?, found).await
             }
-            (_, Some(key)) => {
-                let recipient = key.address(settings)?;
-                (Other::Funder, chain::channels_paid_to(chain, program_id, &recipient).await?)
+        }
+    }
+
+    /// The same as they are.
+    pub(crate) async fn search(&self, settings: &Settings, all: bool) -> anyhow::Result<Searched> {
+        let whose = match (self.funder, self.recipient, self.delegate) {
+            (Some(key), _, _) => (Other::Recipient, key),
+            (_, Some(key), _) => (Other::Funder, key),
+            (_, _, Some(key)) => {
+                let (program_id, key) = (settings.program_id().await?, key.address(settings)?);
+                let found = chain::delegations_to(&*settings.chain, &program_id, &key).await?;
+                return Ok(Searched::Delegations(found));
             }
-            (None, None) => return stored(settings, all).await,
+            (None, None, None) => {
+                let mut channels = settings.bookkeeper().await?.channels().await?;
+                channels.retain(|channel| all || channel.state != ChannelState::Closed);
+                return Ok(Searched::Stored(channels));
+            }
         };
-        on_chain(chain, other, found).await
+        let (program_id, (other, key)) = (settings.program_id().await?, whose);
+        let key = key.address(settings)?;
+        let found = match other {
+            Other::Recipient => chain::channels_funded_by(&*settings.chain, &program_id, &key).await?,
+            Other::Funder => chain::channels_paid_to(&*settings.chain, &program_id, &key).await?,
+        };
+        Ok(Searched::Channels(other, found))
     }
 }
 
-async fn stored(settings: &Settings, all: bool) -> anyhow::Result<Found> {
-    let mut channels = settings.bookkeeper().await?.channels().await?;
-    if !all {
-        channels.retain(|channel| channel.state != amp_sdk::client::ChannelState::Closed);
-    }
+async fn stored(settings: &Settings, channels: &[ChannelRecord]) -> Found {
     let mut tokens = Tokens::new(&*settings.chain);
     let mut rows = table(&["service", "state", "channel", "deposited", "spent", "left", "last seq"]);
-    for channel in &channels {
+    for channel in channels {
         let mint = &channel.mint;
         rows.add_row([
             channel.origin.clone(),
@@ -128,7 +145,7 @@ async fn stored(settings: &Settings, all: bool) -> anyhow::Result<Found> {
         true => "no channels; `amp open URL` makes one".to_owned(),
         false => rows.to_string(),
     };
-    Ok(Found { value: channels.iter().map(record_json).collect(), text })
+    Found { value: channels.iter().map(record_json).collect(), text }
 }
 
 /// A channel account for scripts.
@@ -192,20 +209,20 @@ async fn on_chain(
 
 /// The party of a channel that was not searched by.
 #[derive(Clone, Copy)]
-enum Other {
+pub(crate) enum Other {
     Funder,
     Recipient,
 }
 
 impl Other {
-    const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Funder => "funder",
             Self::Recipient => "recipient",
         }
     }
 
-    fn of(self, account: &ChannelAccount) -> Address {
+    pub(crate) fn of(self, account: &ChannelAccount) -> Address {
         Address::from(match self {
             Self::Funder => account.funder,
             Self::Recipient => account.recipient,

@@ -1,4 +1,4 @@
-use amp_sdk::client::Quote;
+use amp_sdk::client::{ChannelRecord, ClientError, Quote};
 use clap::Args;
 use serde_json::json;
 
@@ -49,11 +49,13 @@ impl Open {
         let offer = payer.offer(&self.url)?;
         let quote = payer.client.quote(&self.url).await.map_err(|error| payer.explain(error))?;
         let is_new = quote.channel.is_none();
-        if is_new {
-            confirm(&plan(&self.url, offer, &quote), settings.common.yes)?;
-            unchanged(&payer, &self.url, &quote).await?;
-        }
-        let record = prepare(&payer, &self.url).await?;
+        let record = match is_new {
+            true => {
+                let said = plan(&self.url, offer, &quote);
+                agreed(&payer, &self.url, &quote, &said, settings.common.yes).await?
+            }
+            false => prepare(&payer, &self.url).await?,
+        };
         let mut value = record_json(&record);
         if let Some(fields) = value.as_object_mut() {
             fields.insert("opened".to_owned(), json!(is_new));
@@ -66,18 +68,30 @@ impl Open {
     }
 }
 
-/// What was agreed to must still be what would be opened: an answer may take its time.
-pub(crate) async fn unchanged(payer: &Payer, url: &str, agreed: &Quote) -> anyhow::Result<()> {
-    let now = payer.client.quote(url).await.map_err(|error| payer.explain(error))?;
-    if now.deposit != agreed.deposit || now.document != agreed.document {
-        let text = format!("{} has changed its terms meanwhile; look at them again", origin(url));
-        return Err(failure(Exit::Failed, text));
+/// Asks, and opens where there is no channel yet. What was agreed to must still be what would be done: an answer may
+/// take its time.
+pub(crate) async fn agreed(
+    payer: &Payer,
+    url: &str,
+    quote: &Quote,
+    said: &str,
+    yes: bool,
+) -> anyhow::Result<ChannelRecord> {
+    confirm(said, yes)?;
+    match payer.client.quote(url).await {
+        Ok(now) if now.deposit == quote.deposit && now.document == quote.document => {}
+        // what was within the limits a moment ago is not any more
+        Ok(_) | Err(ClientError::Policy(_)) => {
+            let text = format!("{} has changed its terms meanwhile; look at them again", origin(url));
+            return Err(failure(Exit::Failed, text));
+        }
+        Err(error) => return Err(payer.explain(error)),
     }
-    Ok(())
+    prepare(payer, url).await
 }
 
 /// Opens, and says so while it takes time.
-async fn prepare(payer: &Payer, url: &str) -> anyhow::Result<amp_sdk::client::ChannelRecord> {
+async fn prepare(payer: &Payer, url: &str) -> anyhow::Result<ChannelRecord> {
     let opened = during("opening a channel", payer.client.prepare(url)).await;
     opened.map_err(|error| payer.explain(error))
 }

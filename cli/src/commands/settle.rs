@@ -55,7 +55,7 @@ impl Settle {
             ),
             settings.common.yes,
         )?;
-        let confirmation = during("settling", ready.send(chain, &recipient)).await?;
+        let confirmation = during("settling", ready.send(chain, &*recipient)).await?;
         let value = json!({
             "channel": channel.to_string(), "signer": ready.signer.to_string(), "paid": ready.payout, "owed": owed,
             "token_account": ready.payout_token.to_string(), "transaction": confirmation.signature.to_string(),

@@ -65,7 +65,7 @@ impl Stream {
         drop(answer);
         let whole = matches!(end, End::Complete).then_some(bytes);
         let payment = reckoned(&payer, url, payment, whole).await;
-        payer.client.flush().await?;
+        let booked = payer.client.flush().await;
         if as_json {
             let last = json!({
                 "status": status.as_u16(), "bytes": bytes, "complete": matches!(end, End::Complete),
@@ -75,6 +75,7 @@ impl Stream {
         } else {
             eprintln!("{}", paid(status.as_u16(), payment.as_ref(), payer.token()));
         }
+        booked?;
         ended(&payer, end, status)
     }
 

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use amp_sdk::client::{ChannelRecord, ChannelState, Client};
+use amp_sdk::client::{ChannelRecord, ChannelState, Client, service_origin};
 use amp_sdk::protocol::money::Amount;
 use serde_json::{Value, json};
 use solana_address::Address;
@@ -31,9 +31,7 @@ impl FromStr for Target {
 
 /// The scheme, host and port of a URL, as channels are kept by.
 pub(crate) fn origin(url: &str) -> String {
-    let http = super::stream::socket::by_http(url);
-    let url = http.as_deref().unwrap_or(url);
-    url.parse::<reqwest::Url>().map_or_else(|_| url.to_owned(), |url| url.origin().ascii_serialization())
+    service_origin(url).unwrap_or_else(|_| url.to_owned())
 }
 
 impl Target {
@@ -112,6 +110,7 @@ pub(crate) fn record_json(channel: &ChannelRecord) -> Value {
     json!({
         "service": channel.origin,
         "state": state(channel.state),
+        "network": channel.network,
         "channel": channel.channel.to_string(),
         "recipient": channel.recipient.to_string(),
         "mint": channel.mint.to_string(),
@@ -122,4 +121,21 @@ pub(crate) fn record_json(channel: &ChannelRecord) -> Value {
         "last_seq": channel.ledger.last_signed,
         "refunded": channel.refunded,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_url_of_a_service_leads_to_its_channel() {
+        for (url, kept) in [
+            ("https://Api.Example:443/v1?x", "https://api.example"),
+            ("WSS://api.example/feed", "https://api.example"),
+            ("mcp://weather/forecast", "mcp://weather"),
+        ] {
+            assert_eq!(origin(url), kept);
+            assert!(matches!(url.parse(), Ok(Target::Service(_))), "{url}");
+        }
+    }
 }

@@ -76,3 +76,54 @@ async fn a_close_that_was_asked_for_ends_payments_from_this_store() {
     town.amp(&["request-close", none, "--yes"]).await.fails(9, &["there is no channel", none]);
     town.amp(&["close", "http://127.0.0.1:1", "--yes"]).await.fails(9, &["no channel to http://127.0.0.1:1"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn closing_all_leaves_the_channels_of_another_cluster_as_they_are() {
+    let town = Town::found().await;
+    let channel = town.with_channel(1).await.to_string();
+    let program = amp_sdk::chain::PROGRAM_ID.to_string();
+    let elsewhere = ["close", "--all", "--yes", "--network", "devnet", "--program-id", &program];
+    let said = town.amp(&elsewhere).await;
+    said.says(&["left as it is", &channel, "solana:localnet", "solana:devnet"]);
+    let json = town.amp(&[&elsewhere[..], &["--json"]].concat()).await.json();
+    assert_eq!(
+        (&json[0]["channel"]["channel"], json.as_array().unwrap().len()),
+        (&channel.as_str().into(), 1)
+    );
+    assert!(json[0]["outcome"]["skipped"].as_str().unwrap().contains("solana:localnet"), "{json}");
+    let one = [&["close", &town.origin][..], &elsewhere[2..]].concat();
+    town.amp(&one).await.fails(9, &["not on this cluster", "solana:localnet", "--network"]);
+    let listed = town.amp(&["list", "--json"]).await.json();
+    assert_eq!((&listed[0]["state"], &listed[0]["network"]), (&"open".into(), &"solana:localnet".into()));
+    town.amp(&["close", "--all", "--yes"]).await.says(&["closed: 0.24975 "]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_channel_of_another_cluster_keeps_no_other_from_closing() {
+    let (there, town) = (Town::on_devnet().await, Town::found().await);
+    let store = town.file("both.db");
+    let close = ["close", "--all", "--yes", "--store", store.to_str().unwrap()];
+    let open = async |town: &Town| {
+        let arguments = ["open", &town.url("/quote"), "--yes", "--store", store.to_str().unwrap()];
+        town.amp(&arguments).await.ok();
+        town.chain.advance_slots(1);
+    };
+    open(&there).await;
+    open(&town).await;
+    let said = town.amp(&close).await;
+    said.says(&["left as it is", &there.origin, "solana:devnet", "closed: 0.25 "]);
+    let listed = town.amp(&["list", "--json", "--store", close[4]]).await.json();
+    assert_eq!((&listed[0]["state"], &listed[0]["service"]), (&"open".into(), &there.origin.as_str().into()));
+    assert_eq!(listed.as_array().unwrap().len(), 1);
+    there.amp(&close).await.says(&["closed: 0.25 USDC"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_close_is_told_though_the_node_does_not_tell_the_time_after_it() {
+    let town = Town::found().await;
+    town.with_channel(2).await;
+    town.node.tell_no_time_after_the_next();
+    let closed = town.amp(&["close", &town.origin, "--yes", "--json"]).await.json();
+    assert_eq!(closed["closed"]["payout"], "500");
+    assert_eq!(town.tokens(&town.agent), TOKENS - 500);
+}

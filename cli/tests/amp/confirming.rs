@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::process::Stdio;
 
-use crate::town::{Said, TOKENS, Town, terminal};
+use crate::town::{PRICE, Said, TOKENS, Town, terminal};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn where_nobody_can_be_asked_every_command_that_moves_money_refuses() {
@@ -62,6 +62,50 @@ async fn at_a_terminal_only_a_yes_is_a_yes() {
     assert_eq!(town.tokens(&town.agent), TOKENS);
     typed(&town, &["open", &url], "y\n").await.says(&["Go on? [y/N]", "opened: channel"]);
     assert_eq!(town.tokens(&town.agent), TOKENS - 250_000);
+}
+
+/// The same, where something happens between the question and the yes.
+async fn yes_after(town: &Town, arguments: &[&str], meanwhile: impl FnOnce()) -> Said {
+    let mut command = town.command(arguments);
+    let (mut keyboard, terminal) = terminal();
+    command.stdin(Stdio::from(terminal)).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let (mut child, mut asked) = tokio::task::spawn_blocking(move || {
+        let mut child = command.spawn().unwrap();
+        let (mut asked, mut byte) = (Vec::new(), [0]);
+        while !asked.ends_with(b"[y/N] ") {
+            child.stderr.as_mut().unwrap().read_exact(&mut byte).unwrap();
+            asked.extend(byte);
+        }
+        (child, asked)
+    })
+    .await
+    .unwrap();
+    meanwhile();
+    tokio::task::spawn_blocking(move || {
+        keyboard.write_all(b"y\n").unwrap();
+        let stderr = child.stderr.take().unwrap();
+        let rest = std::io::read_to_string(stderr).unwrap();
+        let mut output = child.wait_with_output().unwrap();
+        asked.extend(rest.into_bytes());
+        output.stderr = asked;
+        Said::from(output)
+    })
+    .await
+    .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bench_whose_price_changed_before_the_yes_pays_nothing() {
+    let town = Town::found().await;
+    let url = town.url("/quote");
+    town.with_channel(0).await;
+    for price in [2 * PRICE, PRICE / 2] {
+        let said = yes_after(&town, &["bench", &url, "-n", "3"], || town.reprice(price)).await;
+        said.fails(1, &["Make 3 calls", "has changed its terms meanwhile"]);
+        town.reprice(PRICE);
+    }
+    assert_eq!(town.amp(&["list", "--json"]).await.json()[0]["spent"], "0");
+    yes_after(&town, &["bench", &url, "-n", "3"], || {}).await.says(&["3 of 3"]);
 }
 
 #[test]

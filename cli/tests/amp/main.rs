@@ -20,3 +20,4 @@ mod settling;
 mod showing;
 mod streaming;
 mod town;
+mod watching;

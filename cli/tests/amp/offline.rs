@@ -1,6 +1,13 @@
 //! Commands that need no cluster, and what the command line itself refuses.
 
-use axum::{Router, routing::get};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::{
+    Json, Router,
+    routing::{get, post},
+};
+use serde_json::{Value, json};
 
 use crate::town::{Said, bare, offline};
 
@@ -80,6 +87,33 @@ fn an_unknown_provider_must_be_named_a_network() {
     offline(home.path(), &["list", "-k", key, "--rpc", there]).says(&["no channels"]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_is_asked_once_of_which_cluster_it_is() {
+    let asked = Arc::new(AtomicU64::new(0));
+    let count = asked.clone();
+    let answer = |Json(request): Json<Value>| async move {
+        let is_genesis = request["method"] == "getGenesisHash";
+        count.fetch_add(u64::from(is_genesis), Ordering::SeqCst);
+        let genesis = "EtWTRABZaYq6iMfeYKouRu166VU2xqa1wcaWoxkTNXHn";
+        Json(json!({"jsonrpc": "2.0", "id": request["id"], "result": is_genesis.then_some(genesis)}))
+    };
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    // an address that tells of no cluster
+    let node = format!("http://0.0.0.0:{}", listener.local_addr().unwrap().port());
+    let server =
+        tokio::spawn(async move { axum::serve(listener, Router::new().route("/", post(answer))).await });
+    let home = tempfile::tempdir().unwrap();
+    let key = home.path().join("key.json");
+    offline(home.path(), &["keygen", key.to_str().unwrap()]).ok();
+    let mut command = bare(home.path());
+    let program = amp_sdk::chain::PROGRAM_ID.to_string();
+    command.args(["call", "http://127.0.0.1:1/", "--rpc", &node, "--program-id", &program, "-k"]).arg(&key);
+    let said: Said = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap().into();
+    server.abort();
+    said.fails(11, &["127.0.0.1:1"]);
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+}
+
 #[test]
 fn amounts_that_are_none_are_refused_by_the_command_line() {
     let home = tempfile::tempdir().unwrap();
@@ -99,6 +133,8 @@ fn a_target_is_a_url_or_an_address() {
     offline(home.path(), &["close"]).fails(2, &["<TARGET>"]);
     offline(home.path(), &["list", "--funder", "x"]).fails(2, &["not an address"]);
     offline(home.path(), &["watch", "--every", "soon"]).fails(2, &["--every"]);
+    offline(home.path(), &["watch", "--every", "99ms"]).fails(2, &["--every", "at least 100ms"]);
+    offline(home.path(), &["watch", "--looks", "0"]).fails(2, &["--looks"]);
     offline(home.path(), &["bench", "http://127.0.0.1:1/", "-n", "0"]).fails(2, &["--calls"]);
     offline(home.path(), &["demo", "--calls", "0"]).fails(2, &["--calls"]);
 }

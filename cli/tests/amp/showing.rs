@@ -1,4 +1,4 @@
-//! `show`, `list`, `watch`.
+//! `show`, `list`.
 
 use crate::town::Town;
 
@@ -65,71 +65,4 @@ async fn channels_are_listed_from_the_store_and_by_whoever_has_to_do_with_them()
     town.amp(&["list", "--funder", &recipient]).await.says(&["no channels"]);
     town.amp(&["list", "--delegate", &recipient]).await.says(&["no delegations"]);
     town.amp(&["list", "--funder", "--recipient"]).await.fails(2, &["cannot be used with"]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_watch_prints_what_changes_and_nothing_else() {
-    let town = Town::found().await;
-    let channel = town.with_channel(1).await.to_string();
-    let said = town.amp(&["watch", "--looks", "3", "--every", "10ms"]).await;
-    assert_eq!(said.ok().matches(&channel).count(), 1, "{said:?}");
-    let lines = town.amp(&["watch", "--funder", "--looks", "2", "--every", "10ms", "--json"]).await;
-    let lines: Vec<serde_json::Value> =
-        lines.ok().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!((lines.len(), &lines[0]["channels"][0]["channel"]), (1, &channel.into()));
-    town.amp(&["watch", "--funder", "--rpc", "http://127.0.0.1:1"]).await.fails(11, &["did not answer"]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_watch_sees_a_call_that_is_made_meanwhile() {
-    let town = Town::found().await;
-    town.with_channel(1).await;
-    let mut watch = town.command(&["watch", "--every", "50ms", "--json"]);
-    let mut child = watch.stdout(std::process::Stdio::piped()).spawn().unwrap();
-    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap()));
-    let (mut lines, first) = tokio::task::spawn_blocking(move || {
-        let first = lines.next().unwrap().unwrap();
-        (lines, first)
-    })
-    .await
-    .unwrap();
-    town.amp(&["call", &town.url("/quote")]).await.ok();
-    // signed, then charged: the last of the changes is what counts
-    let (spent, child) = tokio::task::spawn_blocking(move || {
-        let changed =
-            lines.by_ref().map(|line| serde_json::from_str::<serde_json::Value>(&line.unwrap()).unwrap());
-        let spent = changed.map(|line| line["channels"][0]["spent"].clone()).find(|spent| spent == "500");
-        child.kill().unwrap();
-        (spent, child)
-    })
-    .await
-    .unwrap();
-    let first: serde_json::Value = serde_json::from_str(&first).unwrap();
-    assert_eq!((&first["channels"][0]["spent"], spent), (&"250".into(), Some("500".into())));
-    drop(child.wait_with_output());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn at_a_terminal_a_watch_is_drawn_in_place() {
-    const CLEAR: &str = "\u{1b}[H\u{1b}[2J";
-    let town = Town::found().await;
-    let channel = town.with_channel(1).await.to_string();
-    let (screen, terminal) = crate::town::terminal();
-    let mut watch = town.command(&["watch", "--looks", "3", "--every", "10ms"]);
-    watch.stdout(std::process::Stdio::from(terminal));
-    let drawn = tokio::task::spawn_blocking(move || {
-        let mut child = watch.spawn().unwrap();
-        // its end of the terminal is the last one
-        drop(watch);
-        let (mut drawn, mut screen, mut part) = (Vec::new(), screen, [0; 4096]);
-        // Linux calls it an error when the last writer has gone
-        while let Ok(count @ 1..) = std::io::Read::read(&mut screen, &mut part) {
-            drawn.extend_from_slice(&part[..count]);
-        }
-        assert!(child.wait().unwrap().success());
-        String::from_utf8(drawn).unwrap()
-    })
-    .await
-    .unwrap();
-    assert_eq!((drawn.matches(CLEAR).count(), drawn.matches(&channel).count()), (3, 3), "{drawn}");
 }

@@ -55,7 +55,8 @@ pub(crate) struct Town {
     pub(crate) agent: Address,
     pub(crate) recipient: Address,
     network: &'static str,
-    _service: AmpService,
+    pub(crate) service: AmpService,
+    prices: ServiceConfig,
     serving: JoinHandle<()>,
 }
 
@@ -69,6 +70,12 @@ async fn ticks(State(paid): State<AmpWebSocket>, upgrade: WebSocketUpgrade) -> R
             }
         }
     })
+}
+
+/// After this answer every call costs twice what it did at first.
+async fn rise(State((service, prices)): State<(AmpService, ServiceConfig)>) -> &'static str {
+    service.reprice(&prices.default_rate(PricingMode::PerCall, Rate::each(Amount::new(2 * PRICE)))).unwrap();
+    "42, for now"
 }
 
 /// A line now and then, without end.
@@ -172,7 +179,6 @@ impl Town {
     }
 
     /// One that looks like the development cluster, and is paid in its USDC.
-    #[cfg(feature = "demo")]
     pub(crate) async fn on_devnet() -> Self {
         Self::on(network::DEVNET).await
     }
@@ -218,11 +224,13 @@ impl Town {
             .min_close_grace(GRACE)
             .channel_max_age(Duration::from_millis(20))
             .watch_interval(Duration::from_secs(600));
+        let prices = config.clone();
         let store = SqliteStore::open(home.join("service.db")).unwrap();
         let service = AmpService::start(config, Arc::new(chain.clone()), store).await.unwrap();
         let app = Router::new()
             .route("/quote", get(|| async { "42" }))
             .route("/free", get(|| async { "nothing" }))
+            .route("/rising", get(rise).with_state((service.clone(), prices.clone())))
             .route("/film", get(|| async { "f".repeat(FILM) }))
             .route("/tape", get(tape))
             .route("/echo", post(|body: String| async move { format!("you said {body}") }))
@@ -234,7 +242,7 @@ impl Town {
         let origin = format!("http://{}", listener.local_addr().unwrap());
         let serving = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
         let (agent, recipient) = (agent.pubkey(), recipient.pubkey());
-        Self { chain, node, mint, origin, folder, agent, recipient, network, _service: service, serving }
+        Self { chain, node, mint, origin, folder, agent, recipient, network, service, prices, serving }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -284,6 +292,12 @@ impl Town {
         // of the slot of its opening nothing can be closed
         self.chain.advance_slots(1);
         listed[0]["channel"].as_str().unwrap().parse().unwrap()
+    }
+
+    /// Changes what a call costs.
+    pub(crate) fn reprice(&self, price: u64) {
+        let prices = self.prices.clone().default_rate(PricingMode::PerCall, Rate::each(Amount::new(price)));
+        self.service.reprice(&prices).unwrap();
     }
 
     /// The service is gone for good.

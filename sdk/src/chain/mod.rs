@@ -51,7 +51,7 @@ pub use read::{
 pub(crate) use read::{as_channel, channel_at};
 #[cfg(feature = "rpc")]
 pub use rpc::RpcChain;
-pub use settle_by_hand::{Settleable, UnsettleableError};
+pub use settle_by_hand::{Settleable, SignedBy, UnsettleableError, signer_of};
 pub use subscription::{ChannelChange, ChannelChanges};
 pub use transaction::Plan;
 

@@ -84,6 +84,7 @@ impl Settleable {
         let now = chain.clock().await?.unix_timestamp;
         let (terms, books) = (&account.terms, &account.books);
         let by = signer_of(chain, program_id, &channel, &account, credential).await?;
+        let by = by.ok_or(UnsettleableError::NobodysSignature(channel))?;
         let (outcome, signer_books) = match &by.delegation {
             None => (rules::settle(terms, books, &account.signer, credential.seq, owed, now), account.signer),
             Some(delegation) => {
@@ -128,23 +129,29 @@ impl Settleable {
     }
 }
 
-struct SignedBy {
-    key: Address,
-    epoch: u64,
-    delegation: Option<rules::Delegation>,
+/// Whose a credential is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SignedBy {
+    /// Who signed it.
+    pub key: Address,
+    /// The slot in which the authority to sign it was created.
+    pub epoch: u64,
+    /// What a delegate may spend, and what was claimed of it. `None`: the authorized signer's.
+    pub delegation: Option<rules::Delegation>,
 }
 
-/// A credential does not name its signer.
-async fn signer_of(
+/// Who signed a credential, which does not name its signer. `None`: none of the keys that the channel honours.
+/// Where a delegate may have, it takes a node that searches.
+pub async fn signer_of(
     chain: &dyn Chain,
     program_id: &Address,
     channel: &Address,
     account: &ChannelAccount,
     credential: &CredentialBody,
-) -> Result<SignedBy, UnsettleableError> {
+) -> Result<Option<SignedBy>, ChainError> {
     if verify_credential(credential, account.opened_slot, &account.authorized_signer) {
         let key = Address::from(account.authorized_signer);
-        return Ok(SignedBy { key, epoch: account.opened_slot, delegation: None });
+        return Ok(Some(SignedBy { key, epoch: account.opened_slot, delegation: None }));
     }
     // who has no delegates needs no node that searches
     if account.delegated_slot != 0 {
@@ -152,9 +159,9 @@ async fn signer_of(
             let is_live = found.channel_opened_slot == account.opened_slot;
             if is_live && verify_credential(credential, found.created_slot, &found.delegate) {
                 let (key, epoch) = (Address::from(found.delegate), found.created_slot);
-                return Ok(SignedBy { key, epoch, delegation: Some(found.delegation) });
+                return Ok(Some(SignedBy { key, epoch, delegation: Some(found.delegation) }));
             }
         }
     }
-    Err(UnsettleableError::NobodysSignature(*channel))
+    Ok(None)
 }

@@ -17,7 +17,7 @@ use super::error::{ClientError, ProofFailure};
 use super::operation::Operation;
 use super::policy::PolicyError;
 use super::service::Service;
-use super::store::{ChannelRecord, ChannelState};
+use super::store::{ChannelRecord, ChannelState, unix_seconds};
 use crate::chain::instructions::{self, CloseParties};
 use crate::chain::{
     ChainError, ComputeBudget, Confirmation, Plan, associated_token_address, create_token_account,
@@ -72,7 +72,8 @@ impl Client {
     }
 
     /// Closes every channel in the store, those of earlier runs too. Calling it again finishes those
-    /// whose grace period had to pass.
+    /// whose grace period had to pass. Those of other clusters stay as they are
+    /// ([`ClientError::OtherCluster`]); an error of one does not keep the others.
     pub async fn close_all(
         &self,
     ) -> Result<Vec<(ChannelRecord, Result<CloseOutcome, ClientError>)>, ClientError> {
@@ -111,6 +112,7 @@ impl Client {
         service: &Service,
         record: &ChannelRecord,
     ) -> Result<CloseOutcome, ClientError> {
+        self.check_network_of(record)?;
         service.forget(record.id);
         let record = match record.state {
             ChannelState::Opening => match self.look_for_opening(record).await? {
@@ -211,17 +213,33 @@ impl Client {
             }
             tracing::warn!(channel = %record.channel, origin = %record.origin, %reason, "requested a close without the service");
         }
+        let mut seen = None;
         for _ in 0..TRIES {
-            match self.incarnation(record).await? {
-                Some(account) if account.books.closing => {
-                    let closable_from = closable_from(&account);
-                    return Ok(CloseOutcome::Requested { closable_from, reason: Box::new(reason) });
+            match self.incarnation(record).await {
+                Ok(Some(account)) if account.books.closing => {
+                    seen = Some(closable_from(&account));
+                    break;
                 }
-                Some(_) => tokio::time::sleep(SLOT).await,
-                None => return Ok(CloseOutcome::AlreadyClosed),
+                Ok(None) => return Ok(CloseOutcome::AlreadyClosed),
+                // what was sent and confirmed is told, whether or not a node shows it
+                Ok(Some(_)) | Err(_) => tokio::time::sleep(SLOT).await,
             }
         }
-        Err(ClientError::OpeningPending { channel: record.channel })
+        let closable_from = match seen {
+            Some(from) => from,
+            None => self.closable_once_requested(account).await,
+        };
+        Ok(CloseOutcome::Requested { closable_from, reason: Box::new(reason) })
+    }
+
+    /// From when on a channel can be closed whose close was requested a moment ago, or before: by the cluster's
+    /// clock, by this machine's where no node tells that.
+    pub(super) async fn closable_once_requested(&self, account: &ChannelAccount) -> i64 {
+        if account.books.closing {
+            return closable_from(account);
+        }
+        let now = self.chain().clock().await.map_or_else(|_| unix_seconds(), |clock| clock.unix_timestamp);
+        rules::closable_from(now, account.terms.close_grace).unwrap_or(i64::MAX)
     }
 
     /// Sends the close itself.

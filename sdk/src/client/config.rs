@@ -269,7 +269,12 @@ impl ClientBuilder {
         let path = settings.options.store.clone().or_else(default_store);
         let path = path.ok_or(ClientError::Incomplete("a `store` path, as there is no data folder"))?;
         // twice the timeout: a call is not forgotten while it is still waited for
-        let store = Store::open(&path, settings.owner(), settings.options.timeout.saturating_mul(2))?;
+        let store = Store::open(
+            &path,
+            settings.owner(),
+            &settings.options.network,
+            settings.options.timeout.saturating_mul(2),
+        )?;
         // a redirect would carry the credential, which is money, to whoever it names
         let redirect = reqwest::redirect::Policy::none();
         let mut http = reqwest::Client::builder().redirect(redirect).connect_timeout(CONNECT);

@@ -108,6 +108,27 @@ pub(super) fn origin_of(url: &Url) -> Result<Url, ClientError> {
     Url::parse(&origin_text(url)).map_err(|_| bad())
 }
 
+/// What channels are kept by, of any URL of a service: scheme, host and port. Of a socket's (`ws`, `wss`) those of the
+/// same by HTTP; of an `mcp` URL the name in it.
+///
+/// # Errors
+/// [`ClientError::Url`] where it is no URL of a service.
+pub fn service_origin(url: &str) -> Result<String, ClientError> {
+    let bad = || ClientError::Url(url.to_owned());
+    let parsed: Url = url.parse().map_err(|_| bad())?;
+    let by_http = match parsed.scheme() {
+        "ws" => Some("http"),
+        "wss" => Some("https"),
+        _ => None,
+    };
+    let (_, rest) = parsed.as_str().split_once(':').ok_or_else(bad)?;
+    let parsed = match by_http {
+        Some(scheme) => format!("{scheme}:{rest}").parse().map_err(|_| bad())?,
+        None => parsed,
+    };
+    origin_of(&parsed).map(|origin| origin_text(&origin))
+}
+
 /// Whether HTTP leads there.
 pub(super) fn check_http(origin: &Url) -> Result<(), ClientError> {
     if origin.scheme() == MCP {
@@ -141,6 +162,22 @@ mod tests {
         assert_eq!(origin("mcp://me@weather/forecast?x#y").as_deref(), Some("mcp://weather"));
         for other in ["mcp://weather:7", "mcp:weather", "mcp:///weather", "mcp://"] {
             assert_eq!(origin(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_sockets_origin_is_that_of_the_same_host_by_http() {
+        for (url, origin) in [
+            ("WSS://Api.Example/feed", Some("https://api.example")),
+            ("ws://127.0.0.1:8080/feed", Some("http://127.0.0.1:8080")),
+            ("wss://api.example:443", Some("https://api.example")),
+            ("ws://api.example:443", Some("http://api.example:443")),
+            ("HTTPS://api.example/x", Some("https://api.example")),
+            ("mcp://weather", Some("mcp://weather")),
+            ("ftp://api.example", None),
+            ("weather", None),
+        ] {
+            assert_eq!(service_origin(url).ok().as_deref(), origin, "{url}");
         }
     }
 }

@@ -1,5 +1,8 @@
+mod code;
+mod reasons;
+
 use amp_protocol::code::Code;
-use amp_protocol::json::{Base58, DiscoveryError, ErrorBody, StatementError};
+use amp_protocol::json::{Base58, ErrorBody};
 use amp_protocol::money::{Amount, Seq};
 use amp_protocol::rejection::Rejection;
 use solana_address::Address;
@@ -10,6 +13,7 @@ use super::policy::PolicyError;
 use crate::chain::ChainError;
 use crate::durable::DurableError;
 use crate::signer::SignerError;
+pub use reasons::{DiscoveryFailure, Elsewhere, ProofFailure};
 
 /// Why a call, an opening or a close did not work. Match on the variant, never on the text.
 #[derive(Debug, thiserror::Error)]
@@ -179,6 +183,14 @@ pub enum ClientError {
     NoProgram {
         /// The program that is pinned.
         program_id: Address,
+    },
+    /// The channel is on another cluster than this client's: nothing that is seen here says anything of it.
+    #[error("channel {channel} is not on this client's cluster: {reason}; use a client of its own cluster")]
+    OtherCluster {
+        /// The channel.
+        channel: Address,
+        /// How that shows.
+        reason: Elsewhere,
     },
     /// An opening was sent, and the chain does not show it yet.
     #[error("the opening of channel {channel} is not confirmed yet; try again in a minute")]
@@ -417,66 +429,11 @@ pub enum ClientError {
     Store(#[from] DurableError),
 }
 
-impl ClientError {
-    /// The AMP code that this error has on every transport, whichever side found it: the service's
-    /// refusal, or what this side saw for itself.
-    pub fn code(&self) -> Option<Code> {
-        match self {
-            Self::Refused { body, .. } => Some(body.error),
-            Self::BadProof { .. } => Some(Code::InvalidProof),
-            Self::NoChannel { .. } | Self::NotOpened { .. } | Self::NoChannelNamed { .. } => {
-                Some(Code::NoChannel)
-            }
-            Self::ClosedByService { .. } => Some(Code::Closed),
-            Self::NeedsTopUp { .. } | Self::InsufficientFunds { .. } | Self::LimitReached { .. } => {
-                Some(Code::Underfunded)
-            }
-            Self::FunderMustTopUp { code, .. } => Some(*code),
-            Self::NotDelegated { reason, .. } => Some(reason.code()),
-            Self::Chain(error) => match error.rejection()? {
-                Rejection::SettleEarly => Some(Code::SettleEarly),
-                Rejection::RateExceeded => Some(Code::RateExceeded),
-                _ => None,
-            },
-            _ => None,
-        }
-    }
-}
-
 fn closable(from: &Option<i64>) -> String {
     from.map_or_else(
         || "once it is revoked and the channel's close grace has passed, or the channel is closed".to_owned(),
         |from| format!("from unix time {from} on, or once the channel is closed"),
     )
-}
-
-/// Why a discovery document can't be used.
-#[derive(Debug, thiserror::Error)]
-pub enum DiscoveryFailure {
-    /// It was not served.
-    #[error("status {0}")]
-    Status(u16),
-    /// It does not parse.
-    #[error("{0}")]
-    Document(DiscoveryError),
-    /// Its message lacks something.
-    #[cfg(feature = "grpc")]
-    #[error("{0}")]
-    Message(crate::grpc::Unreadable),
-}
-
-/// Why a signed message of the service's is no proof.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ProofFailure {
-    /// It is for something else.
-    #[error("{0}")]
-    About(StatementError),
-    /// The signature is not the recipient's.
-    #[error("the signature is not the recipient's")]
-    Signature,
-    /// The numbers contradict those beside it.
-    #[error("its numbers contradict the answer it came with")]
-    Numbers,
 }
 
 #[cfg(feature = "grpc")]

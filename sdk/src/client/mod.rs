@@ -68,6 +68,7 @@
 mod body;
 mod call;
 mod close;
+mod cluster;
 mod config;
 mod delegate;
 mod delegated;
@@ -105,7 +106,8 @@ pub use close::CloseOutcome;
 pub use config::ClientBuilder;
 pub use delegate::{DelegationRecord, Expiry};
 pub use delegated::Undelegated;
-pub use error::{ClientError, DiscoveryFailure, ProofFailure};
+pub use discovery::service_origin;
+pub use error::{ClientError, DiscoveryFailure, Elsewhere, ProofFailure};
 pub use http::Client;
 pub use ledger::{Ledger, LedgerError, Overcharge};
 pub use policy::{Policy, PolicyError};

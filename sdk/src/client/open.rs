@@ -257,7 +257,7 @@ impl Client {
         if age < TRANSACTION_LIFE {
             return Err(ClientError::OpeningPending { channel: record.channel });
         }
-        self.check_cluster().await?;
+        self.check_cluster_of(record).await?;
         if self.inner.store.drop_intent(record.id, record.created_at).await? {
             return Ok(());
         }
@@ -334,16 +334,6 @@ impl Client {
                 return Ok(nonce);
             }
             next = nonce.wrapping_add(1);
-        }
-    }
-
-    /// Whether the node's cluster has the AMP program at all: before "there is no channel" is taken for
-    /// an end. A node of another cluster, or an empty one, knows none of this client's channels.
-    pub(super) async fn check_cluster(&self) -> Result<(), ClientError> {
-        let program_id = self.inner.settings.program_id;
-        match self.chain().account(&program_id).await? {
-            Some(_) => Ok(()),
-            None => Err(ClientError::NoProgram { program_id }),
         }
     }
 

@@ -151,13 +151,10 @@ impl Client {
         if !matches!(sent, Ok(_) | Err(ChainError::Rejected(Rejection::AlreadyClosing))) {
             sent?;
         }
-        let from = match self.account(channel).await? {
-            Some(now) if now.books.closing => closable_from(&now),
-            // a node that lags: the request was confirmed just now
-            _ => {
-                let closing_at = self.chain().clock().await?.unix_timestamp;
-                closable_from(&ChannelAccount { closing_at, ..account })
-            }
+        let from = match self.account(channel).await {
+            Ok(Some(now)) if now.books.closing => closable_from(&now),
+            // a node that lags, or is away by now: the request was confirmed
+            _ => self.closable_once_requested(&account).await,
         };
         Ok(Reclaimed::Requested { closable_from: from })
     }

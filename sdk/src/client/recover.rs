@@ -84,6 +84,7 @@ impl Client {
             id: 0,
             origin: service.name.clone(),
             state: ChannelState::Open,
+            network: None,
             channel: at.channel,
             vault: at.vault,
             funder: intent.funder,

@@ -168,7 +168,7 @@ impl Client {
             }
             return Ok(self.inner.store.set_state(record.id, ChannelState::Closing, Amount::ZERO).await?);
         }
-        self.check_cluster().await?;
+        self.check_cluster_of(record).await?;
         // nobody could claim more than was signed for, here and by delegates: the rest went to the funder
         let ledger = self.inner.store.load(record.id).await?.ledger;
         let delegated = self.claimed_by_delegates(record).await?;

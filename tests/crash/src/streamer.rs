@@ -1,7 +1,7 @@
 //! A client that reads streams paid by the byte, and signs as it reads: the service is killed in the middle of one.
 //! What has come must be claimable, and nothing beyond what was signed for.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use amp_protocol::code::Code;
@@ -24,7 +24,6 @@ pub(crate) struct Streamer {
     account: Mutex<Account>,
     violations: Mutex<Vec<Violation>>,
     turn: AtomicUsize,
-    begun: AtomicU64,
 }
 
 /// What was signed for, and what came of it.
@@ -51,7 +50,7 @@ enum Streamed {
 impl Streamer {
     pub(crate) fn new(channel: Channel) -> Self {
         let (account, violations) = Default::default();
-        Self { channel, account, violations, turn: AtomicUsize::new(0), begun: AtomicU64::new(0) }
+        Self { channel, account, violations, turn: AtomicUsize::new(0) }
     }
 
     pub(crate) fn account(&self) -> MutexGuard<'_, Account> {
@@ -95,20 +94,21 @@ impl Streamer {
         if !response.status().is_success() {
             return self.refused(service, response).await;
         }
-        self.account().streams += 1;
-        let leaves = self.begun.fetch_add(1, Ordering::Relaxed) % LEFT == LEFT - 1;
-        let granted = self.account().signed;
+        let leaves = {
+            let mut account = self.account();
+            account.streams += 1;
+            account.streams.is_multiple_of(LEFT)
+        };
         let (ended, bytes) = self.read(service, response, leaves).await;
         let cost = BYTES.cost(bytes).map_or(u64::MAX, |cost| cost.get());
         let mut account = self.account();
         account.received += cost;
         // a service can't have streamed more than was signed for by then
-        let most = account.signed.max(granted);
+        let most = account.signed;
         let overrun = (account.received > most)
             .then_some(Violation::Unclaimable { claimed: most, served: account.received });
-        match ended {
-            Streamed::Whole if bytes == STREAM => account.whole += 1,
-            _ => {}
+        if matches!(ended, Streamed::Whole) && bytes == STREAM {
+            account.whole += 1;
         }
         drop(account);
         if let Some(overrun) = overrun {

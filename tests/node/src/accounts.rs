@@ -1,5 +1,7 @@
 //! What is on chain.
 
+use std::sync::atomic::Ordering;
+
 use amp_sdk::chain::{AccountSnapshot, MAX_ACCOUNTS_AT_ONCE};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -14,7 +16,7 @@ const SYSVAR_OWNER: Address = Address::from_str_const("Sysvar1111111111111111111
 
 impl Shared {
     pub(crate) fn account_info(&self, params: &Value) -> Result<Value, Refusal> {
-        let account = self.account(address(&params[0])?);
+        let account = self.account(address(&params[0])?)?;
         Ok(self.at_now(account))
     }
 
@@ -24,16 +26,19 @@ impl Shared {
         if asked.len() > MAX_ACCOUNTS_AT_ONCE {
             return Err(Refusal::invalid(format!("Too many inputs provided; max {MAX_ACCOUNTS_AT_ONCE}")));
         }
-        let accounts = asked.iter().map(|param| Ok(self.account(address(param)?)));
+        let accounts = asked.iter().map(|param| self.account(address(param)?));
         Ok(self.at_now(accounts.collect::<Result<Value, Refusal>>()?))
     }
 
-    fn account(&self, address: Address) -> Value {
+    fn account(&self, address: Address) -> Result<Value, Refusal> {
+        if address == CLOCK && self.chain.executed().len() > self.timeless_after.load(Ordering::SeqCst) {
+            return Err(Refusal::invalid("nobody is told the time"));
+        }
         let account = match self.chain.snapshot(&address) {
             None if address == CLOCK => Some(self.clock()),
             found => found,
         };
-        account.as_ref().map_or(Value::Null, encoded)
+        Ok(account.as_ref().map_or(Value::Null, encoded))
     }
 
     /// Filters by length and by bytes at an offset, as the SDK asks; anything else is refused rather

@@ -13,7 +13,7 @@ mod websocket;
 
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use amp_embedded::EmbeddedChain;
@@ -52,6 +52,8 @@ struct Shared {
     /// What was executed through it, if that is kept.
     history: Mutex<Option<HashMap<Signature, Value>>>,
     genesis_hash: Mutex<String>,
+    /// Nobody is told the time once more transactions than this were executed.
+    timeless_after: AtomicUsize,
 }
 
 /// A request that can't be answered, with the code that nodes have for it.
@@ -85,8 +87,19 @@ impl Node {
         let away = watch::Sender::new(false);
         let (requests, losing, expired, subscribed, generation, history) = Default::default();
         let genesis_hash = Mutex::new(GENESIS_HASH.to_owned());
-        let shared =
-            Shared { chain, away, requests, losing, expired, subscribed, generation, history, genesis_hash };
+        let timeless_after = AtomicUsize::new(usize::MAX);
+        let shared = Shared {
+            chain,
+            away,
+            requests,
+            losing,
+            expired,
+            subscribed,
+            generation,
+            history,
+            genesis_hash,
+            timeless_after,
+        };
         let shared = Arc::new(shared);
         let address = listener.local_addr().expect("an address");
         let app = Router::new().route("/", post(answer)).with_state(shared.clone());
@@ -134,6 +147,11 @@ impl Node {
     /// Says that it is of the cluster whose first block has this hash.
     pub fn pose_as(&self, genesis_hash: &str) {
         genesis_hash.clone_into(&mut self.shared.genesis_hash.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Refuses to tell the time once the next transaction is executed, and answers everything else.
+    pub fn tell_no_time_after_the_next(&self) {
+        self.shared.timeless_after.store(self.shared.chain.executed().len(), Ordering::SeqCst);
     }
 
     /// Requests so far, those it did not answer included.

@@ -2,7 +2,6 @@
 
 use amp_sdk::chain;
 use amp_sdk::protocol::json::{CredentialBody, DiscoveryDocument, ErrorBody, Pricing};
-use amp_sdk::signed::verify_credential;
 use serde_json::{Value, json};
 use solana_address::Address;
 
@@ -55,23 +54,16 @@ async fn on_chain(
     let Some(account) = chain::channel(chain, program_id, channel).await? else {
         return Ok(json!({"channel": "there is none at this address (any more): it is worth nothing"}));
     };
-    let mut signer = verify_credential(credential, account.opened_slot, &account.authorized_signer)
-        .then(|| ("authorized signer", Address::from(account.authorized_signer), account.signer.claimed));
-    if signer.is_none() && account.delegated_slot != 0 {
-        let all = chain::delegations(chain, program_id, channel).await?;
-        let own = all.into_iter().map(|(_, found)| found).find(|found| {
-            found.channel_opened_slot == account.opened_slot
-                && verify_credential(credential, found.created_slot, &found.delegate)
-        });
-        signer =
-            own.map(|found| ("delegate", Address::from(found.delegate), found.delegation.signer.claimed));
-    }
-    let Some((role, key, claimed)) = signer else {
+    let Some(by) = chain::signer_of(chain, program_id, channel, &account, credential).await? else {
         return Ok(json!({"signed_by": "none of the keys that this channel honours: it is worth nothing"}));
+    };
+    let (role, claimed) = match by.delegation {
+        None => ("authorized signer", account.signer.claimed),
+        Some(delegation) => ("delegate", delegation.signer.claimed),
     };
     let ceiling = account.terms.unit_price().ok().and_then(|price| price.ceiling(credential.seq).amount());
     Ok(json!({
-        "signed_by": key.to_string(), "role": role, "worth": ceiling, "claimed_so_far": claimed,
+        "signed_by": by.key.to_string(), "role": role, "worth": ceiling, "claimed_so_far": claimed,
         "recipient": Address::from(account.recipient).to_string(), "mint": Address::from(account.mint).to_string(),
     }))
 }

@@ -17,7 +17,7 @@ const WHAT: &str = "channel";
 pub(super) async fn channel(settings: &Settings, address: &Address, own: &Address, report: &mut Report) {
     let looked = look(settings, address, own, report).await;
     if let Err(error) = looked {
-        report.wrong(WHAT, error.to_string());
+        report.wrong(WHAT, format!("{error:#}"));
     }
 }
 
@@ -26,8 +26,8 @@ async fn look(
     address: &Address,
     own: &Address,
     report: &mut Report,
-) -> Result<(), chain::ChainError> {
-    let (chain, program_id) = (&*settings.chain, &settings.program_at_hand());
+) -> anyhow::Result<()> {
+    let (chain, program_id) = (&*settings.chain, &settings.program_id().await?);
     let Some(account) = chain::channel(chain, program_id, address).await? else {
         report.wrong(WHAT, format!("there is no channel {address} on this cluster (any more)"));
         return Ok(());
@@ -61,14 +61,14 @@ async fn look(
         );
         report.doubtful("recipient", text);
     }
-    part(settings, address, &account, own, now, report).await
+    part((chain, program_id), (address, &account), own, now, report).await?;
+    Ok(())
 }
 
 /// What the own key has to do with it.
 async fn part(
-    settings: &Settings,
-    address: &Address,
-    account: &ChannelAccount,
+    (chain, program_id): (&chain::RpcChain, &Address),
+    (address, account): (&Address, &ChannelAccount),
     own: &Address,
     now: i64,
     report: &mut Report,
@@ -85,7 +85,6 @@ async fn part(
         report.fine(WHAT, own_roles.join(", "));
         return Ok(());
     }
-    let (chain, program_id) = (&*settings.chain, &settings.program_at_hand());
     let at = delegation_address(program_id, address, own);
     match chain::delegation(chain, program_id, &at).await? {
         Some(found) if found.channel_opened_slot != account.opened_slot => {

@@ -34,8 +34,8 @@ pub(super) async fn cluster(settings: &Settings, report: &mut Report) -> bool {
             return false;
         }
     };
-    let genesis = settings.chain.genesis_hash().await.ok().map(|hash| hash.to_string());
-    let by_genesis = genesis.as_deref().and_then(network_of_genesis);
+    let genesis = settings.genesis().await.ok();
+    let by_genesis = genesis.and_then(network_of_genesis);
     match (settings.network().await, by_genesis, genesis) {
         (Err(error), ..) => report.wrong("cluster", error.to_string()),
         (Ok(network), Some(real), _) if network != real => {

@@ -15,7 +15,7 @@ use crate::token::Token;
 /// Whether a URL is a socket's; and the same by HTTP, which channels are kept by.
 pub(crate) fn by_http(url: &str) -> Option<String> {
     let (scheme, rest) = url.split_once("://")?;
-    match scheme {
+    match scheme.to_ascii_lowercase().as_str() {
         "ws" => Some(format!("http://{rest}")),
         "wss" => Some(format!("https://{rest}")),
         _ => None,
@@ -112,6 +112,7 @@ mod tests {
     fn a_socket_is_paid_from_the_channel_of_the_same_host_by_http() {
         assert_eq!(by_http("wss://a.example/x").as_deref(), Some("https://a.example/x"));
         assert_eq!(by_http("ws://a.example").as_deref(), Some("http://a.example"));
+        assert_eq!(by_http("WSS://a.example").as_deref(), Some("https://a.example"));
         assert_eq!(by_http("https://a.example"), None);
     }
 }

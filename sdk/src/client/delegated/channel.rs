@@ -232,6 +232,7 @@ impl Held {
             id: 0,
             origin: self.origin.clone(),
             state: ChannelState::Open,
+            network: None,
             channel: self.channel,
             vault: Address::from(account.vault),
             funder: Address::from(account.funder),

@@ -61,7 +61,7 @@ impl Store {
         books: Option<Ledger>,
         looked_at: Option<i64>,
     ) -> Result<Option<ChannelRecord>, DurableError> {
-        let (owner, horizon) = (self.owner, self.horizon());
+        let (owner, network, horizon) = (self.owner, self.network.clone(), self.horizon());
         self.database
             .write(move |connection| {
                 if let Some(id) = looked_at {
@@ -74,7 +74,7 @@ impl Store {
                     (Some(record), _) if record.state == ChannelState::Disputed => return Ok(Some(record)),
                     (Some(record), _) => record.id,
                     (None, Some(books)) => {
-                        let id = insert(connection, &owner.program_id, &held)?;
+                        let id = insert(connection, &owner.program_id, &network, &held)?;
                         save(connection, id, &books)?;
                         id
                     }
@@ -163,10 +163,16 @@ fn replace_others(connection: &Connection, owner: &Owner, origin: &str) -> rusql
     connection.execute(&sql, params_from_iter(values)).map(drop)
 }
 
-fn insert(connection: &Connection, program_id: &Address, held: &Held) -> rusqlite::Result<i64> {
+fn insert(
+    connection: &Connection,
+    program_id: &Address,
+    network: &str,
+    held: &Held,
+) -> rusqlite::Result<i64> {
     let sql = "INSERT INTO channels (program_id, funder, authorized_signer, delegate, created_slot, origin, state, \
         created_at, recipient, mint, token_program, rent_payer, nonce, channel, vault, opened_slot, unit_price, \
-        deposited) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, 0)";
+        network, deposited) \
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, 0)";
     let [channel, delegate] = held.keys();
     let account = &held.account;
     connection.execute(
@@ -189,6 +195,7 @@ fn insert(connection: &Connection, program_id: &Address, held: &Held) -> rusqlit
             account.vault,
             account.opened_slot.cast_signed(),
             held.unit_price.get().cast_signed(),
+            network,
         ],
     )?;
     Ok(connection.last_insert_rowid())

@@ -13,6 +13,7 @@ mod tests;
 
 use std::path::Path;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use amp_protocol::money::{Amount, Seq};
@@ -119,14 +120,21 @@ pub(super) enum Outcome {
 pub(super) struct Store {
     database: Database,
     owner: Owner,
+    /// The cluster that its client is on, by name: where what comes into the store is.
+    network: Arc<str>,
     /// How long a call without an outcome counts as in flight.
     in_flight_for: Duration,
 }
 
 impl Store {
-    pub(super) fn open(path: &Path, owner: Owner, in_flight_for: Duration) -> Result<Self, DurableError> {
+    pub(super) fn open(
+        path: &Path,
+        owner: Owner,
+        network: &str,
+        in_flight_for: Duration,
+    ) -> Result<Self, DurableError> {
         let database = Database::open(path, Sharing::Shared, schema::MIGRATIONS)?;
-        Ok(Self { database, owner, in_flight_for })
+        Ok(Self { database, owner, network: network.into(), in_flight_for })
     }
 
     /// All channels of this owner, the newest first.

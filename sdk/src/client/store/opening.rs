@@ -56,7 +56,7 @@ impl Store {
         intent: Intent,
         check: impl FnOnce(Amount) -> Result<(), PolicyError> + Send + 'static,
     ) -> Result<Result<ChannelRecord, PolicyError>, DurableError> {
-        let owner = self.owner;
+        let (owner, network) = (self.owner, self.network.clone());
         self.database
             .write(move |connection| {
                 let found = current(connection, &owner, &intent.origin)?;
@@ -73,7 +73,9 @@ impl Store {
                 }
                 let id = match id {
                     Some(id) => id,
-                    None => insert(connection, &owner.program_id, &intent, ChannelState::Opening, 0)?,
+                    None => {
+                        insert(connection, &owner.program_id, &network, &intent, ChannelState::Opening, 0)?
+                    }
                 };
                 let fresh = Ledger::new(intent.unit_price, intent.deposit);
                 save(connection, id, &fresh)?;
@@ -154,7 +156,7 @@ impl Store {
         spent: Amount,
         last_seq: Seq,
     ) -> Result<ChannelRecord, DurableError> {
-        let program_id = self.owner.program_id;
+        let (program_id, network) = (self.owner.program_id, self.network.clone());
         self.database
             .write(move |connection| {
                 let sql =
@@ -164,7 +166,7 @@ impl Store {
                 if let Some(stored) = first(connection, sql, values)? {
                     return Ok(stored);
                 }
-                let id = insert(connection, &program_id, &intent, ChannelState::Open, opened_slot)?;
+                let id = insert(connection, &program_id, &network, &intent, ChannelState::Open, opened_slot)?;
                 let fresh = Ledger::new(intent.unit_price, intent.deposit);
                 save(
                     connection,
@@ -198,14 +200,15 @@ pub(super) fn committed(
 fn insert(
     connection: &Connection,
     program_id: &Address,
+    network: &str,
     intent: &Intent,
     state: ChannelState,
     opened_slot: u64,
 ) -> rusqlite::Result<i64> {
     let at = ChannelAddress::derive(program_id, &intent.funder, &intent.recipient, intent.nonce);
     let sql = "INSERT INTO channels (program_id, funder, authorized_signer, origin, state, created_at, recipient, mint, \
-        token_program, rent_payer, nonce, channel, vault, opened_slot, unit_price, deposited) \
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
+        token_program, rent_payer, nonce, channel, vault, opened_slot, unit_price, deposited, network) \
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)";
     connection.execute(
         sql,
         params![
@@ -225,6 +228,7 @@ fn insert(
             opened_slot.cast_signed(),
             intent.unit_price.get().cast_signed(),
             intent.deposit.get().cast_signed(),
+            network,
         ],
     )?;
     Ok(connection.last_insert_rowid())

@@ -77,6 +77,7 @@ CREATE TABLE delegates (
     created_slot INTEGER NOT NULL, PRIMARY KEY (channel_id, delegate)
 ) WITHOUT ROWID;
 ",
+    "ALTER TABLE channels ADD COLUMN network TEXT NOT NULL DEFAULT '';",
 ];
 
 /// Where a channel is in its life.
@@ -130,6 +131,8 @@ pub struct ChannelRecord {
     pub origin: String,
     /// Where it is in its life.
     pub state: ChannelState,
+    /// The cluster it is on, by its name. `None`: it was stored by a release that did not record it.
+    pub network: Option<String>,
     /// The channel's address.
     pub channel: Address,
     /// Its vault.
@@ -193,7 +196,7 @@ impl ChannelRecord {
 /// The columns that [`read`] reads, in its order.
 pub(super) const COLUMNS: &str = "id, origin, state, channel, vault, recipient, mint, token_program, rent_payer, \
     nonce, opened_slot, refunded, topping_up, created_at, unit_price, deposited, last_signed, acknowledged, agreed, \
-    topping_up_at, funder, delegate, created_slot, delegated_limit, expires_at";
+    topping_up_at, funder, delegate, created_slot, delegated_limit, expires_at, network";
 
 pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<ChannelRecord> {
     let key = |at: usize| row.get::<_, [u8; 32]>(at).map(Address::from);
@@ -208,6 +211,7 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<ChannelRecord> {
         id: row.get(0)?,
         origin: row.get(1)?,
         state: ChannelState::from_number(row.get(2)?),
+        network: Some(row.get::<_, String>(25)?).filter(|network| !network.is_empty()),
         channel: key(3)?,
         vault: key(4)?,
         recipient: key(5)?,

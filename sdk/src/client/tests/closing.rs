@@ -1,7 +1,7 @@
 use amp_protocol::money::Amount;
 
 use super::*;
-use crate::client::{CloseOutcome, PolicyError, ProofFailure};
+use crate::client::{CloseOutcome, Elsewhere, PolicyError, ProofFailure, Reclaimed};
 
 const START: u64 = 1_000_000;
 
@@ -175,6 +175,61 @@ async fn a_node_of_another_cluster_does_not_make_the_client_forget_its_channel()
     world.chain.state().elsewhere = false;
     let outcome = client.close(&world.service.origin).await.unwrap();
     assert!(matches!(outcome, CloseOutcome::Closed { .. }), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn a_channel_that_was_opened_on_another_cluster_is_left_as_it_is() {
+    let world = World::new().await;
+    let client = paid_twice(&world).await;
+    let builder = world.builder().network("solana:elsewhere").program_id(crate::chain::PROGRAM_ID);
+    let other = builder.build().await.unwrap();
+    let refused = other.close(&world.service.origin).await.unwrap_err();
+    let ClientError::OtherCluster { reason: Elsewhere::Network { named, pinned }, .. } = &refused else {
+        panic!("{refused}")
+    };
+    assert_eq!((named.as_str(), pinned.as_str()), ("solana:localnet", "solana:elsewhere"));
+    let all = other.close_all().await.unwrap();
+    assert!(matches!(all[..], [(_, Err(ClientError::OtherCluster { .. }))]), "{all:?}");
+    assert_eq!(world.states(&client).await, [ChannelState::Open]);
+    let all = client.close_all().await.unwrap();
+    assert!(matches!(all[..], [(_, Ok(CloseOutcome::Closed { .. }))]), "{all:?}");
+}
+
+#[tokio::test]
+async fn a_chain_without_a_channels_mint_is_not_the_one_that_closed_it() {
+    let world = World::new().await;
+    let client = paid_twice(&world).await;
+    let come_back = world.chain.lose_all_tokens();
+    let refused = client.close(&world.service.origin).await.unwrap_err();
+    assert!(
+        matches!(refused, ClientError::OtherCluster { reason: Elsewhere::Mint(MINT), .. }),
+        "what is not there was never closed there: {refused}"
+    );
+    assert_eq!(world.states(&client).await, [ChannelState::Open]);
+    come_back();
+    let outcome = client.close(&world.service.origin).await.unwrap();
+    assert!(matches!(outcome, CloseOutcome::Closed { .. }), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn a_close_that_was_requested_is_told_though_nothing_can_be_read_any_more() {
+    let world = World::new().await;
+    let client = paid_twice(&world).await;
+    world.chain.state().payout_fails = true;
+    world.chain.state().gone_after = Some("request_close");
+    let before = crate::client::store::unix_seconds();
+    let outcome = client.close(&world.service.origin).await.unwrap();
+    let CloseOutcome::Requested { closable_from, .. } = outcome else { panic!("{outcome:?}") };
+    // by this machine's clock: the cluster's is not to be had
+    assert!(closable_from >= before + 60, "{closable_from}");
+    assert_eq!(world.states(&client).await, [ChannelState::Closing]);
+
+    let world = World::new().await;
+    let (client, channel) = world.funded().await;
+    world.chain.state().gone_after = Some("request_close");
+    let outcome = client.request_close(&channel).await.unwrap();
+    assert!(matches!(outcome, Reclaimed::Requested { closable_from } if closable_from >= before + 60));
+    assert_eq!(world.states(&client).await, [ChannelState::Closing]);
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ use super::relay::Relay;
 const HANG: Duration = Duration::from_secs(12);
 
 /// What goes wrong with a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Fault {
     /// It is not handed on; after a long while the connection ends without an answer.
     Hang,
@@ -51,12 +51,6 @@ struct Faults {
     answers: HashMap<String, Value>,
     /// The node lags: reads are answered as they last were.
     is_stale: bool,
-}
-
-impl std::hash::Hash for Fault {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        std::mem::discriminant(self).hash(state);
-    }
 }
 
 /// See the module.

@@ -6,18 +6,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// What a relay does with connections.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Line {
-    Works,
-    /// Those there are, are cut; new ones are closed at once.
-    Cut,
-}
-
 /// Hands bytes on to another port of this machine, so that connections can be cut. WebSocket needs no more.
 pub(super) struct Relay {
     pub(super) url: String,
-    line: watch::Sender<Line>,
+    /// Whether connections are cut, and new ones closed at once.
+    cut: watch::Sender<bool>,
     serving: JoinHandle<()>,
 }
 
@@ -27,17 +20,17 @@ impl Relay {
         let upstream: Arc<str> = upstream.trim_end_matches('/').into();
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let url = format!("ws://{}", listener.local_addr()?);
-        let (line, state) = watch::channel(Line::Works);
+        let (cut, state) = watch::channel(false);
         let serving = tokio::spawn(async move {
             while let Ok((connection, _)) = listener.accept().await {
                 tokio::spawn(hand_on(connection, upstream.clone(), state.clone()));
             }
         });
-        Ok(Self { url, line, serving })
+        Ok(Self { url, cut, serving })
     }
 
     pub(super) fn cut(&self, cut: bool) {
-        self.line.send_replace(if cut { Line::Cut } else { Line::Works });
+        self.cut.send_replace(cut);
     }
 }
 
@@ -47,14 +40,14 @@ impl Drop for Relay {
     }
 }
 
-async fn hand_on(mut connection: TcpStream, upstream: Arc<str>, mut line: watch::Receiver<Line>) {
-    if *line.borrow() == Line::Cut {
+async fn hand_on(mut connection: TcpStream, upstream: Arc<str>, mut cut: watch::Receiver<bool>) {
+    if *cut.borrow() {
         return;
     }
     let connecting = tokio::time::timeout(Duration::from_secs(5), TcpStream::connect(&*upstream)).await;
     let Ok(Ok(mut upstream)) = connecting else { return };
     tokio::select! {
         _ = tokio::io::copy_bidirectional(&mut connection, &mut upstream) => {}
-        _ = line.wait_for(|line| *line == Line::Cut) => {}
+        _ = cut.wait_for(|cut| *cut) => {}
     }
 }

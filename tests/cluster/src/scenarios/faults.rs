@@ -22,7 +22,7 @@ struct Scene {
 impl Scene {
     async fn set(town: &Town<'_>) -> anyhow::Result<Self> {
         let node = town.cluster.faulty_node().await?;
-        let shop = town.shop_on(node.chain(), |config| config).await?;
+        let shop = town.shop_on(node.chain()).await?;
         let (key, agent) = town.agent_on(node.chain()).await?;
         Ok(Self { node, shop, key, agent })
     }
@@ -100,7 +100,7 @@ pub(crate) async fn a_stale_node_makes_nobody_serve_or_claim_what_is_not_there(
     let town = &Town::found(cluster).await?;
     // the service's node lags; the agent's does not
     let node = cluster.faulty_node().await?;
-    let shop = town.shop_on(node.chain(), |config| config).await?;
+    let shop = town.shop_on(node.chain()).await?;
     let key = town.person(TOKENS).await?;
     let agent = town.client(cluster.chain.clone(), "agent.db").funder(key.clone()).auto_top_up(false);
     let agent = agent.deposit(Amount::new(3 * PRICE)).build().await?;

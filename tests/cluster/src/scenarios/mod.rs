@@ -19,7 +19,7 @@ type Play = for<'a> fn(&'a Cluster) -> LocalBoxFuture<'a, anyhow::Result<()>>;
 
 /// One of them.
 pub(crate) struct Scenario {
-    path: &'static str,
+    name: &'static str,
     play: Play,
     needs_own_validator: bool,
 }
@@ -27,7 +27,7 @@ pub(crate) struct Scenario {
 impl Scenario {
     /// The sentence, as a function is named.
     pub(crate) fn name(&self) -> &'static str {
-        self.path.rsplit("::").next().unwrap_or(self.path).trim()
+        self.name
     }
 
     /// Whether it does things to the validator that can't be done to others'.
@@ -43,7 +43,7 @@ impl Scenario {
 macro_rules! scenarios {
     ($($own:literal $module:ident :: $name:ident;)*) => {
         &[$(Scenario {
-            path: stringify!($module::$name),
+            name: stringify!($name),
             play: |cluster| Box::pin($module::$name(cluster)),
             needs_own_validator: $own,
         }),*]

@@ -27,15 +27,11 @@ pub(crate) struct Shop {
 impl Town<'_> {
     /// Opens a service on the cluster's own node.
     pub(crate) async fn shop(&self) -> anyhow::Result<Shop> {
-        self.shop_on(self.cluster.chain.clone(), |config| config).await
+        self.shop_on(self.cluster.chain.clone()).await
     }
 
-    /// Opens a service on a node, configured in its own way.
-    pub(crate) async fn shop_on(
-        &self,
-        chain: Arc<dyn Chain>,
-        configure: impl FnOnce(ServiceConfig) -> ServiceConfig,
-    ) -> anyhow::Result<Shop> {
+    /// Opens a service on a node.
+    pub(crate) async fn shop_on(&self, chain: Arc<dyn Chain>) -> anyhow::Result<Shop> {
         let key = self.person(0).await?;
         let config = ServiceConfig::new(Arc::new(key.clone()), self.mint, Amount::new(PRICE))
             .program_id(self.cluster.program_id)
@@ -47,7 +43,7 @@ impl Town<'_> {
             .watch_interval(Duration::from_secs(3))
             .channel_max_age(Duration::from_secs(2));
         let store = SqliteStore::open(self.file(&format!("{}.service.db", key.public_key())))?;
-        let service = AmpService::start(configure(config), chain, store).await?;
+        let service = AmpService::start(config, chain, store).await?;
         let served = Arc::new(AtomicU64::new(0));
         let quote = |State(served): State<Arc<AtomicU64>>| async move {
             served.fetch_add(1, Ordering::SeqCst);

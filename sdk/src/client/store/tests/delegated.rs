@@ -57,7 +57,7 @@ fn held(created_slot: u64, limit: u64) -> Held {
 
 fn delegates(folder: &TempDir) -> Store {
     let owner = Owner { role: Role::Delegate(DELEGATE), ..OWNER };
-    Store::open(&folder.path().join("client.db"), owner, HOUR).unwrap()
+    Store::open(&folder.path().join("client.db"), owner, NETWORK, HOUR).unwrap()
 }
 
 fn books(limit: u64) -> Option<Ledger> {
@@ -78,7 +78,8 @@ async fn a_funders_channel_and_a_delegates_on_it_are_two_even_where_one_key_is_b
     assert_eq!(open(&folder, HOUR).all().await.unwrap(), std::slice::from_ref(&own));
     // a client of the delegate's own as a funder
     let role = Role::Funder { funder: DELEGATE, authorized_signer: DELEGATE };
-    let funder = Store::open(&folder.path().join("client.db"), Owner { role, ..OWNER }, HOUR).unwrap();
+    let funder =
+        Store::open(&folder.path().join("client.db"), Owner { role, ..OWNER }, NETWORK, HOUR).unwrap();
     assert_eq!(funder.all().await.unwrap(), []);
     assert_eq!(open(&folder, HOUR).load(own.id).await.unwrap().ledger.last_signed, Seq::ZERO);
 }

@@ -11,10 +11,11 @@ const OWNER: Owner = Owner {
 };
 const FUNDER: Address = Address::new_from_array([2; 32]);
 const SIGNER: Address = Address::new_from_array([3; 32]);
+const NETWORK: &str = "solana:localnet";
 const HOUR: Duration = Duration::from_secs(3_600);
 
 fn open(folder: &TempDir, in_flight_for: Duration) -> Store {
-    Store::open(&folder.path().join("client.db"), OWNER, in_flight_for).unwrap()
+    Store::open(&folder.path().join("client.db"), OWNER, NETWORK, in_flight_for).unwrap()
 }
 
 impl Store {
@@ -164,7 +165,7 @@ async fn another_funders_channels_are_not_seen() {
     adopted(&open(&folder, HOUR), 100).await;
     let role = Role::Funder { funder: Address::from([9; 32]), authorized_signer: SIGNER };
     let other = Owner { role, ..OWNER };
-    let store = Store::open(&folder.path().join("client.db"), other, HOUR).unwrap();
+    let store = Store::open(&folder.path().join("client.db"), other, NETWORK, HOUR).unwrap();
     assert_eq!(store.all().await.unwrap(), []);
     assert_eq!(store.current("https://a.example").await.unwrap(), None);
 }
@@ -239,6 +240,21 @@ async fn a_store_of_the_first_release_keeps_its_channels_and_pending_top_ups() {
     drop(old);
     let record = open(&folder, HOUR).current("https://a.example").await.unwrap().unwrap();
     assert_eq!((record.opened_slot, record.topping_up), (7, Amount::new(500)));
+    assert_eq!(record.network, None);
+}
+
+#[tokio::test]
+async fn a_channel_is_stored_with_the_cluster_that_it_is_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder, HOUR);
+    adopted(&store, 100).await;
+    let begun = Intent { origin: "https://b.example".to_owned(), nonce: 7, ..intent(100) };
+    store.begin_open(begun, |_| Ok(())).await.unwrap().unwrap();
+    let path = folder.path().join("client.db");
+    // a client of another one finds them, and knows them for what they are
+    let elsewhere = Store::open(&path, OWNER, "solana:elsewhere", HOUR).unwrap();
+    let networks: Vec<_> = elsewhere.all().await.unwrap().into_iter().map(|record| record.network).collect();
+    assert_eq!(networks, [Some(NETWORK.to_owned()), Some(NETWORK.to_owned())]);
 }
 
 #[tokio::test]

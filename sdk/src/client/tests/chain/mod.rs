@@ -54,6 +54,8 @@ pub(super) struct State {
     pub(super) lagging: u32,
     /// Reads are at a node of another cluster.
     pub(super) elsewhere: bool,
+    /// Once this instruction has taken effect, nothing can be read any more.
+    pub(super) gone_after: Option<&'static str>,
     /// It answers searches for delegations.
     pub(super) searchable: bool,
     /// Who paid the fees of the transactions that were sent.
@@ -77,6 +79,7 @@ impl FakeChain {
             payout_fails: false,
             lagging: 0,
             elsewhere: false,
+            gone_after: None,
             searchable: false,
             payers: Vec::new(),
             accounts: [(MINT, mint), (PROGRAM_ID, program)].into(),
@@ -110,6 +113,18 @@ impl FakeChain {
         state.accounts.get(address).and_then(|account| ChannelAccount::decode(&account.data).ok())
     }
 
+    /// It is another chain, which has the program and not the mint.
+    pub(super) fn lose_all_tokens(&self) -> impl FnOnce() + '_ {
+        let is_program = |address: &Address| *address == PROGRAM_ID;
+        let before = {
+            let mut state = self.state();
+            let left = state.accounts.iter().filter(|(address, _)| is_program(address));
+            let left = left.map(|(address, account)| (*address, account.clone())).collect();
+            std::mem::replace(&mut state.accounts, left)
+        };
+        move || self.state().accounts = before
+    }
+
     /// The recipient closes on its own: the whole vault goes back.
     pub(super) fn remove(&self, address: &Address) {
         self.state().accounts.remove(address);
@@ -131,6 +146,13 @@ impl FakeChain {
 }
 
 impl State {
+    fn reachable(&self) -> Result<(), ChainError> {
+        match self.gone_after {
+            Some(name) if self.done.contains(&name) => Err(ChainError::Unreachable("told to".to_owned())),
+            _ => Ok(()),
+        }
+    }
+
     fn tokens(&self, account: &Address) -> u64 {
         self.accounts
             .get(account)
@@ -310,6 +332,7 @@ impl State {
 impl Chain for FakeChain {
     async fn account(&self, address: &Address) -> Result<Option<AccountSnapshot>, ChainError> {
         let mut state = self.state();
+        state.reachable()?;
         let account = state.accounts.get(address).filter(|_| !state.elsewhere).cloned();
         if state.lagging > 0 && account.as_ref().is_some_and(|account| account.owner == PROGRAM_ID) {
             state.lagging -= 1;
@@ -329,6 +352,7 @@ impl Chain for FakeChain {
 
     async fn clock(&self) -> Result<ChainClock, ChainError> {
         let state = self.state();
+        state.reachable()?;
         Ok(ChainClock { slot: state.slot, unix_timestamp: state.time })
     }
 

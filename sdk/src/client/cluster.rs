@@ -1,0 +1,42 @@
+//! Whether a node is of the cluster that a channel is on: before "there is no such channel" is taken for its end.
+
+use super::{ChannelRecord, Client, ClientError, Elsewhere};
+
+impl Client {
+    /// Whether the node's cluster has the AMP program at all: before "there is no channel" is taken for
+    /// an end. A node of another cluster, or an empty one, knows none of this client's channels.
+    pub(super) async fn check_cluster(&self) -> Result<(), ClientError> {
+        let program_id = self.inner.settings.program_id;
+        match self.chain().account(&program_id).await? {
+            Some(_) => Ok(()),
+            None => Err(ClientError::NoProgram { program_id }),
+        }
+    }
+
+    /// The same for a channel of the store. Another cluster may have the same program under the same id, where no
+    /// channel of this one will ever be found: its record would be taken for closed, and its deposit forgotten.
+    pub(super) async fn check_cluster_of(&self, record: &ChannelRecord) -> Result<(), ClientError> {
+        self.check_network_of(record)?;
+        self.check_cluster().await?;
+        match self.chain().account(&record.mint).await? {
+            Some(_) => Ok(()),
+            // no chain holds tokens without their mint
+            None => {
+                let reason = Elsewhere::Mint(record.mint);
+                Err(ClientError::OtherCluster { channel: record.channel, reason })
+            }
+        }
+    }
+
+    /// Whether a channel of the store is recorded as one of this client's cluster, or of none.
+    pub(super) fn check_network_of(&self, record: &ChannelRecord) -> Result<(), ClientError> {
+        let pinned = &self.inner.settings.options.network;
+        match &record.network {
+            Some(named) if named != pinned => {
+                let reason = Elsewhere::Network { named: named.clone(), pinned: pinned.clone() };
+                Err(ClientError::OtherCluster { channel: record.channel, reason })
+            }
+            _ => Ok(()),
+        }
+    }
+}
