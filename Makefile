@@ -1,7 +1,7 @@
 # The recipes are in the scripts that they call.
 
 .DEFAULT_GOAL := help
-.PHONY: chromium bench-gateway localnet serve pay help demo demo-chain demo-tokens demo-agents demo-market-data demo-mcp demo-grpc test postgres python soak crash bench fuzz guards mutants check bless program toolchain-check e2e clean-program idl typescript anchor-test
+.PHONY: chromium packaging bench-gateway localnet serve pay help demo demo-chain demo-tokens demo-agents demo-market-data demo-mcp demo-grpc test postgres python soak crash bench fuzz guards mutants check bless program toolchain-check e2e clean-program idl typescript anchor-test
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -51,6 +51,9 @@ python: ## the packages for Python that tests pay with as others do, from PyPI
 
 check: ## what a landing must pass
 	@.ci/run
+
+packaging: program ## try the systemd unit and the container file on this machine: root, Debian, minutes (ARGS="unit", "container")
+	@packaging/try.sh $(ARGS)
 
 soak: program ## random sequences on the program and on a model of it (MINUTES=10, SEED=...)
 	@toolchain/run.sh amp-soak --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED)) $(ARGS)

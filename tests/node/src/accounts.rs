@@ -10,7 +10,7 @@ use solana_address::Address;
 
 use crate::{Refusal, Shared};
 
-/// The clock sysvar, which LiteSVM keeps beside its accounts.
+/// The clock sysvar, which LiteSVM has as it was last written: where nothing was asked for a while, that is old.
 const CLOCK: Address = Address::from_str_const("SysvarC1ock11111111111111111111111111111111");
 const SYSVAR_OWNER: Address = Address::from_str_const("Sysvar1111111111111111111111111111111111111");
 
@@ -34,10 +34,7 @@ impl Shared {
         if address == CLOCK && self.chain.executed().len() > self.timeless_after.load(Ordering::SeqCst) {
             return Err(Refusal::invalid("nobody is told the time"));
         }
-        let account = match self.chain.snapshot(&address) {
-            None if address == CLOCK => Some(self.clock()),
-            found => found,
-        };
+        let account = if address == CLOCK { Some(self.clock()) } else { self.chain.snapshot(&address) };
         Ok(account.as_ref().map_or(Value::Null, encoded))
     }
 
