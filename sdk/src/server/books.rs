@@ -1,4 +1,5 @@
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
@@ -35,6 +36,8 @@ pub(crate) struct Book {
     ledger: Mutex<ChannelLedger>,
     /// A request ended, or more was authorized, or service stopped.
     changes: Notify,
+    /// The watch has its read before it.
+    is_to_be_watched: AtomicBool,
     /// Where the store is shared: how the ledger changes.
     turns: OnceLock<Box<Turns>>,
     /// There once it is needed.
@@ -67,6 +70,7 @@ impl Book {
             incarnation,
             ledger: Mutex::new(ledger),
             changes: Notify::new(),
+            is_to_be_watched: AtomicBool::new(false),
             turns: OnceLock::new(),
             seldom: OnceLock::new(),
             noted: Mutex::default(),
@@ -101,6 +105,16 @@ impl Book {
     /// The next change of what requests wait for.
     pub(crate) fn changed(&self) -> Notified<'_> {
         self.changes.notified()
+    }
+
+    /// The watch is going to read the channel; whether it was not already.
+    pub(crate) fn watch_begins(&self) -> bool {
+        !self.is_to_be_watched.swap(true, Ordering::Relaxed)
+    }
+
+    /// It has.
+    pub(crate) fn watch_ends(&self) {
+        self.is_to_be_watched.store(false, Ordering::Relaxed);
     }
 
     fn seldom(&self) -> &Seldom {

@@ -1,4 +1,4 @@
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,14 +58,12 @@ pub(super) struct Watch {
     waiting: VecDeque<Batch>,
     paused: Vec<(Instant, Batch)>,
     under_way: usize,
-    /// The channels of all of those.
-    pending: HashSet<Incarnation>,
 }
 
 impl Watch {
     /// Begins to watch these, but for those whose turn has not come since the last time.
     pub(super) fn over(&mut self, books: Vec<Arc<Book>>) {
-        let new: Vec<_> = books.into_iter().filter(|book| self.pending.insert(book.incarnation)).collect();
+        let new: Vec<_> = books.into_iter().filter(|book| book.watch_begins()).collect();
         let batches = new.chunks(MAX_ACCOUNTS_AT_ONCE);
         self.waiting.extend(batches.map(|books| Batch { books: books.to_vec(), failures: 0 }));
     }
@@ -104,13 +102,7 @@ impl Watch {
     /// A batch was read.
     pub(super) fn ended(&mut self, batch: &Batch) {
         self.under_way = self.under_way.saturating_sub(1);
-        for book in &batch.books {
-            self.pending.remove(&book.incarnation);
-        }
-        if self.pending.is_empty() {
-            // room for all channels, which is needed for seconds of an interval
-            self.pending.shrink_to_fit();
-        }
+        batch.books.iter().for_each(|book| book.watch_ends());
     }
 
     /// A batch could not be read, and pauses; the others go on.

@@ -190,7 +190,7 @@ impl Worker {
                     if self.is_before_next_watch(&wait) {
                         self.note(incarnation, self.routine(), &wait);
                     } else {
-                        // the watch will see it again before it is due: no plan is kept for all that wait
+                        // the next watch sees it: no plan is kept for all that wait
                         self.failures.remove(&incarnation);
                     }
                 }
@@ -205,9 +205,9 @@ impl Worker {
         }
     }
 
-    /// Whether a channel has to be looked at before the next watch is over, however long one takes.
+    /// Whether a channel has to be looked at before the next watch begins.
     fn is_before_next_watch(&self, visit: &Visit) -> bool {
-        let next = self.core.config.watch_interval.saturating_mul(2);
+        let next = self.core.config.watch_interval;
         matches!(visit, Visit::Wait { seconds, .. } if Duration::from_secs(*seconds) <= next)
     }
 
