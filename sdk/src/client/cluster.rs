@@ -1,5 +1,7 @@
 //! Whether a node is of the cluster that a channel is on: before "there is no such channel" is taken for its end.
 
+use solana_address::Address;
+
 use super::{ChannelRecord, Client, ClientError, Elsewhere};
 
 impl Client {
@@ -25,6 +27,19 @@ impl Client {
                 let reason = Elsewhere::Mint(record.mint);
                 Err(ClientError::OtherCluster { channel: record.channel, reason })
             }
+        }
+    }
+
+    /// The same before a channel that the chain does not show is said to be gone. The store may know it as one of
+    /// another cluster; where it knows none of this address, the node is all there is to ask.
+    pub(super) async fn check_cluster_of_address(&self, channel: &Address) -> Result<(), ClientError> {
+        let mut known = self.inner.store.all().await?;
+        known.retain(|record| record.channel == *channel);
+        // both may be there: this cluster's own is the one that was meant
+        let own = known.iter().find(|record| self.check_network_of(record).is_ok());
+        match own.or_else(|| known.first()) {
+            Some(record) => self.check_cluster_of(record).await,
+            None => self.check_cluster().await,
         }
     }
 
