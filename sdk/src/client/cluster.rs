@@ -36,11 +36,18 @@ impl Client {
         let mut known = self.inner.store.all().await?;
         known.retain(|record| record.channel == *channel);
         // both may be there: this cluster's own is the one that was meant
-        let own = known.iter().find(|record| self.check_network_of(record).is_ok());
+        let own = known.iter().find(|record| !self.is_elsewhere(record));
         match own.or_else(|| known.first()) {
             Some(record) => self.check_cluster_of(record).await,
             None => self.check_cluster().await,
         }
+    }
+
+    /// Whether a channel of the store is recorded as one of another cluster than this client's: then this client neither
+    /// pays from it nor closes it.
+    #[must_use]
+    pub fn is_elsewhere(&self, record: &ChannelRecord) -> bool {
+        !record.is_on(&self.inner.settings.options.network)
     }
 
     /// Whether a channel of the store is recorded as one of this client's cluster, or of none.

@@ -269,7 +269,7 @@ impl Client {
     async fn drop_stale_intents(&self) -> Result<(), ClientError> {
         for record in self.inner.store.all().await? {
             if record.state != ChannelState::Opening
-                || self.check_network_of(&record).is_err()
+                || self.is_elsewhere(&record)
                 || self.look_for_opening(&record).await?.is_some()
             {
                 continue;

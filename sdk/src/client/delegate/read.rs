@@ -28,7 +28,7 @@ impl Client {
     ) -> Result<ChannelRecord, ClientError> {
         let mut all = self.inner.store.all().await?;
         all.retain(|record| record.origin == service.name && record.state != ChannelState::Closed);
-        let here = all.iter().position(|record| self.check_network_of(record).is_ok());
+        let here = all.iter().position(|record| !self.is_elsewhere(record));
         let none = || ClientError::NoChannel { origin: service.name.clone() };
         let record = all.into_iter().nth(here.unwrap_or_default()).ok_or_else(none)?;
         self.check_network_of(&record)?;

@@ -75,6 +75,9 @@ async fn a_newer_channel_of_another_cluster_does_not_hide_one_that_has_to_be_clo
     let outcome = client.close(&world.service.origin).await.unwrap();
     assert!(matches!(outcome, CloseOutcome::Closed { .. }), "{outcome:?}");
     assert_eq!(world.states(&client).await, [ChannelState::Open, ChannelState::Closed]);
+    let elsewhere: Vec<_> =
+        client.channels().await.unwrap().iter().map(|record| client.is_elsewhere(record)).collect();
+    assert_eq!(elsewhere, [true, false]);
     // nothing is left here: the one that is elsewhere is named
     assert!(is_elsewhere(client.close(&world.service.origin).await));
 }
