@@ -120,13 +120,11 @@ impl Bench {
 }
 
 impl Tally {
-    fn with(mut self, call: Result<(Duration, Amount), String>) -> Self {
+    fn with(mut self, (call, cost): (Result<Duration, String>, Amount)) -> Self {
+        // what the service says: shown, and not relied upon
+        self.cost = self.cost.checked_add(cost).unwrap_or(Amount::MAX);
         match call {
-            Ok((latency, cost)) => {
-                self.latencies.push(latency);
-                // what the service says: shown, and not relied upon
-                self.cost = self.cost.checked_add(cost).unwrap_or(Amount::MAX);
-            }
+            Ok(latency) => self.latencies.push(latency),
             Err(error) => {
                 self.failed = self.failed.saturating_add(1);
                 self.first_failure.get_or_insert(error);
@@ -136,8 +134,8 @@ impl Tally {
     }
 }
 
-/// One call, to its last byte.
-async fn timed(payer: &crate::limits::Payer, url: &str) -> Result<(Duration, Amount), String> {
+/// One call, to its last byte, and what it cost: an answer that is no success or breaks off may be charged too.
+async fn timed(payer: &crate::limits::Payer, url: &str) -> (Result<Duration, String>, Amount) {
     let begun = Instant::now();
     let explain = |error| match error {
         // the limit here is what was agreed to, and no option's
@@ -149,14 +147,23 @@ async fn timed(payer: &crate::limits::Payer, url: &str) -> Result<(Duration, Amo
         }
         other => payer.explain(other).to_string(),
     };
-    let mut answer = payer.client.get(url).await.map_err(explain)?;
-    while answer.chunk().await.map_err(explain)?.is_some() {}
-    let status = answer.status();
-    if !status.is_success() {
-        return Err(format!("the service answered {status}"));
+    let mut answer = match payer.client.get(url).await {
+        Ok(answer) => answer,
+        Err(error) => return (Err(explain(error)), Amount::ZERO),
+    };
+    let ended = loop {
+        match answer.chunk().await {
+            Ok(Some(_)) => {}
+            Ok(None) => break Ok(begun.elapsed()),
+            Err(error) => break Err(explain(error)),
+        }
+    };
+    let (status, payment) = (answer.status(), answer.payment());
+    let cost = payment.and_then(|payment| payment.cost).unwrap_or(Amount::ZERO);
+    match status.is_success() {
+        true => (ended, cost),
+        false => (Err(format!("the service answered {status}")), cost),
     }
-    let cost = answer.payment().and_then(|payment| payment.cost).unwrap_or(Amount::ZERO);
-    Ok((begun.elapsed(), cost))
 }
 
 /// Of sorted values.

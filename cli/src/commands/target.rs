@@ -35,7 +35,8 @@ pub(crate) fn origin(url: &str) -> String {
 }
 
 impl Target {
-    /// The newest record in the store, one that is not closed before others.
+    /// The newest record in the store, one that is not closed before others. One of another cluster comes last: what is
+    /// shown before a yes must be what the client then acts on.
     pub(crate) async fn record(&self, client: &Client) -> anyhow::Result<Option<ChannelRecord>> {
         let all = client.channels().await?;
         let matches = |record: &&ChannelRecord| match self {
@@ -44,7 +45,7 @@ impl Target {
         };
         let mut found: Vec<&ChannelRecord> = all.iter().filter(matches).collect();
         // stable: the newest stays first
-        found.sort_by_key(|record| record.state == ChannelState::Closed);
+        found.sort_by_key(|record| (client.is_elsewhere(record), record.state == ChannelState::Closed));
         Ok(found.first().copied().cloned())
     }
 

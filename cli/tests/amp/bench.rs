@@ -24,6 +24,12 @@ async fn a_bench_of_what_fails_says_how_often_and_why() {
     let said = town.amp(&["bench", &town.url("/broken"), "-n", "3", "--yes"]).await;
     said.fails(1, &["3 calls failed", "500"]);
     assert!(said.out.contains("0 of 3"), "{said:?}");
+    assert!(said.out.contains("0.00 "), "{said:?}");
+    // where failures are charged too, they are in what it cost
+    let said = town.amp(&["bench", &town.url("/dear"), "-n", "2", "--yes"]).await;
+    said.fails(1, &["2 calls failed", "500"]);
+    assert!(said.out.contains("0.0005 "), "{said:?}");
+    assert_eq!(town.amp(&["list", "--json"]).await.json()[0]["spent"], (2 * PRICE).to_string());
     town.amp(&["bench", "http://127.0.0.1:1/", "--yes"]).await.fails(11, &["127.0.0.1:1"]);
     town.amp(&["bench", &town.url("/quote"), "-c", "99"]).await.fails(2, &["1..=32"]);
 }

@@ -108,6 +108,20 @@ async fn a_bench_whose_price_changed_before_the_yes_pays_nothing() {
     yes_after(&town, &["bench", &url, "-n", "3"], || {}).await.says(&["3 of 3"]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_channel_that_was_opened_after_the_question_is_not_closed_by_the_yes() {
+    let town = Town::found().await;
+    town.with_channel(1).await;
+    // the same service by another name: another channel
+    let other = town.url("/quote").replace("127.0.0.1", "localhost");
+    let open = || assert!(town.command(&["open", &other, "--yes"]).output().unwrap().status.success());
+    yes_after(&town, &["close", "--all"], open).await.says(&["closed: 0.24975 "]);
+    let listed = town.amp(&["list", "--json"]).await.json();
+    assert_eq!(listed.as_array().unwrap().len(), 1, "{listed}");
+    assert!(listed[0]["service"].as_str().unwrap().contains("localhost"), "{listed}");
+    assert_eq!(listed[0]["state"], "open");
+}
+
 #[test]
 fn a_terminal_of_the_tests_is_one() {
     let (mut keyboard, terminal) = terminal();

@@ -14,7 +14,9 @@ use amp_sdk::protocol::json::PricingMode;
 use amp_sdk::protocol::money::Amount;
 use amp_sdk::protocol::rate::Rate;
 use amp_sdk::protocol::text::network;
-use amp_sdk::server::{AmpLayer, AmpService, AmpWebSocket, Message, PaidSocket, ServiceConfig, SqliteStore};
+use amp_sdk::server::{
+    AmpLayer, AmpService, AmpWebSocket, ChargeOn, Message, PaidSocket, ServiceConfig, SqliteStore,
+};
 use amp_sdk::signer::{KeypairSigner, Signer as _};
 use amp_test_node::Node;
 use axum::Router;
@@ -218,6 +220,7 @@ impl Town {
             .metered_route("/film", PricingMode::PerByte, Rate::each(Amount::new(1)))
             .metered_route("/tape", PricingMode::PerByte, Rate::each(Amount::new(1)))
             .route("/free", Amount::ZERO)
+            .route_charges_on("/dear", ChargeOn::Always)
             .network(network)
             .program_id(PROGRAM_ID)
             .settle_interval(INTERVAL)
@@ -236,6 +239,10 @@ impl Town {
             .route("/echo", post(|body: String| async move { format!("you said {body}") }))
             .route("/bytes", get(|| async { vec![0xff, 0x00, 0xfe] }))
             .route("/broken", get(|| async { (StatusCode::INTERNAL_SERVER_ERROR, "out of order") }))
+            .route(
+                "/dear",
+                get(|| async { (StatusCode::INTERNAL_SERVER_ERROR, "out of order, and charged") }),
+            )
             .layer(AmpLayer::new(service.clone()))
             .route("/ticks", any(ticks).with_state(AmpWebSocket::new(service.clone())));
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();

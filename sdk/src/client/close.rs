@@ -71,28 +71,7 @@ impl Client {
         self.close_record(&service, record).await
     }
 
-    /// Closes every channel in the store, those of earlier runs too. Calling it again finishes those
-    /// whose grace period had to pass. Those of other clusters stay as they are
-    /// ([`ClientError::OtherCluster`]); an error of one does not keep the others.
-    pub async fn close_all(
-        &self,
-    ) -> Result<Vec<(ChannelRecord, Result<CloseOutcome, ClientError>)>, ClientError> {
-        self.inner.settings.funding("close a channel")?;
-        let mut outcomes = Vec::new();
-        for record in self.inner.store.all().await? {
-            if record.state == ChannelState::Closed {
-                continue;
-            }
-            let outcome = match self.service_of(&record.origin) {
-                Ok(service) => self.close_record(&service, record.clone()).await,
-                Err(error) => Err(error),
-            };
-            outcomes.push((record, outcome));
-        }
-        Ok(outcomes)
-    }
-
-    async fn close_record(
+    pub(super) async fn close_record(
         &self,
         service: &Service,
         record: ChannelRecord,

@@ -1,5 +1,7 @@
 //! Whether a node is of the cluster that a channel is on: before "there is no such channel" is taken for its end.
 
+use solana_address::Address;
+
 use super::{ChannelRecord, Client, ClientError, Elsewhere};
 
 impl Client {
@@ -26,6 +28,26 @@ impl Client {
                 Err(ClientError::OtherCluster { channel: record.channel, reason })
             }
         }
+    }
+
+    /// The same before a channel that the chain does not show is said to be gone. The store may know it as one of
+    /// another cluster; where it knows none of this address, the node is all there is to ask.
+    pub(super) async fn check_cluster_of_address(&self, channel: &Address) -> Result<(), ClientError> {
+        let mut known = self.inner.store.all().await?;
+        known.retain(|record| record.channel == *channel);
+        // both may be there: this cluster's own is the one that was meant
+        let own = known.iter().find(|record| !self.is_elsewhere(record));
+        match own.or_else(|| known.first()) {
+            Some(record) => self.check_cluster_of(record).await,
+            None => self.check_cluster().await,
+        }
+    }
+
+    /// Whether a channel of the store is recorded as one of another cluster than this client's: then this client neither
+    /// pays from it nor closes it.
+    #[must_use]
+    pub fn is_elsewhere(&self, record: &ChannelRecord) -> bool {
+        !record.is_on(&self.inner.settings.options.network)
     }
 
     /// Whether a channel of the store is recorded as one of this client's cluster, or of none.

@@ -68,6 +68,7 @@
 mod body;
 mod call;
 mod close;
+mod close_all;
 mod cluster;
 mod config;
 mod delegate;

@@ -268,11 +268,14 @@ impl Client {
     /// Openings of other services that never took place keep nothing of the budget.
     async fn drop_stale_intents(&self) -> Result<(), ClientError> {
         for record in self.inner.store.all().await? {
-            if record.state != ChannelState::Opening || self.look_for_opening(&record).await?.is_some() {
+            if record.state != ChannelState::Opening
+                || self.is_elsewhere(&record)
+                || self.look_for_opening(&record).await?.is_some()
+            {
                 continue;
             }
             match self.drop_if_stale(&record).await {
-                Ok(()) | Err(ClientError::OpeningPending { .. }) => {}
+                Ok(()) | Err(ClientError::OpeningPending { .. } | ClientError::OtherCluster { .. }) => {}
                 Err(error) => return Err(error),
             }
         }

@@ -53,7 +53,7 @@ impl Client {
         let funding = self.inner.settings.funding("reclaim a chained channel")?;
         let funder = funding.funder.public_key();
         let Some(account) = self.account(channel).await? else {
-            self.check_cluster().await?;
+            self.check_cluster_of_address(channel).await?;
             return Ok(Reclaimed::AlreadyClosed);
         };
         if account.funder != funder.to_bytes() || account.chain_depth == 0 {
@@ -96,7 +96,7 @@ impl Client {
         channel: &Address,
     ) -> Result<Option<ChannelAccount>, ClientError> {
         let Some(account) = self.account(channel).await? else {
-            self.check_cluster().await?;
+            self.check_cluster_of_address(channel).await?;
             return Ok(None);
         };
         let funder = Address::from(account.funder);

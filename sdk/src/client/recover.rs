@@ -33,7 +33,8 @@ impl Client {
         settings.options.policy.check(&document, &service.origin, Amount::ZERO)?;
         let (program_id, funder) = (settings.program_id, funding.funder.public_key());
         let recipient = Address::from(document.recipient.0);
-        let known = self.inner.store.all().await?;
+        let mut known = self.inner.store.all().await?;
+        known.retain(|record| !self.is_elsewhere(record));
         let (mut found, mut next, mut missed) = (Vec::new(), 0_u64, 0_u64);
         while missed < GAP {
             // the same nonces that openings take, in the same order

@@ -44,16 +44,15 @@ pub(super) async fn all(settings: &Settings, client: &Client) -> anyhow::Result<
     }
     let plans: Vec<String> = here.iter().map(|record| plan(record, token(record))).collect();
     confirm(&plans.join("\n"), settings.common.yes)?;
-    let outcomes = during("closing", client.close_all()).await?;
+    // what came into the store while somebody was asked was not agreed to
+    let chosen = here.iter().map(|record| (*record).clone()).collect();
+    let outcomes = during("closing", client.close_these(chosen)).await?;
     let now = settings.about_now().await;
     let (mut lines, mut failed, mut tried) = (Vec::new(), 0_usize, 0_usize);
     for (record, outcome) in &outcomes {
         let value = match outcome {
             Err(ClientError::OtherCluster { .. }) => {
-                // what was skipped above is not said again
-                if !skipped.iter().any(|skipped| skipped.channel == record.channel) {
-                    values.push(skip(record, &network));
-                }
+                values.push(skip(record, &network));
                 continue;
             }
             Ok(outcome) => {

@@ -20,16 +20,19 @@ impl Client {
         Ok(found.iter().map(DelegationRecord::from).collect())
     }
 
-    /// The newest channel to this service that is not closed.
+    /// The newest channel to this service that is not closed, and not of another cluster: one's newest must not hide
+    /// the other's.
     pub(in crate::client) async fn unfinished(
         &self,
         service: &Service,
     ) -> Result<ChannelRecord, ClientError> {
-        let all = self.inner.store.all().await?;
-        let mut open = all
-            .into_iter()
-            .filter(|record| record.origin == service.name && record.state != ChannelState::Closed);
-        open.next().ok_or_else(|| ClientError::NoChannel { origin: service.name.clone() })
+        let mut all = self.inner.store.all().await?;
+        all.retain(|record| record.origin == service.name && record.state != ChannelState::Closed);
+        let here = all.iter().position(|record| !self.is_elsewhere(record));
+        let none = || ClientError::NoChannel { origin: service.name.clone() };
+        let record = all.into_iter().nth(here.unwrap_or_default()).ok_or_else(none)?;
+        self.check_network_of(&record)?;
+        Ok(record)
     }
 
     /// The delegations that this store knows of, and are on chain for this incarnation of the channel.

@@ -149,8 +149,12 @@ impl Client {
         document: &DiscoveryDocument,
         record: &ChannelRecord,
     ) -> Result<Option<ChannelRecord>, ClientError> {
+        self.check_network_of(record)?;
         let found = self.adopt(service, document, &record.channel, Some(record.id)).await;
-        if let Err(ClientError::NotDelegated { .. }) = &found {
+        if let Err(ClientError::NotDelegated { reason, .. }) = &found {
+            if *reason == Undelegated::NoChannel {
+                self.check_cluster_of(record).await?;
+            }
             self.inner.store.end(record.id).await?;
         }
         found

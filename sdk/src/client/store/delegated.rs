@@ -6,7 +6,7 @@ use amp_protocol::money::{Amount, Seq, UnitPrice};
 use rusqlite::{Connection, params, params_from_iter};
 use solana_address::Address;
 
-use super::schema::{first, load, save};
+use super::schema::{ON_CLUSTER, first, load, name_cluster, save};
 use super::{Ask, ChannelRecord, ChannelState, Ledger, Owner, ReserveError, Store, unix_seconds};
 use crate::client::policy::check_budget;
 use crate::durable::DurableError;
@@ -47,8 +47,8 @@ impl Held {
 impl Store {
     /// The stored books of a delegation, whatever became of them.
     pub(in crate::client) async fn held(&self, held: &Held) -> Result<Option<ChannelRecord>, DurableError> {
-        let (held, program_id) = (held.clone(), self.owner.program_id);
-        self.database.write(move |connection| stored(connection, &program_id, &held)).await
+        let (held, program_id, network) = (held.clone(), self.owner.program_id, self.network.clone());
+        self.database.write(move |connection| stored(connection, &program_id, &network, &held)).await
     }
 
     /// Makes a delegation the one that its service is paid by. It goes on with its stored books, or begins
@@ -70,7 +70,7 @@ impl Store {
                         return Ok(None);
                     }
                 }
-                let id = match (stored(connection, &owner.program_id, &held)?, books) {
+                let id = match (stored(connection, &owner.program_id, &network, &held)?, books) {
                     (Some(record), _) if record.state == ChannelState::Disputed => return Ok(Some(record)),
                     (Some(record), _) => record.id,
                     (None, Some(books)) => {
@@ -80,7 +80,8 @@ impl Store {
                     }
                     (None, None) => return Ok(None),
                 };
-                replace_others(connection, &owner, &held.origin)?;
+                name_cluster(connection, id, &network)?;
+                replace_others(connection, &owner, &network, &held.origin)?;
                 let sql = "UPDATE channels SET state = ?2, origin = ?3, expires_at = ?4 WHERE id = ?1";
                 let expires_at = held.delegation.delegation.expires_at;
                 connection.execute(sql, params![id, ChannelState::Open.number(), held.origin, expires_at])?;
@@ -142,24 +143,31 @@ pub(super) fn reserve_within(
 fn stored(
     connection: &Connection,
     program_id: &Address,
+    network: &str,
     held: &Held,
 ) -> rusqlite::Result<Option<ChannelRecord>> {
-    let condition = "program_id = ?1 AND channel = ?2 AND delegate = ?3 AND created_slot = ?4";
+    let condition =
+        format!("program_id = ? AND channel = ? AND delegate = ? AND created_slot = ? AND {ON_CLUSTER}");
     let [channel, delegate] = held.keys();
     let created_slot = held.delegation.created_slot.cast_signed();
-    first(connection, condition, params![program_id.to_bytes(), channel, delegate, created_slot])
+    first(connection, &condition, params![program_id.to_bytes(), channel, delegate, created_slot, network])
 }
 
-fn replace_others(connection: &Connection, owner: &Owner, origin: &str) -> rusqlite::Result<()> {
+fn replace_others(
+    connection: &Connection,
+    owner: &Owner,
+    network: &str,
+    origin: &str,
+) -> rusqlite::Result<()> {
     let sql = format!(
-        "UPDATE channels SET state = {} WHERE {} AND origin = ? AND state IN ({}, {})",
+        "UPDATE channels SET state = {} WHERE {} AND origin = ? AND {ON_CLUSTER} AND state IN ({}, {})",
         ChannelState::Replaced.number(),
         owner.condition(),
         ChannelState::Open.number(),
         ChannelState::Ended.number(),
     );
     let mut values = owner.keys();
-    values.push(origin.to_owned().into());
+    values.extend([origin, network].map(|text| text.to_owned().into()));
     connection.execute(&sql, params_from_iter(values)).map(drop)
 }
 

@@ -66,11 +66,13 @@ impl Store {
         claimed: Amount,
     ) -> Result<(), DurableError> {
         let sql = "UPDATE delegates SET delegated_limit = ?3 WHERE delegate = ?2 AND channel_id IN \
-            (SELECT id FROM channels WHERE channel = ?1)";
+            (SELECT id FROM channels WHERE channel = ?1 AND network IN ('', ?4))";
         let keys = [channel, key].map(|key| key.to_bytes());
-        let claimed = claimed.get().cast_signed();
+        let (claimed, network) = (claimed.get().cast_signed(), self.network.clone());
         self.database
-            .write(move |connection| connection.execute(sql, params![keys[0], keys[1], claimed]).map(drop))
+            .write(move |connection| {
+                connection.execute(sql, params![keys[0], keys[1], claimed, network]).map(drop)
+            })
             .await
     }
 

@@ -31,7 +31,7 @@ use crate::durable::{Database, DurableError, Sharing};
 pub(super) use delegated::Held;
 pub(super) use opening::Intent;
 pub use schema::{ChannelRecord, ChannelState, HeldDelegation};
-use schema::{first, load, save};
+use schema::{ON_CLUSTER, first, load, save};
 
 /// Seconds after which a transaction that was not seen can't land any more.
 pub(super) const TRANSACTION_LIFE: i64 = crate::chain::TRANSACTION_LIFE.as_secs().cast_signed();
@@ -150,10 +150,11 @@ impl Store {
             .await
     }
 
-    /// The channel to this service that is opening, open, disputed, or a delegate's that has ended.
+    /// The channel to this service that is opening, open, disputed, or a delegate's that has ended. Not one of
+    /// another cluster: the same origin may have one on each.
     pub(super) async fn current(&self, origin: &str) -> Result<Option<ChannelRecord>, DurableError> {
-        let (owner, origin) = (self.owner, origin.to_owned());
-        self.database.write(move |connection| current(connection, &owner, &origin)).await
+        let (owner, network, origin) = (self.owner, self.network.clone(), origin.to_owned());
+        self.database.write(move |connection| current(connection, &owner, &network, &origin)).await
     }
 
     /// One channel, as it is now.
@@ -324,7 +325,8 @@ impl Store {
             .await
     }
 
-    /// The same for a channel that is known by its address. Of another incarnation, or not this owner's: nothing.
+    /// The same for a channel that is known by its address. Of another incarnation or cluster, or not this owner's:
+    /// nothing. A fork has the slots of what it was forked from, so an incarnation does not tell the two apart.
     pub(super) async fn set_state_at(
         &self,
         channel: Address,
@@ -333,7 +335,9 @@ impl Store {
         refunded: Amount,
     ) -> Result<(), DurableError> {
         let known = self.all().await?;
-        let its = known.iter().find(|own| own.channel == channel && own.opened_slot == opened_slot);
+        let its = known
+            .iter()
+            .find(|own| own.channel == channel && own.opened_slot == opened_slot && own.is_on(&self.network));
         match its.filter(|own| own.state != ChannelState::Closed) {
             Some(record) => self.set_state(record.id, state, refunded).await,
             None => Ok(()),
@@ -402,10 +406,16 @@ fn no_longer_pending(
     connection.execute(sql, params![id, rest.get().cast_signed()]).map(drop)
 }
 
-fn current(connection: &Connection, owner: &Owner, origin: &str) -> rusqlite::Result<Option<ChannelRecord>> {
-    let condition = format!("{} AND origin = ? AND state IN ({})", owner.condition(), ChannelState::CURRENT);
+fn current(
+    connection: &Connection,
+    owner: &Owner,
+    network: &str,
+    origin: &str,
+) -> rusqlite::Result<Option<ChannelRecord>> {
+    let (owners, states) = (owner.condition(), ChannelState::CURRENT);
+    let condition = format!("{owners} AND origin = ? AND {ON_CLUSTER} AND state IN ({states})");
     let mut values = owner.keys();
-    values.push(Value::Text(origin.to_owned()));
+    values.extend([origin, network].map(|text| Value::Text(text.to_owned())));
     first(connection, &condition, params_from_iter(values))
 }
 

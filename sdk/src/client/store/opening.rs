@@ -5,7 +5,7 @@ use amp_protocol::money::{Amount, Seq, UnitPrice};
 use rusqlite::{Connection, params, params_from_iter};
 use solana_address::Address;
 
-use super::schema::{COLUMNS, first, load, read, save};
+use super::schema::{COLUMNS, ON_CLUSTER, first, load, name_cluster, read, save};
 use super::{ChannelRecord, ChannelState, Ledger, Owner, Store, current, unix_seconds};
 use crate::chain::ChannelAddress;
 use crate::client::PolicyError;
@@ -59,7 +59,7 @@ impl Store {
         let (owner, network) = (self.owner, self.network.clone());
         self.database
             .write(move |connection| {
-                let found = current(connection, &owner, &intent.origin)?;
+                let found = current(connection, &owner, &network, &intent.origin)?;
                 let id = match found {
                     Some(record) if record.state != ChannelState::Opening => return Ok(Ok(record)),
                     Some(record) if record.recipient != intent.recipient || record.mint != intent.mint => {
@@ -79,6 +79,7 @@ impl Store {
                 };
                 let fresh = Ledger::new(intent.unit_price, intent.deposit);
                 save(connection, id, &fresh)?;
+                name_cluster(connection, id, &network)?;
                 // its age counts from the newest transaction: that one can land for a while yet
                 let sql = "UPDATE channels SET unit_price = ?2, created_at = ?3 WHERE id = ?1";
                 connection
@@ -96,7 +97,7 @@ impl Store {
         account: &ChannelAccount,
     ) -> Result<ChannelRecord, DurableError> {
         let (slot, deposited) = (account.opened_slot, account.books.deposited);
-        let rent_payer = account.rent_payer;
+        let (rent_payer, network) = (account.rent_payer, self.network.clone());
         self.database
             .write(move |connection| {
                 let record = load(connection, id, i64::MAX)?;
@@ -111,6 +112,7 @@ impl Store {
                     ];
                     connection.execute(sql, values)?;
                     save(connection, id, &Ledger::new(unit_price, deposited))?;
+                    name_cluster(connection, id, &network)?;
                 }
                 load(connection, id, i64::MAX)
             })
@@ -139,9 +141,12 @@ impl Store {
         let state = if closing { ChannelState::Closing } else { ChannelState::Open };
         let sql = "UPDATE channels SET state = ?2, refunded = 0 WHERE id = ?1 AND state = ?3";
         let values = [id, state.number(), ChannelState::Closed.number()];
+        let network = self.network.clone();
         self.database
             .write(move |connection| {
-                connection.execute(sql, values)?;
+                if connection.execute(sql, values)? > 0 {
+                    name_cluster(connection, id, &network)?;
+                }
                 load(connection, id, i64::MAX)
             })
             .await
@@ -159,11 +164,12 @@ impl Store {
         let (program_id, network) = (self.owner.program_id, self.network.clone());
         self.database
             .write(move |connection| {
-                let sql =
-                    "program_id = ?1 AND funder = ?2 AND recipient = ?3 AND nonce = ?4 AND delegate = x''";
+                let sql = format!(
+                    "program_id = ? AND funder = ? AND recipient = ? AND nonce = ? AND delegate = x'' AND {ON_CLUSTER}"
+                );
                 let keys = [program_id, intent.funder, intent.recipient].map(|key| key.to_bytes());
-                let values = params![keys[0], keys[1], keys[2], intent.nonce.cast_signed()];
-                if let Some(stored) = first(connection, sql, values)? {
+                let values = params![keys[0], keys[1], keys[2], intent.nonce.cast_signed(), network];
+                if let Some(stored) = first(connection, &sql, values)? {
                     return Ok(stored);
                 }
                 let id = insert(connection, &program_id, &network, &intent, ChannelState::Open, opened_slot)?;

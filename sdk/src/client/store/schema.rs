@@ -77,8 +77,60 @@ CREATE TABLE delegates (
     created_slot INTEGER NOT NULL, PRIMARY KEY (channel_id, delegate)
 ) WITHOUT ROWID;
 ",
-    "ALTER TABLE channels ADD COLUMN network TEXT NOT NULL DEFAULT '';",
+    // clusters may have one address each, a fork and its original for one: the unique key grows again
+    "
+CREATE TABLE in_flight_before AS SELECT id, channel_id, price, sent_at FROM in_flight;
+DROP TABLE in_flight;
+CREATE TABLE delegates_before AS
+    SELECT channel_id, delegate, delegated_limit, claimed_before, created_slot FROM delegates;
+DROP TABLE delegates;
+ALTER TABLE channels RENAME TO channels_before;
+CREATE TABLE channels (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    program_id BLOB NOT NULL, funder BLOB NOT NULL, authorized_signer BLOB NOT NULL,
+    delegate BLOB NOT NULL DEFAULT x'', created_slot INTEGER NOT NULL DEFAULT 0,
+    delegated_limit INTEGER NOT NULL DEFAULT 0, expires_at INTEGER NOT NULL DEFAULT 0,
+    network TEXT NOT NULL DEFAULT '',
+    origin TEXT NOT NULL, state INTEGER NOT NULL, created_at INTEGER NOT NULL,
+    recipient BLOB NOT NULL, mint BLOB NOT NULL, token_program BLOB NOT NULL, rent_payer BLOB NOT NULL,
+    nonce INTEGER NOT NULL, channel BLOB NOT NULL, vault BLOB NOT NULL,
+    opened_slot INTEGER NOT NULL, unit_price INTEGER NOT NULL, deposited INTEGER NOT NULL,
+    topping_up INTEGER NOT NULL DEFAULT 0, topping_up_at INTEGER NOT NULL DEFAULT 0,
+    refunded INTEGER NOT NULL DEFAULT 0,
+    last_signed INTEGER NOT NULL DEFAULT 0, acknowledged INTEGER NOT NULL DEFAULT 0,
+    agreed INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (program_id, funder, recipient, nonce, delegate, created_slot, network)
+);
+INSERT INTO channels (id, program_id, funder, authorized_signer, delegate, created_slot, delegated_limit, expires_at,
+        origin, state, created_at, recipient, mint, token_program, rent_payer, nonce, channel, vault, opened_slot,
+        unit_price, deposited, topping_up, topping_up_at, refunded, last_signed, acknowledged, agreed)
+    SELECT id, program_id, funder, authorized_signer, delegate, created_slot, delegated_limit, expires_at,
+        origin, state, created_at, recipient, mint, token_program, rent_payer, nonce, channel, vault, opened_slot,
+        unit_price, deposited, topping_up, topping_up_at, refunded, last_signed, acknowledged, agreed
+    FROM channels_before;
+DROP TABLE channels_before;
+CREATE INDEX channels_by_origin ON channels (origin, state);
+CREATE TABLE in_flight (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    channel_id INTEGER NOT NULL REFERENCES channels (id),
+    price INTEGER NOT NULL, sent_at INTEGER NOT NULL
+);
+INSERT INTO in_flight SELECT id, channel_id, price, sent_at FROM in_flight_before;
+DROP TABLE in_flight_before;
+CREATE INDEX in_flight_by_channel ON in_flight (channel_id);
+CREATE TABLE delegates (
+    channel_id INTEGER NOT NULL REFERENCES channels (id),
+    delegate BLOB NOT NULL, delegated_limit INTEGER NOT NULL, claimed_before INTEGER NOT NULL,
+    created_slot INTEGER NOT NULL, PRIMARY KEY (channel_id, delegate)
+) WITHOUT ROWID;
+INSERT INTO delegates SELECT channel_id, delegate, delegated_limit, claimed_before, created_slot FROM delegates_before;
+DROP TABLE delegates_before;
+",
 ];
+
+/// The condition of channels that are on the client's cluster, or were stored by a release that did not record it: with
+/// a question mark for the cluster's name.
+pub(super) const ON_CLUSTER: &str = "network IN ('', ?)";
 
 /// Where a channel is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -180,6 +232,11 @@ impl ChannelRecord {
         self.delegation.map_or(self.opened_slot, |delegation| delegation.created_slot)
     }
 
+    /// Whether it is on this cluster, or on one that was not recorded.
+    pub(in crate::client) fn is_on(&self, network: &str) -> bool {
+        self.network.as_deref().is_none_or(|named| named == network)
+    }
+
     /// What it holds, or may hold soon, and the service has not charged yet.
     pub(in crate::client) fn at_risk(&self) -> Amount {
         let deposited = self.ledger.deposited.checked_add(self.topping_up).unwrap_or(Amount::MAX);
@@ -258,6 +315,12 @@ pub(super) fn load(connection: &Connection, id: i64, horizon: i64) -> rusqlite::
         record.ledger.in_flight = record.ledger.in_flight.checked_add(price).unwrap_or(Amount::MAX);
     }
     Ok(record)
+}
+
+/// Records the cluster of a channel that has none so far.
+pub(super) fn name_cluster(connection: &Connection, id: i64, network: &str) -> rusqlite::Result<()> {
+    let sql = "UPDATE channels SET network = ?2 WHERE id = ?1 AND network = ''";
+    connection.prepare_cached(sql)?.execute(params![id, network]).map(drop)
 }
 
 /// Writes the ledger back.

@@ -265,3 +265,20 @@ async fn a_service_with_a_token_account_closes_at_once_whoever_pays_rent() {
     assert!(matches!(outcome, CloseOutcome::Closed { .. }), "{outcome:?}");
     assert_eq!(world.chain.tokens(&world.service.recipient.public_key()), PRICE);
 }
+
+#[tokio::test]
+async fn only_the_channels_that_were_chosen_are_closed() {
+    let world = World::new().await;
+    let client = world.client().await;
+    world.seq(&client).await;
+    let chosen = client.channels().await.unwrap();
+    let other = service::FakeService::start(world.chain.clone()).await;
+    client.get(&format!("{}/paid", other.origin)).await.unwrap();
+    let outcomes = client.close_these(chosen.clone()).await.unwrap();
+    assert!(matches!(outcomes[..], [(_, Ok(CloseOutcome::Closed { .. }))]), "{outcomes:?}");
+    assert_eq!(world.states(&client).await, [ChannelState::Open, ChannelState::Closed]);
+    // what was closed since it was chosen keeps its refund
+    let outcomes = client.close_these(chosen).await.unwrap();
+    assert!(matches!(outcomes[..], [(_, Ok(CloseOutcome::AlreadyClosed))]), "{outcomes:?}");
+    assert_eq!(client.channels().await.unwrap()[1].refunded, Amount::new(10_000 - PRICE));
+}

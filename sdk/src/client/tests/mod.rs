@@ -4,6 +4,7 @@
 mod by_address;
 mod chain;
 mod closing;
+mod clusters;
 mod delegated;
 mod delegated_trouble;
 mod delegates_close;

@@ -7,7 +7,7 @@ use super::*;
 const DELEGATE: Address = Address::new_from_array([8; 32]);
 
 /// A delegation of this slot on the channel that [`intent`] describes.
-fn held(created_slot: u64, limit: u64) -> Held {
+pub(super) fn held(created_slot: u64, limit: u64) -> Held {
     let window = RateWindow { started_at: 0, claimed: Amount::ZERO };
     let account = ChannelAccount {
         bump: 255,
@@ -55,12 +55,12 @@ fn held(created_slot: u64, limit: u64) -> Held {
     }
 }
 
-fn delegates(folder: &TempDir) -> Store {
+pub(super) fn delegates(folder: &TempDir) -> Store {
     let owner = Owner { role: Role::Delegate(DELEGATE), ..OWNER };
     Store::open(&folder.path().join("client.db"), owner, NETWORK, HOUR).unwrap()
 }
 
-fn books(limit: u64) -> Option<Ledger> {
+pub(super) fn books(limit: u64) -> Option<Ledger> {
     let limit = Some(Amount::new(limit));
     Some(Ledger { limit, ..Ledger::new(UnitPrice::ONE, Amount::new(1_000)) })
 }

@@ -3,6 +3,7 @@ use tempfile::TempDir;
 
 use super::*;
 
+mod clusters;
 mod delegated;
 
 const OWNER: Owner = Owner {
