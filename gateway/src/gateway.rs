@@ -148,9 +148,12 @@ impl Gateway {
         self.at.1
     }
 
-    /// The operator's page, with the token that it asks for, where there is an engine to look at.
+    /// The operator's page, where there is an engine to look at; with the token that it asks for, if that was made up.
+    /// One from a file is known to whom it concerns, and what is printed is kept in journals.
     pub fn operator_url(&self) -> Option<String> {
-        self.operator_token().map(|token| format!("http://{}/#{token}", self.at.1))
+        let is_known = self.running.settings().operator_token_file.is_some();
+        let page = format!("http://{}/", self.at.1);
+        self.operator_token().map(|token| if is_known { page } else { format!("{page}#{token}") })
     }
 
     /// The operator's token; none in dry mode.
@@ -211,7 +214,12 @@ impl Gateway {
         let _ = stopping.send(());
         if !serving.is_finished() && timeout(drain, &mut serving).await.is_err() {
             tracing::warn!(seconds = drain.as_secs(), "some answers are not finished; they end here");
+            if let Some(service) = running.service() {
+                service.cut_off();
+            }
             serving.abort();
+            // its connections end with it, before what is owed is settled
+            let _ = serving.await;
         }
         watching.abort();
         if let Some(sampling) = sampling {

@@ -1,3 +1,4 @@
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
 use amp_gateway::{Ended, Gateway, Overrides, Settings, stop_signal};
@@ -47,7 +48,8 @@ pub(crate) struct Serve {
 impl Serve {
     pub(crate) async fn run(self, common: Common) -> anyhow::Result<()> {
         let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+        let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+        log.with_ansi(std::io::stderr().is_terminal()).init();
         let path = |path: PathBuf| path.to_string_lossy().into_owned();
         let config = self.config;
         let overrides = Overrides {

@@ -41,6 +41,7 @@ pub(super) struct ClientTable {
     pub(super) connections: Option<Spanned<u32>>,
     pub(super) connections_per_address: Option<Spanned<u32>>,
     pub(super) head_timeout: Option<Spanned<u32>>,
+    pub(super) keep_alive: Option<Spanned<u32>>,
     pub(super) idle_timeout: Option<Spanned<u32>>,
 }
 

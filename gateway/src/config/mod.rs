@@ -38,6 +38,9 @@ const DEFAULT_RPC: &str = "http://127.0.0.1:8899";
 const CONNECTIONS: u32 = 10_000;
 /// So that it takes ten to keep all others out, and an office behind one address still has enough.
 const CONNECTIONS_PER_ADDRESS: u32 = 1_000;
+/// Longer than proxies and clients keep an idle connection (60 to 90 s): one that ends here, just when they send a
+/// request on it, is a failure for them.
+const KEEP_ALIVE: u32 = 120;
 
 /// A configuration that can be read; whether it can be served, [`Gateway::start`](crate::Gateway::start) finds out.
 #[derive(Clone, Debug)]
@@ -82,6 +85,7 @@ struct Clients {
     connections: usize,
     per_address: usize,
     head_timeout: Duration,
+    keep_alive: Duration,
     idle_timeout: Duration,
 }
 
@@ -149,6 +153,7 @@ impl Settings {
             connections: read.count(&file.clients.connections, CONNECTIONS)?,
             per_address: read.count(&file.clients.connections_per_address, CONNECTIONS_PER_ADDRESS)?,
             head_timeout: read.seconds(&file.clients.head_timeout, 30)?,
+            keep_alive: read.seconds(&file.clients.keep_alive, KEEP_ALIVE)?,
             idle_timeout: read.seconds(&file.clients.idle_timeout, 300)?,
         };
         let text = |value: &Option<Spanned<String>>, default: &str| {
@@ -195,9 +200,9 @@ impl Settings {
 
     /// What clients may take of the gateway.
     pub(crate) fn limits(&self) -> Limits {
-        let Clients { connections, per_address, head_timeout, idle_timeout } = self.clients;
+        let Clients { connections, per_address, head_timeout, keep_alive, idle_timeout } = self.clients;
         let trusted_proxies = self.trusted_proxies.clone();
-        Limits { connections, per_address, trusted_proxies, head_timeout, idle_timeout }
+        Limits { connections, per_address, trusted_proxies, head_timeout, keep_alive, idle_timeout }
     }
 
     /// Where the history is: beside the store.

@@ -20,6 +20,10 @@ fn the_least_file_can_be_served() {
     let settings = parse(LEAST).unwrap();
     assert_eq!(settings.listen.to_string(), DEFAULT_LISTEN);
     assert_eq!(settings.store, StoreAt::Sqlite("amp-service.db".into()));
+    assert!(
+        settings.limits().keep_alive > Duration::from_secs(90),
+        "nginx, ALB, Traefik, reqwest keep as long"
+    );
 }
 
 #[test]
@@ -60,6 +64,7 @@ fn each_mistake_is_named_with_file_line_and_column() {
         ),
         ("[clients]\nconnections = 0\n", "amp.toml:2:15", "at least 1"),
         ("[clients]\nhead_timeout = 0\n", "amp.toml:2:16", "at least 1 (seconds)"),
+        ("[clients]\nkeep_alive = 0\n", "amp.toml:2:14", "at least 1 (seconds)"),
         ("[settlement]\ndrain = 0\n", "amp.toml:2:9", "at least 1"),
     ];
     for (text, place, words) in cases {

@@ -1,11 +1,7 @@
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::body::Body;
-use bytes::Bytes;
-use http_body::{Frame, SizeHint};
+use http::Version;
 use tokio::time::{Instant, sleep_until};
 
 /// Whether a connection does anything, and since when it does not: no request is under way, and nothing of an
@@ -16,11 +12,25 @@ struct State {
     requests: usize,
     blocked: bool,
     since: Instant,
+    /// A head is waited for that is the first, or has begun to come; otherwise the next one.
+    head: bool,
+    /// What comes while no request is under way need not be a head: pings are answered, windows opened.
+    is_multiplexed: bool,
+}
+
+/// How long a connection may be idle.
+#[derive(Clone, Copy)]
+pub(super) struct Patience {
+    /// Until the first head has come whole, or the next one that has begun.
+    pub(super) head: Duration,
+    /// Until the next head begins. What came of it along with the request before was not seen to begin.
+    pub(super) next: Duration,
 }
 
 impl Default for Busy {
     fn default() -> Self {
-        Self(Mutex::new(State { requests: 0, blocked: false, since: Instant::now() }))
+        let since = Instant::now();
+        Self(Mutex::new(State { requests: 0, blocked: false, since, head: true, is_multiplexed: false }))
     }
 }
 
@@ -30,10 +40,21 @@ impl Busy {
     }
 
     /// A request has come whole, as far as its head goes.
-    pub(super) fn begin(self: &Arc<Self>) -> UnderWay {
+    pub(super) fn begin(self: &Arc<Self>, version: Version) -> UnderWay {
         let mut state = self.lock();
         state.requests = state.requests.saturating_add(1);
+        state.head = false;
+        state.is_multiplexed = version == Version::HTTP_2;
         UnderWay(self.clone())
+    }
+
+    /// Something has come.
+    pub(super) fn read(&self) {
+        let mut state = self.lock();
+        if state.requests == 0 && !state.head && !state.is_multiplexed {
+            state.head = true;
+            state.since = Instant::now();
+        }
     }
 
     /// Whether the client has yet to take something before more can be sent.
@@ -45,19 +66,23 @@ impl Busy {
         state.blocked = blocked;
     }
 
-    /// Returns when it has been idle for so long without a break.
-    pub(super) async fn idle_for(&self, limit: Duration) {
+    /// Returns when it has been idle for so long, and `more`, without a break.
+    pub(super) async fn idle_for(&self, patience: Patience, more: Duration) {
+        let Patience { head, next } = patience;
         loop {
             let now = Instant::now();
-            let since = {
+            let (since, limit) = {
                 let state = self.lock();
-                if state.requests > 0 || state.blocked { now } else { state.since }
+                let since = if state.requests > 0 || state.blocked { now } else { state.since };
+                (since, if state.head { head } else { next })
             };
-            let until = since.checked_add(limit).unwrap_or(now);
+            let until = since.checked_add(limit.saturating_add(more)).unwrap_or(now);
             if until <= now {
                 return;
             }
-            sleep_until(until).await;
+            // a head, or a time without a request, that begins meanwhile is looked at before its own time is over
+            let look = now.checked_add(head.min(next)).unwrap_or(until);
+            sleep_until(until.min(look)).await;
         }
     }
 }
@@ -73,53 +98,43 @@ impl Drop for UnderWay {
     }
 }
 
-/// The body of an answer: as long as it is there, so is the request.
-pub(super) struct Counted {
-    body: Body,
-    _under_way: UnderWay,
-}
-
-impl Counted {
-    pub(super) fn new(body: Body, under_way: UnderWay) -> Self {
-        Self { body, _under_way: under_way }
-    }
-}
-
-impl http_body::Body for Counted {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const LIMIT: Duration = Duration::from_millis(50);
+    const LONG: Duration = Duration::from_millis(300);
+    const NEVER: Duration = Duration::from_secs(3_600);
+
+    async fn ends_after(busy: &Busy, head: Duration, next: Duration) -> bool {
+        let idle = busy.idle_for(Patience { head, next }, Duration::ZERO);
+        tokio::time::timeout(LONG, idle).await.is_ok()
+    }
 
     async fn ends(busy: &Busy) -> bool {
-        tokio::time::timeout(Duration::from_millis(300), busy.idle_for(LIMIT)).await.is_ok()
+        ends_after(busy, LIMIT, LIMIT).await
+    }
+
+    #[tokio::test]
+    async fn the_next_request_has_another_limit_than_a_head_that_has_begun() {
+        let busy = Arc::new(Busy::default());
+        busy.read();
+        assert!(ends_after(&busy, LIMIT, NEVER).await, "its first head does not come");
+        drop(busy.begin(Version::HTTP_11));
+        assert!(!ends_after(&busy, LIMIT, NEVER).await, "it waits for the next request");
+        assert!(ends_after(&busy, NEVER, LIMIT).await);
+        busy.read();
+        assert!(ends_after(&busy, LIMIT, NEVER).await, "the next head does not end");
+        drop(busy.begin(Version::HTTP_2));
+        busy.read();
+        assert!(!ends_after(&busy, LIMIT, NEVER).await, "it has answered a ping");
     }
 
     #[tokio::test]
     async fn a_connection_is_idle_when_nothing_is_under_way_and_nothing_waits_to_be_taken() {
         let busy = Arc::new(Busy::default());
         assert!(ends(&busy).await, "it sends no request");
-        let (one, other) = (busy.begin(), busy.begin());
+        let (one, other) = (busy.begin(Version::HTTP_11), busy.begin(Version::HTTP_11));
         drop(one);
         assert!(!ends(&busy).await, "one of two is under way");
         busy.blocked(true);

@@ -5,13 +5,16 @@
 //! | all connections | waits in the listen backlog: a burst is served later, and not refused |
 //! | those of one address | is closed: it must not take the places of others |
 //! | time without a request | ends: whoever sends a head byte by byte, keeps quiet from the beginning, or is done |
-//! | time in which a client takes nothing of what is sent | ends |
+//! | time in which a client takes nothing of what is sent | ends; of HTTP/2's streams that one alone |
+//! | requests at once on a connection | waits with its client (HTTP/2) |
 //!
 //! axum's own server has none of these; this one is hyper-util's, with the same graceful end.
 
 mod busy;
 mod client;
+mod counted;
 mod places;
+mod streams;
 
 use std::convert::Infallible;
 use std::io;
@@ -26,19 +29,26 @@ use axum::extract::ConnectInfo;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tower::Service as _;
 
-use busy::{Busy, Counted};
+use busy::{Busy, Patience};
 use client::Client;
+use counted::Counted;
 use places::{Place, Places};
+use streams::Streams;
 
 /// How often an HTTP/2 client is asked whether it is there, and how long it may take to say so.
 const PING: Duration = Duration::from_secs(20);
+
+/// Requests at once on a connection of HTTP/2. Each may hold a connection to the API, so that a client's share is this
+/// often its share of connections.
+const STREAMS: u32 = 32;
 
 /// How long a connection that ends for it was idle may take to do that in good order.
 const GOODBYE: Duration = Duration::from_secs(5);
@@ -55,14 +65,16 @@ pub(crate) struct Limits {
     pub(crate) per_address: usize,
     /// Whom that does not hold for: they stand before many.
     pub(crate) trusted_proxies: Vec<IpAddr>,
-    /// Until a whole head has come: from the connection's beginning, or from the end of the last answer.
+    /// Until a whole head has come: from the connection's beginning, or from where it began to come.
     pub(crate) head_timeout: Duration,
+    /// From the end of an answer until the next head begins to come.
+    pub(crate) keep_alive: Duration,
     /// While the client takes nothing of what is sent to it.
     pub(crate) idle_timeout: Duration,
 }
 
 /// Serves until `stop` is done, and returns when no connection is left. Those that became another protocol's are
-/// nobody's then, and go on.
+/// nobody's then, and go on. All others end when this is dropped.
 pub(crate) async fn serve(
     listener: TcpListener,
     app: Router,
@@ -71,7 +83,7 @@ pub(crate) async fn serve(
 ) {
     let places = Places::new(&limits);
     let (stopping, stopped) = watch::channel(());
-    let (alive, mut ended) = mpsc::channel::<Infallible>(1);
+    let mut connections = JoinSet::new();
     let mut stop = pin!(stop);
     loop {
         let taken = async {
@@ -88,16 +100,13 @@ pub(crate) async fn serve(
         let Some(place) = place else { continue };
         let connection =
             Connection { app: app.clone(), peer, limits: limits.clone(), stopped: stopped.clone() };
-        let alive = alive.clone();
-        tokio::spawn(async move {
-            connection.serve(stream, place).await;
-            drop(alive);
-        });
+        connections.spawn(connection.serve(stream, place));
+        // of those that have ended nothing is kept
+        while connections.try_join_next().is_some() {}
     }
-    drop((listener, alive));
+    drop(listener);
     let _ = stopping.send(());
-    // nothing is ever sent: this ends with the last of the senders
-    let _ = ended.recv().await;
+    while connections.join_next().await.is_some() {}
 }
 
 async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
@@ -126,13 +135,11 @@ struct Connection {
 impl Connection {
     async fn serve(self, stream: TcpStream, place: Place) {
         let Self { app, peer, limits, mut stopped } = self;
-        // a small answer must not wait for the acknowledgement of the one before
-        let _ = stream.set_nodelay(true);
         let busy = Arc::new(Busy::default());
         let stream = Client::new(stream, limits.idle_timeout, busy.clone(), place);
         let requests = busy.clone();
         let service = service_fn(move |request: Request<Incoming>| {
-            let under_way = requests.begin();
+            let under_way = requests.begin(request.version());
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(ConnectInfo(peer));
             let answering = app.clone().call(request);
@@ -141,12 +148,17 @@ impl Connection {
                 Ok::<_, Infallible>(answer.map(|body| Counted::new(body, under_way)))
             }
         });
-        let mut http = Builder::new(TokioExecutor::new());
-        http.http2().timer(TokioTimer::new()).keep_alive_interval(PING).keep_alive_timeout(PING);
+        let mut http = Builder::new(Streams { idle: limits.idle_timeout });
+        http.http2()
+            .timer(TokioTimer::new())
+            .keep_alive_interval(PING)
+            .keep_alive_timeout(PING)
+            .max_concurrent_streams(STREAMS);
         // hyper's own timer for heads is not used: it runs while the end of an answer still leaves, and would cut that
         // off for a client that is slow but honest
         let mut connection = pin!(http.serve_connection_with_upgrades(TokioIo::new(stream), service));
-        let (mut told, mut idle) = (false, limits.head_timeout);
+        let patience = Patience { head: limits.head_timeout, next: limits.keep_alive };
+        let (mut told, mut goodbye) = (false, Duration::ZERO);
         loop {
             tokio::select! {
                 served = connection.as_mut() => {
@@ -156,11 +168,11 @@ impl Connection {
                     return;
                 }
                 _ = stopped.changed(), if !told => told = true,
-                () = busy.idle_for(idle) => {
-                    if idle > limits.head_timeout {
+                () = busy.idle_for(patience, goodbye) => {
+                    if !goodbye.is_zero() {
                         return tracing::debug!(%peer, "a connection was idle, and did not end by itself");
                     }
-                    idle = idle.saturating_add(GOODBYE);
+                    goodbye = GOODBYE;
                 }
             }
             connection.as_mut().graceful_shutdown();

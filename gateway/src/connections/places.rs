@@ -120,6 +120,7 @@ mod tests {
             per_address,
             trusted_proxies: vec![[10, 0, 0, 1].into()],
             head_timeout: SAY_EVERY,
+            keep_alive: SAY_EVERY,
             idle_timeout: SAY_EVERY,
         })
     }

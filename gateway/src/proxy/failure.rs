@@ -1,3 +1,4 @@
+use amp_sdk::server::NotKept;
 use axum::body::Body;
 use axum::response::Response;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -42,7 +43,12 @@ impl Failure {
             ),
             Self::BrokenOff => (StatusCode::BAD_REQUEST, "REQUEST_BROKEN", "the request's body broke off"),
         };
-        plain(status, error, message)
+        let mut response = plain(status, error, message);
+        // what the client did not send is told to it once, and not for ever under its key
+        if matches!(self, Self::Unfinished | Self::BrokenOff) {
+            response.extensions_mut().insert(NotKept);
+        }
+        response
     }
 }
 

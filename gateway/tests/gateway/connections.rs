@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use axum::body::Body;
 use futures::StreamExt as _;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
@@ -31,7 +34,11 @@ async fn ends(mut stream: TcpStream) -> bool {
 }
 
 async fn impatient() -> Stage {
-    Stage::with("[[route]]\npath = \"/events\"\nprice = \"0\"\n[clients]\nhead_timeout = 1\n", false).await
+    Stage::with(
+        "[[route]]\npath = \"/events\"\nprice = \"0\"\n[clients]\nhead_timeout = 1\nkeep_alive = 1\n",
+        false,
+    )
+    .await
 }
 
 #[tokio::test]
@@ -60,6 +67,32 @@ async fn a_connection_that_sends_no_request_ends() {
     let mut stream = connect(&stage).await;
     assert!(ask(&mut stream).await);
     assert!(ends(stream).await);
+}
+
+/// Reads to the end of an answer, which is JSON of one level.
+async fn read_answer(stream: &mut TcpStream) -> bool {
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"}") {
+        match stream.read_u8().await {
+            Ok(byte) => answer.push(byte),
+            Err(_) => return false,
+        }
+    }
+    answer.starts_with(b"HTTP/1.1 200")
+}
+
+#[tokio::test]
+async fn a_connection_is_kept_for_the_next_request_longer_than_for_a_head() {
+    let stage = Stage::with("[clients]\nhead_timeout = 1\n", false).await;
+    let mut stream = connect(&stage).await;
+    for _ in 0..2 {
+        stream.write_all(REQUEST).await.unwrap();
+        assert!(read_answer(&mut stream).await);
+        sleep(Duration::from_secs(3)).await;
+    }
+    assert_eq!(stage.api.requests(), 2);
+    stream.write_all(b"GET /free/echo HTTP/1.1\r\nX: ").await.unwrap();
+    assert!(ends(stream).await, "a head that has begun has the time of one");
 }
 
 #[tokio::test]
@@ -109,4 +142,50 @@ async fn a_client_that_takes_nothing_of_an_answer_is_not_waited_for() {
         stage.api.seen.floods_ended.load(std::sync::atomic::Ordering::SeqCst) == 1
     })
     .await;
+}
+
+/// What the gateway says of itself to a client of HTTP/2.
+async fn settings(stage: &Stage) -> Vec<(u16, u32)> {
+    let mut stream = connect(stage).await;
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    let mut head = [0; 9];
+    stream.read_exact(&mut head).await.unwrap();
+    assert_eq!(head[3], 4, "its settings come first");
+    let mut said = Vec::new();
+    for _ in 0..u32::from_be_bytes([0, head[0], head[1], head[2]]) / 6 {
+        said.push((stream.read_u16().await.unwrap(), stream.read_u32().await.unwrap()));
+    }
+    said
+}
+
+#[tokio::test]
+async fn a_connection_of_http_2_has_so_many_requests_at_once() {
+    const MAX_CONCURRENT_STREAMS: u16 = 3;
+    let stage = Stage::set().await;
+    assert!(settings(&stage).await.contains(&(MAX_CONCURRENT_STREAMS, 32)));
+}
+
+#[tokio::test]
+async fn a_stream_whose_client_takes_nothing_ends_and_the_others_of_its_connection_go_on() {
+    let more = "[[route]]\npath = \"/flood\"\nprice = \"0\"\n[[route]]\npath = \"/events\"\nprice = \"0\"\n[clients]\nidle_timeout = 1\n";
+    let stage = Stage::with(more, false).await;
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder.initial_stream_window_size(20);
+    let (mut client, connection) = builder.handshake(TokioIo::new(connect(&stage).await)).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let get = |path: &str| http::Request::get(stage.url(path)).body(Body::empty()).unwrap();
+    let events = client.send_request(get("/events")).await.unwrap();
+    let mut events = Body::new(events.into_body()).into_data_stream();
+    assert_eq!(events.next().await.unwrap().unwrap(), "data: first\n\n");
+    // its window is never opened
+    let flood = client.send_request(get("/flood")).await.unwrap();
+    eventually("the API can stop", async || {
+        stage.api.seen.floods_ended.load(std::sync::atomic::Ordering::SeqCst) == 1
+    })
+    .await;
+    let mut flood = Body::new(flood.into_body()).into_data_stream();
+    while let Some(Ok(_)) = flood.next().await {}
+    assert!(!connection.is_finished());
+    stage.api.seen.gate.notify_one();
+    assert_eq!(events.next().await.unwrap().unwrap(), "data: second\n\n");
 }

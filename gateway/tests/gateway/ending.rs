@@ -1,8 +1,11 @@
 //! A gateway that stops.
 
-use amp_protocol::money::Amount;
+use std::sync::atomic::Ordering;
 
-use crate::stage::{INTERVAL, PRICE, Stage};
+use amp_protocol::money::Amount;
+use futures::StreamExt as _;
+
+use crate::stage::{INTERVAL, PRICE, Stage, eventually};
 
 #[tokio::test]
 async fn stopping_settles_all_that_is_owed() {
@@ -48,4 +51,37 @@ async fn an_answer_under_way_is_finished_first() {
     assert_eq!(finishing.await.unwrap().unwrap(), b"data: second\n\n");
     assert_eq!(ended.settled, Amount::new(PRICE));
     assert!(stage.path("amp-service.db").exists());
+}
+
+#[tokio::test]
+async fn an_answer_that_never_ends_is_cut_off_before_all_is_settled() {
+    let mut stage = Stage::with("[[route]]\npath = \"/flood\"\nprice = \"0\"\n", false).await;
+    let flood = stage.http.get(stage.url("/flood")).send().await.unwrap();
+    let reading = tokio::spawn(async move {
+        let mut pieces = flood.bytes_stream();
+        while let Some(Ok(_)) = pieces.next().await {}
+    });
+    stage.stop().await;
+    reading.await.unwrap();
+    let seen = &stage.api.seen;
+    eventually("the API can stop", async || seen.floods_ended.load(Ordering::SeqCst) == 1).await;
+}
+
+#[tokio::test]
+async fn what_the_gateway_cuts_off_is_not_charged_even_where_what_clients_cut_off_is() {
+    let more = "[[route]]\npath = \"/slow\"\nprice = \"0.001\"\ncharge = \"answered\"\n";
+    let mut stage = Stage::with(more, false).await;
+    stage.stop().await;
+    stage.rewrite(|text| text.replace("answer_timeout = 1", "answer_timeout = 60"));
+    stage.start_again().await;
+    stage.get("/quote").await;
+    let (client, url) = (stage.client.clone(), stage.url("/slow"));
+    let asking = tokio::spawn(async move { client.get(&url).await.map(drop) });
+    eventually("the API works", async || stage.api.requests() == 2).await;
+    stage.stop().await;
+    assert!(asking.await.unwrap().is_err(), "it was cut off");
+    stage.start_again().await;
+    stage.chain.advance_seconds(INTERVAL);
+    assert!(stage.stop().await.left.is_empty());
+    assert_eq!(stage.earned(), PRICE, "all that was charged is settled");
 }

@@ -33,6 +33,19 @@ async fn nothing_is_told_without_the_token_and_nothing_on_the_first_port() {
 }
 
 #[tokio::test]
+async fn a_token_is_printed_where_it_was_made_up_and_not_where_it_is_a_files() {
+    let mut stage = Stage::set().await;
+    assert_eq!(stage.page, format!("{}/#{}", stage.operations, stage.token));
+    stage.stop().await;
+    std::fs::write(stage.path("operator.token"), "0123456789abcdef\n").unwrap();
+    stage.rewrite(|text| format!("operator_token_file = \"operator.token\"\n{text}"));
+    stage.start_again().await;
+    assert_eq!(stage.page, format!("{}/", stage.operations));
+    assert_eq!(stage.token, "0123456789abcdef");
+    ask(&stage, "/api/summary").await;
+}
+
+#[tokio::test]
 async fn charges_settlements_and_books_are_told_and_add_up() {
     let stage = Stage::set().await;
     for _ in 0..3 {

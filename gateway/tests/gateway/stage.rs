@@ -56,6 +56,8 @@ pub(crate) struct Stage {
     pub(crate) origin: String,
     pub(crate) operations: String,
     pub(crate) token: String,
+    /// The operator's page, as it is printed.
+    pub(crate) page: String,
     pub(crate) file: PathBuf,
     pub(crate) http: reqwest::Client,
     folder: TempDir,
@@ -111,6 +113,7 @@ impl Stage {
             origin: String::new(),
             operations: String::new(),
             token: String::new(),
+            page: String::new(),
             file,
             http: reqwest::Client::new(),
             folder,
@@ -136,6 +139,7 @@ impl Stage {
         self.service = gateway.service().cloned();
         self.would_charge = gateway.would_charge();
         self.token = gateway.operator_token().unwrap_or_default().to_owned();
+        self.page = gateway.operator_url().unwrap_or_default();
         self.origin = format!("http://{}", gateway.address());
         self.operations = format!("http://{}", gateway.operations_address());
         let (stop, stopped) = oneshot::channel::<()>();
@@ -149,6 +153,8 @@ impl Stage {
     /// Another process, with the same files.
     pub(crate) async fn start_again(&mut self) {
         assert!(self.run.is_none(), "it runs");
+        // the engine that has the store open
+        self.service = None;
         self.start().await;
     }
 

@@ -24,6 +24,23 @@ async fn stage(charge: &str) -> Stage {
     stage
 }
 
+/// Breaks off once the API works.
+fn broken(stage: &Stage) -> impl futures::Stream<Item = io::Result<Bytes>> + Send + 'static {
+    let pieces = stage.api.seen.pieces.clone();
+    stream::once(async move {
+        while pieces.load(Ordering::SeqCst) == 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        Err(io::Error::other("broken"))
+    })
+}
+
+/// The same under an `Idempotency-Key`.
+fn keyed(mut request: reqwest::Request) -> reqwest::Request {
+    request.headers_mut().insert("idempotency-key", "upload-1".parse().unwrap());
+    request
+}
+
 #[tokio::test]
 async fn whoever_never_ends_a_request_pays_where_every_answer_is_paid_for() {
     let stage = stage("answered").await;
@@ -36,15 +53,7 @@ async fn whoever_never_ends_a_request_pays_where_every_answer_is_paid_for() {
 #[tokio::test]
 async fn whoever_breaks_a_request_off_pays_where_every_answer_is_paid_for() {
     let stage = stage("answered").await;
-    let pieces = stage.api.seen.pieces.clone();
-    let broken = stream::once(async move {
-        // the API works by then
-        while pieces.load(Ordering::SeqCst) == 0 {
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
-        Err(io::Error::other("broken"))
-    });
-    assert!(stage.client.execute(upload(&stage, broken)).await.is_err());
+    assert!(stage.client.execute(upload(&stage, broken(&stage))).await.is_err());
     eventually("it is charged", async || stage.spent().await == 2 * PRICE).await;
 }
 
@@ -54,4 +63,21 @@ async fn a_request_that_never_ends_costs_nothing_where_success_is_what_is_paid_f
     let answer = stage.client.execute(upload(&stage, stream::pending())).await.unwrap();
     assert_eq!(answer.status(), 408);
     assert_eq!(stage.spent().await, PRICE);
+}
+
+#[tokio::test]
+async fn an_upload_that_broke_off_can_be_sent_again_under_its_key() {
+    let stage = stage("answered").await;
+    assert!(stage.client.execute(keyed(upload(&stage, broken(&stage)))).await.is_err());
+    eventually("it is charged", async || stage.spent().await == 2 * PRICE).await;
+    let answer = stage.client.execute(keyed(upload(&stage, stream::pending()))).await.unwrap();
+    assert_eq!(answer.status(), 408, "a new request, which does not end either");
+    for replayed in [None, Some("true")] {
+        let answer = stage.client.execute(keyed(upload(&stage, stream::empty()))).await.unwrap();
+        assert_eq!(answer.status(), 200);
+        let header = answer.headers().get("idempotent-replayed").map(|value| value.to_str().unwrap());
+        assert_eq!(header, replayed);
+        assert_eq!(answer.text().await.unwrap(), "4");
+    }
+    assert_eq!(stage.spent().await, 4 * PRICE);
 }

@@ -210,7 +210,8 @@ impl Drop for Admission {
         let Some(reservation) = self.reservation.take() else { return };
         // without a runtime nothing can be stored, so nothing is charged
         let runtime = Handle::try_current().ok().filter(|_| !std::thread::panicking());
-        let (Some(cost), Some(runtime)) = (self.if_dropped, runtime) else {
+        let if_dropped = self.if_dropped.filter(|_| !self.core.cuts_off());
+        let (Some(cost), Some(runtime)) = (if_dropped, runtime) else {
             return self.core.release(&self.book, reservation);
         };
         let (core, book, verified) = (self.core.clone(), self.book.clone(), self.verified.clone());

@@ -102,7 +102,7 @@ pub use grpc::{AmpGrpcLayer, AmpGrpcMiddleware};
 pub use health::{Finding, Health, Reason, Verdict};
 pub use ledger::{ReplayWindow, SignerRecord};
 pub use metering::{Meter, Need};
-pub use middleware::{AmpLayer, AmpMiddleware, credential_from_headers};
+pub use middleware::{AmpLayer, AmpMiddleware, NotKept, credential_from_headers};
 pub use once::{Authorized, Once};
 pub use peers::network as peer_network;
 pub use prices::{PriceList, Terms};

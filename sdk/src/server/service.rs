@@ -64,6 +64,8 @@ pub(crate) struct Core {
     /// Where the store is shared: this process looks after all channels.
     leads: AtomicBool,
     retired: AtomicBool,
+    /// The server ends what is under way.
+    cuts_off: AtomicBool,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) vitals: Vitals,
     pub(crate) outage: Arc<Outage>,
@@ -146,7 +148,7 @@ impl AmpService {
         let most = config.max_delegates;
         let delegates = DelegationSource::views(chain.clone(), program_id, max_age, most, time.clone());
         let (books, store) = (Books::restore(stored), Arc::new(store));
-        let (leads, retired, format): (_, _, TakenFormat) = Default::default();
+        let (leads, retired, cuts_off, format): (_, _, _, TakenFormat) = Default::default();
         format.look(&*chain).await;
         let prices = CurrentPrices::begin(config.price_list().clone());
         let core = Arc::new(Core {
@@ -163,6 +165,7 @@ impl AmpService {
             time,
             leads,
             retired,
+            cuts_off,
             metrics,
             vitals,
             outage,
@@ -295,6 +298,12 @@ impl AmpService {
         self.core.look(shown, async |verified| Ok(verified)).await
     }
 
+    /// The server itself breaks off what is under way: whatever is dropped from here on costs nothing, as no client
+    /// is to pay for that ([`ChargeOn::Always`](super::ChargeOn::Always) charges for what its client hangs up on).
+    pub fn cut_off(&self) {
+        self.core.cuts_off.store(true, Ordering::Release);
+    }
+
     /// Ends the settlement worker: what is under way is finished, nothing new is begun. Requests are
     /// still answered until the last clone is dropped.
     pub async fn shutdown(&self) {
@@ -378,6 +387,10 @@ impl Core {
         {
             tracing::warn!(%error, "another process takes over in half a minute");
         }
+    }
+
+    pub(crate) fn cuts_off(&self) -> bool {
+        self.cuts_off.load(Ordering::Acquire)
     }
 
     pub(crate) fn is_retired(&self) -> bool {

@@ -17,6 +17,7 @@ mod repeat;
 mod respond;
 mod service;
 
+pub use charge::NotKept;
 pub use credential::from_headers as credential_from_headers;
 pub use layer::AmpLayer;
 #[cfg(feature = "grpc")]

@@ -13,7 +13,7 @@ use http_body_util::BodyExt as _;
 use tokio::time::{Instant, timeout_at};
 use tower::{BoxError, Service, ServiceExt as _};
 
-use super::charge::is_charged;
+use super::charge::{NotKept, is_charged};
 use super::layer::AmpLayer;
 use super::respond::{denied, leave, plain};
 use super::{credential, endpoints, metered, repeat};
@@ -180,6 +180,8 @@ impl Paid {
         let response = answered?.map(Body::new);
         let Self { service, pricing, charge_on, keeps, admission } = self;
         let is_charged = is_charged(charge_on, response.status());
+        // the charge without an answer frees the key: whoever repeats the request is served anew
+        let keeps = keeps && response.extensions().get::<NotKept>().is_none();
         if !is_charged || !keeps {
             let charge = admission.charge(if is_charged { pricing.rate } else { Amount::ZERO });
             let charged = charge.await;
