@@ -127,7 +127,7 @@ impl Gateway {
 
     /// The same on a chain that is given.
     pub async fn start_on(settings: Settings, chain: Arc<dyn Chain>) -> Result<Self, GatewayError> {
-        let proxy = Proxy::new(settings.upstream.clone(), settings.trusted_proxies.clone())?;
+        let proxy = Proxy::new(settings.upstream.clone(), settings.limits.trusted_proxies.clone())?;
         let (clients, operator) = (listen(settings.listen).await?, listen(settings.operations).await?);
         let at = (clients.local_addr()?, operator.local_addr()?);
         let running = if settings.dry {
@@ -197,7 +197,7 @@ impl Gateway {
             let _ = stopped.await;
         };
         let app = Router::new().fallback(serve).with_state(running.clone());
-        let serving = connections::serve(clients, app, running.settings().limits(), until_stopped);
+        let serving = connections::serve(clients, app, running.settings().limits, until_stopped);
         let mut serving = tokio::spawn(serving);
         let operations = axum::serve(operator, running.operations());
         let operations = tokio::spawn(operations.into_future());

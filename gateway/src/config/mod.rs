@@ -49,9 +49,9 @@ pub struct Settings {
     pub(crate) operations: SocketAddr,
     pub(crate) operator_token_file: Option<PathBuf>,
     pub(crate) dry: bool,
-    pub(crate) trusted_proxies: Vec<IpAddr>,
     pub(crate) upstream: Upstream,
-    clients: Clients,
+    /// What clients may take.
+    pub(crate) limits: Limits,
     pub(crate) rpc: String,
     pub(crate) websocket: Option<String>,
     pub(crate) network: String,
@@ -77,16 +77,6 @@ pub(crate) struct Upstream {
     pub(crate) answer_timeout: Duration,
     /// Without a byte of an answer that has begun.
     pub(crate) idle_timeout: Duration,
-}
-
-/// What clients may take; see [`Limits`].
-#[derive(Clone, Debug)]
-struct Clients {
-    connections: usize,
-    per_address: usize,
-    head_timeout: Duration,
-    keep_alive: Duration,
-    idle_timeout: Duration,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -149,9 +139,13 @@ impl Settings {
             answer_timeout: read.seconds(&file.upstream.answer_timeout, 60)?,
             idle_timeout: read.seconds(&file.upstream.idle_timeout, 300)?,
         };
-        let clients = Clients {
+        let trusted = file.trusted_proxies.iter();
+        let limits = Limits {
             connections: read.count(&file.clients.connections, CONNECTIONS)?,
             per_address: read.count(&file.clients.connections_per_address, CONNECTIONS_PER_ADDRESS)?,
+            trusted_proxies: trusted
+                .map(|at| read.value(at, "an IP address").map(|address: IpAddr| address.to_canonical()))
+                .collect::<Result<_, _>>()?,
             head_timeout: read.seconds(&file.clients.head_timeout, 30)?,
             keep_alive: read.seconds(&file.clients.keep_alive, KEEP_ALIVE)?,
             idle_timeout: read.seconds(&file.clients.idle_timeout, 300)?,
@@ -159,7 +153,6 @@ impl Settings {
         let text = |value: &Option<Spanned<String>>, default: &str| {
             value.as_ref().map_or(default.to_owned(), |value| value.get_ref().clone())
         };
-        let trusted = file.trusted_proxies.iter();
         let settings = Self {
             listen: read.parsed(
                 &file.listen,
@@ -173,11 +166,8 @@ impl Settings {
             )?,
             operator_token_file: file.operator_token_file.as_ref().map(|at| read.path(at)),
             dry: file.dry,
-            trusted_proxies: trusted
-                .map(|at| read.value(at, "an IP address").map(|address: IpAddr| address.to_canonical()))
-                .collect::<Result<_, _>>()?,
             upstream,
-            clients,
+            limits,
             rpc: text(&file.chain.rpc, DEFAULT_RPC),
             websocket: file.chain.websocket.as_ref().map(|at| at.get_ref().clone()),
             network: read.network(&file.chain.network)?,
@@ -196,13 +186,6 @@ impl Settings {
         };
         settings.check_prices()?;
         Ok(settings)
-    }
-
-    /// What clients may take of the gateway.
-    pub(crate) fn limits(&self) -> Limits {
-        let Clients { connections, per_address, head_timeout, keep_alive, idle_timeout } = self.clients;
-        let trusted_proxies = self.trusted_proxies.clone();
-        Limits { connections, per_address, trusted_proxies, head_timeout, keep_alive, idle_timeout }
     }
 
     /// Where the history is: beside the store.

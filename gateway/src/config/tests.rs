@@ -21,7 +21,7 @@ fn the_least_file_can_be_served() {
     assert_eq!(settings.listen.to_string(), DEFAULT_LISTEN);
     assert_eq!(settings.store, StoreAt::Sqlite("amp-service.db".into()));
     assert!(
-        settings.limits().keep_alive > Duration::from_secs(90),
+        settings.limits.keep_alive > Duration::from_secs(90),
         "nginx, ALB, Traefik, reqwest keep as long"
     );
 }

@@ -166,8 +166,7 @@ impl Chain for RpcChain {
         recipient: &Address,
     ) -> Result<Option<ChannelChanges>, ChainError> {
         let Some(websocket) = self.websocket.clone() else { return Ok(None) };
-        let at = offset::RECIPIENT;
-        let config = of_kind((ChannelAccount::LEN, ChannelAccount::DISCRIMINATOR), at, recipient);
+        let config = of_kind(CHANNEL, offset::RECIPIENT, recipient);
         watch(websocket, *program_id, config).await.map(Some)
     }
 

@@ -54,7 +54,7 @@ impl Client {
     pub(super) fn check_network_of(&self, record: &ChannelRecord) -> Result<(), ClientError> {
         let pinned = &self.inner.settings.options.network;
         match &record.network {
-            Some(named) if named != pinned => {
+            Some(named) if self.is_elsewhere(record) => {
                 let reason = Elsewhere::Network { named: named.clone(), pinned: pinned.clone() };
                 Err(ClientError::OtherCluster { channel: record.channel, reason })
             }

@@ -116,17 +116,19 @@ pub(super) fn origin_of(url: &Url) -> Result<Url, ClientError> {
 pub fn service_origin(url: &str) -> Result<String, ClientError> {
     let bad = || ClientError::Url(url.to_owned());
     let parsed: Url = url.parse().map_err(|_| bad())?;
-    let by_http = match parsed.scheme() {
-        "ws" => Some("http"),
-        "wss" => Some("https"),
-        _ => None,
-    };
-    let (_, rest) = parsed.as_str().split_once(':').ok_or_else(bad)?;
-    let parsed = match by_http {
-        Some(scheme) => format!("{scheme}:{rest}").parse().map_err(|_| bad())?,
-        None => parsed,
+    let parsed = match parsed.scheme() {
+        "ws" => with_scheme(&parsed, "http")?,
+        "wss" => with_scheme(&parsed, "https")?,
+        _ => parsed,
     };
     origin_of(&parsed).map(|origin| origin_text(&origin))
+}
+
+/// The same address by another scheme. Its text is changed, as the URL type itself refuses some.
+pub(super) fn with_scheme(url: &Url, scheme: &str) -> Result<Url, ClientError> {
+    let bad = || ClientError::Url(url.to_string());
+    let (_, rest) = url.as_str().split_once(':').ok_or_else(bad)?;
+    format!("{scheme}:{rest}").parse().map_err(|_| bad())
 }
 
 /// Whether HTTP leads there.

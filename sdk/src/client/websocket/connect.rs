@@ -62,15 +62,12 @@ fn schemes(url: Url) -> Result<(Url, Url), ClientError> {
         "wss" | "https" => ("wss", "https"),
         _ => return Err(bad()),
     };
-    // between these a URL's text can be changed: the URL type itself refuses some
-    let rest = url.as_str().split_once(':').map(|(_, rest)| rest).ok_or_else(bad)?;
-    let read = |scheme: &str| format!("{scheme}:{rest}").parse::<Url>().map_err(|_| bad());
-    let mut socket = read(socket)?;
+    let mut socket = discovery::with_scheme(&url, socket)?;
     // what stands for a user, or behind a `#`, is not sent
     let cleared = socket.set_username("").and_then(|()| socket.set_password(None));
     cleared.map_err(|()| bad())?;
     socket.set_fragment(None);
-    Ok((socket, read(http)?))
+    Ok((socket, discovery::with_scheme(&url, http)?))
 }
 
 /// A socket that the service has said is open.
