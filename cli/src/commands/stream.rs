@@ -2,7 +2,9 @@ pub(crate) mod socket;
 
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
+use std::pin::pin;
 
+use amp_gateway::stop_signal;
 use amp_sdk::client::{ClientError, Response};
 use anyhow::Context;
 use clap::Args;
@@ -99,10 +101,13 @@ async fn read(answer: &mut Response, file: Option<OutputFile>, as_json: bool) ->
     let mut file = file.as_mut().map(OutputFile::begin).transpose()?;
     let shows_progress = file.is_some() && std::io::stderr().is_terminal();
     let mut bytes = 0_u64;
+    // listened for throughout: one that comes while a piece is printed must not be missed, as the next is paid for
+    let mut stop = pin!(stop_signal());
     let end = loop {
         let piece = tokio::select! {
+            biased;
+            () = &mut stop => break End::Interrupted,
             piece = answer.chunk() => piece,
-            _ = tokio::signal::ctrl_c() => break End::Interrupted,
         };
         let piece = match piece {
             Ok(Some(piece)) => piece,

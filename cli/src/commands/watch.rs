@@ -3,8 +3,10 @@ mod screen;
 mod view;
 
 use std::io::IsTerminal;
+use std::pin::pin;
 use std::time::Duration;
 
+use amp_gateway::stop_signal;
 use clap::Args;
 use serde_json::json;
 
@@ -57,8 +59,13 @@ impl Watch {
     async fn plain(&self, settings: &Settings) -> anyhow::Result<()> {
         let mut before = None;
         let mut looks = 0_u64;
+        let mut stop = pin!(stop_signal());
         loop {
-            let found = self.whose.find(settings, false).await;
+            let found = tokio::select! {
+                biased;
+                () = &mut stop => return Ok(()),
+                found = self.whose.find(settings, false) => found,
+            };
             looks = looks.saturating_add(1);
             match found {
                 // a node that is away for a moment is waited for; one that never was there is an error
@@ -78,7 +85,7 @@ impl Watch {
             }
             tokio::select! {
                 () = tokio::time::sleep(self.every) => {}
-                _ = tokio::signal::ctrl_c() => return Ok(()),
+                () = &mut stop => return Ok(()),
             }
         }
     }

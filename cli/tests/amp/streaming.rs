@@ -1,5 +1,7 @@
 //! `stream`.
 
+use std::time::Duration;
+
 use crate::town::{FILM, Town};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -90,4 +92,35 @@ async fn a_stream_that_is_interrupted_ends_in_good_order_and_costs_what_left() {
     let spent = town.amp(&["show", &town.origin, "--json"]).await.json()["service"]["spent"].clone();
     let spent: u64 = spent.as_str().unwrap().parse().unwrap();
     assert!((came..=came + 1_000).contains(&spent), "{spent} for {came}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupt_that_comes_while_a_piece_is_printed_is_not_lost() {
+    use rustix::process::{Pid, Signal, kill_process};
+    use std::io::{Read as _, Write as _};
+    let town = Town::found().await;
+    let (mut reader, mut writer) = std::io::pipe().unwrap();
+    // one line fits, and the next is waited with
+    let filler = rustix::pipe::fcntl_getpipe_size(&writer).unwrap() - 5;
+    writer.write_all(&vec![b'.'; filler]).unwrap();
+    let mut stream = town.command(&["stream", &town.url("/tape"), "--yes"]);
+    stream.stdout(writer).stderr(std::process::Stdio::piped());
+    let said = tokio::task::spawn_blocking(move || {
+        let child = stream.spawn().unwrap();
+        drop(stream);
+        while rustix::io::ioctl_fionread(&reader).unwrap() < u64::try_from(filler + 5).unwrap() {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        std::thread::sleep(Duration::from_millis(300));
+        kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+        std::thread::sleep(Duration::from_millis(100));
+        let mut seen = Vec::new();
+        reader.read_to_end(&mut seen).unwrap();
+        let seen = String::from_utf8(seen.split_off(filler)).unwrap();
+        (child.wait_with_output().unwrap(), seen)
+    });
+    let (output, seen) = said.await.unwrap();
+    assert!(output.status.success(), "{output:?}");
+    // what was being printed is, and nothing more is bought
+    assert!(seen.starts_with("tick\n") && seen.len() < 1_000, "{seen}");
 }

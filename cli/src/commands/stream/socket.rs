@@ -1,7 +1,9 @@
 //! A socket that is paid for while it is open.
 
 use std::io::Write;
+use std::pin::pin;
 
+use amp_gateway::stop_signal;
 use amp_sdk::client::{Message, PaidSocket};
 use amp_sdk::protocol::money::Amount;
 use base64::Engine as _;
@@ -79,10 +81,12 @@ async fn messages(
     most: Option<u64>,
     as_json: bool,
 ) -> Result<(), amp_sdk::client::ClientError> {
+    let mut stop = pin!(stop_signal());
     while most.is_none_or(|most| *count < most) {
         let message = tokio::select! {
+            biased;
+            () = &mut stop => return Ok(()),
             message = socket.recv() => message?,
-            _ = tokio::signal::ctrl_c() => return Ok(()),
         };
         let Some(message) = message else { return Ok(()) };
         *count = count.saturating_add(1);
