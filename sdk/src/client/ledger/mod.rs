@@ -24,6 +24,8 @@ pub struct Ledger {
     pub agreed: Amount,
     /// Prices of the calls that are on their way.
     pub in_flight: Amount,
+    /// What streams that are under way may cost beyond what was signed for them so far.
+    pub unsigned: Amount,
 }
 
 /// What a call asks of the ledger.
@@ -47,6 +49,29 @@ impl Ask {
     /// The most that it may cost.
     pub fn agreed(&self) -> Amount {
         self.agreed.unwrap_or(self.price)
+    }
+}
+
+/// What a call that is under way takes of the books.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Share {
+    /// What was signed for it.
+    pub price: Amount,
+    /// What it may cost: of a stream, more than what is signed for it so far.
+    pub agreed: Amount,
+}
+
+impl Share {
+    /// What it may cost beyond what is signed for it.
+    pub fn unsigned(self) -> Amount {
+        self.agreed.checked_sub(self.price).unwrap_or(Amount::ZERO)
+    }
+}
+
+impl From<Amount> for Share {
+    /// A call that costs no more than what it is signed for.
+    fn from(price: Amount) -> Self {
+        Self { price, agreed: price }
     }
 }
 
@@ -134,6 +159,7 @@ impl Ledger {
             acknowledged: zero,
             agreed: zero,
             in_flight: zero,
+            unsigned: zero,
         }
     }
 
@@ -143,12 +169,28 @@ impl Ledger {
     /// unit, plus the prepay; or one unit above the last, where a call that got lost has raised that
     /// already: so a lost call leaves one unit of exposure, whatever its price.
     pub fn reserve(&self, ask: Ask) -> Result<(Seq, Self), LedgerError> {
-        let seq = self.next_seq(ask)?;
+        self.reserve_more(ask, Share::default()).map(|(seq, books, _)| (seq, books))
+    }
+
+    /// The same for more of a call that has taken `before` already; and what it takes with it.
+    pub fn reserve_more(&self, ask: Ask, before: Share) -> Result<(Seq, Self, Share), LedgerError> {
+        let seq = self.next_seq(ask, before)?;
         let overflow = || self.too_small(Amount::MAX);
-        let agreed = self.agreed.checked_add(ask.agreed()).ok_or_else(overflow)?;
-        let price = if ask.takes_unused { self.headroom(seq).max(ask.price) } else { ask.price };
-        let in_flight = self.in_flight.checked_add(price).ok_or_else(overflow)?;
-        Ok((seq, Self { last_signed: seq, agreed, in_flight, ..*self }))
+        let wanted = if ask.takes_unused { self.headroom(seq).max(ask.price) } else { ask.price };
+        let price = before.price.checked_add(wanted).ok_or_else(overflow)?;
+        // a stream was agreed to as a whole; any other call, as far as it is signed for
+        let agreed = ask.agreed.unwrap_or(price).max(before.agreed);
+        let share = Share { price, agreed };
+        let newly_agreed = agreed.checked_sub(before.agreed).unwrap_or(Amount::ZERO);
+        let unsigned = self.unsigned.checked_sub(before.unsigned()).unwrap_or(Amount::ZERO);
+        let books = Self {
+            last_signed: seq,
+            agreed: self.agreed.checked_add(newly_agreed).ok_or_else(overflow)?,
+            in_flight: self.in_flight.checked_add(wanted).ok_or_else(overflow)?,
+            unsigned: unsigned.checked_add(share.unsigned()).ok_or_else(overflow)?,
+            ..*self
+        };
+        Ok((seq, books, share))
     }
 
     /// What a credential with `seq` authorizes beyond what is acknowledged and in flight.
@@ -159,16 +201,20 @@ impl Ledger {
 
     /// What will be charged once everything in flight is, at its price.
     fn expected(&self) -> Amount {
-        self.acknowledged.checked_add(self.in_flight).unwrap_or(Amount::MAX).min(self.agreed)
+        // calls in flight may be acknowledged already, through an answer to a later one, and a stream in part: never
+        // count them twice, or a stream would be signed for beyond what it may cost
+        let signed_for =
+            self.agreed.checked_sub(self.unsigned).unwrap_or(Amount::ZERO).max(self.acknowledged);
+        self.acknowledged.checked_add(self.in_flight).unwrap_or(Amount::MAX).min(signed_for)
     }
 
-    fn next_seq(&self, ask: Ask) -> Result<Seq, LedgerError> {
+    fn next_seq(&self, ask: Ask, before: Share) -> Result<Seq, LedgerError> {
         let overflow = self.too_small(Amount::MAX);
         let step = self.last_signed.checked_add(Seq::new(1)).ok_or(overflow)?;
-        // calls in flight may be acknowledged already, through an answer to a later one: never count
-        // them twice
-        let expected = self.acknowledged.checked_add(self.in_flight).ok_or(overflow)?.min(self.agreed);
-        let needed = expected.checked_add(ask.price).ok_or(overflow)?;
+        let newly_agreed = ask.agreed.map_or(Some(ask.price), |agreed| agreed.checked_sub(before.agreed));
+        let agreed = self.agreed.checked_add(newly_agreed.unwrap_or(Amount::ZERO)).ok_or(overflow)?;
+        // a stream may have been charged out of what others signed for, and nothing is signed for that anew
+        let needed = self.expected().checked_add(ask.price).ok_or(overflow)?.min(agreed);
         let least = self.unit_price.seq_covering(needed).max(step);
         if ask.at_least > least {
             return Err(LedgerError::Unjustified { required: ask.at_least, justified: least });
@@ -230,7 +276,7 @@ impl Ledger {
     ) -> Result<Self, Overcharge> {
         let cost = cost.unwrap_or(agreed);
         let unused = agreed.checked_sub(cost).ok_or(Overcharge::Cost { cost, price: agreed })?;
-        let settled = self.lost(price).no_longer_agreed(unused);
+        let settled = self.lost(Share { price, agreed }).no_longer_agreed(unused);
         spent.map_or(Ok(settled), |spent| settled.acknowledge(spent))
     }
 
@@ -259,12 +305,15 @@ impl Ledger {
 
     /// The books after a call was refused: nothing was charged.
     pub fn refused(&self, price: Amount, agreed: Amount) -> Self {
-        self.lost(price).no_longer_agreed(agreed)
+        self.lost(Share { price, agreed }).no_longer_agreed(agreed)
     }
 
     /// The books after a call whose outcome nobody knows.
-    pub fn lost(&self, price: Amount) -> Self {
-        Self { in_flight: self.in_flight.checked_sub(price).unwrap_or(Amount::ZERO), ..*self }
+    pub fn lost(&self, share: impl Into<Share>) -> Self {
+        let share = share.into();
+        let without = |sum: Amount, part| sum.checked_sub(part).unwrap_or(Amount::ZERO);
+        let in_flight = without(self.in_flight, share.price);
+        Self { in_flight, unsigned: without(self.unsigned, share.unsigned()), ..*self }
     }
 
     /// What is left of the deposit, or of the limit, when everything in flight is charged at its price.

@@ -146,6 +146,83 @@ fn a_refused_call_may_not_be_charged_later() {
     assert!(matches!(books.acknowledge(Amount::new(1)), Err(Overcharge::Total { .. })));
 }
 
+/// A stream that may cost up to `agreed`.
+fn stream(step: u64, agreed: u64) -> Ask {
+    Ask { agreed: Some(Amount::new(agreed)), takes_unused: true, ..ask(step) }
+}
+
+#[test]
+fn what_a_stream_was_charged_so_far_is_not_signed_for_twice() {
+    let (seq, mut books, mut share) =
+        ledger(1, 10_000).reserve_more(stream(100, 1_000), Share::default()).unwrap();
+    assert_eq!((seq.get(), books.unsigned.get()), (100, 900));
+    for charged in [90, 200, 300, 350] {
+        books = books.acknowledge(Amount::new(charged)).unwrap();
+        (_, books, share) = books.reserve_more(stream(100, 1_000), share).unwrap();
+        assert_eq!(books.signed_for(), share.price, "as much as was meant to be, whatever is charged by now");
+    }
+    assert_eq!((share.price.get(), books.unsigned.get()), (500, 500));
+    // a call beside it is signed for on top of it, and not of all that it may cost
+    assert_eq!(pay(books, 70).0, 570);
+    let ended =
+        books.ended(share.price, share.agreed, Some(Amount::new(450)), Some(Amount::new(450))).unwrap();
+    assert_eq!((ended.agreed.get(), ended.in_flight.get(), ended.unsigned.get()), (450, 0, 0));
+}
+
+proptest! {
+    /// Streams that go on step by step beside each other, and a service that charges them in any order and says so at
+    /// any moment. Steps: (which, stream, amount). 0-1 begin, 2-4 charge, 5 say, 6-8 more, 9 end.
+    #[test]
+    fn streams_are_never_signed_for_beyond_what_they_may_cost_in_all(
+        steps in proptest::collection::vec((0..10u8, any::<usize>(), 1..200u64), 1..80),
+    ) {
+        let mut books = ledger(1, 10_000_000);
+        // what it takes, and what it was charged
+        let mut streams: Vec<(Share, u64)> = Vec::new();
+        let (mut spent, mut over) = (0_u64, 0_u64);
+        for (kind, index, amount) in steps {
+            let at = index % streams.len().max(1);
+            let before = books;
+            match kind {
+                0..=1 => {
+                    let (_, after, share) = books.reserve_more(stream(amount, 4 * amount), Share::default()).unwrap();
+                    books = after;
+                    streams.push((share, 0));
+                }
+                2..=4 if !streams.is_empty() => {
+                    let (share, charged) = &mut streams[at];
+                    let room = books.signed_for().get() - spent;
+                    let more = amount.min(room).min(share.agreed.get() - *charged);
+                    (*charged, spent) = (*charged + more, spent + more);
+                }
+                5 => books = books.acknowledge(Amount::new(spent)).unwrap(),
+                6..=8 if !streams.is_empty() => {
+                    let (share, _) = streams[at];
+                    let left = share.agreed.get().saturating_sub(share.price.get());
+                    if left > 0 {
+                        let ask = stream(amount.min(left), share.agreed.get());
+                        let (_, after, share) = books.reserve_more(ask, share).unwrap();
+                        books = after;
+                        streams[at].0 = share;
+                    }
+                }
+                _ if !streams.is_empty() => {
+                    let (share, charged) = streams.swap_remove(at);
+                    let (cost, spent) = (Some(Amount::new(charged)), Some(Amount::new(spent)));
+                    books = books.ended(share.price, share.agreed, cost, spent).unwrap();
+                }
+                _ => {}
+            }
+            // a step whose ceiling was signed already is one unit above it
+            over += u64::from(books.last_signed.get() == before.last_signed.get() + 1);
+            prop_assert!(books.signed_for().get() <= books.agreed.get().max(before.signed_for().get()) + over);
+            let under_way: u64 = streams.iter().map(|(share, _)| share.unsigned().get()).sum();
+            prop_assert_eq!(books.unsigned.get(), under_way);
+            prop_assert!(spent <= books.agreed.get());
+        }
+    }
+}
+
 /// An honest service behind a network that loses and reorders.
 #[derive(Default)]
 struct Service {
@@ -229,10 +306,10 @@ proptest! {
 
     #[test]
     fn no_numbers_make_it_panic(
-        numbers in proptest::array::uniform9(any::<u64>()), unit in 1..=u64::MAX,
+        numbers in proptest::array::uniform10(any::<u64>()), unit in 1..=u64::MAX,
         limit in proptest::option::of(any::<u64>()),
     ) {
-        let [deposited, last, acknowledged, agreed, in_flight, price, prepay, at_least, spent] = numbers;
+        let [deposited, last, acknowledged, agreed, in_flight, price, prepay, at_least, spent, unsigned] = numbers;
         let books = Ledger {
             unit_price: UnitPrice::new(unit).unwrap(),
             deposited: Amount::new(deposited),
@@ -241,6 +318,7 @@ proptest! {
             acknowledged: Amount::new(acknowledged),
             agreed: Amount::new(agreed),
             in_flight: Amount::new(in_flight),
+            unsigned: Amount::new(unsigned),
         };
         let (price, prepay) = (Amount::new(price), Amount::new(prepay));
         if let Ok((seq, _)) = books.reserve(Ask { price, prepay, at_least: Seq::new(at_least), ..Ask::default() }) {

@@ -7,7 +7,7 @@ use rusqlite::{Connection, params, params_from_iter};
 use solana_address::Address;
 
 use super::schema::{ON_CLUSTER, first, load, name_cluster, save};
-use super::{Ask, ChannelRecord, ChannelState, Ledger, Owner, ReserveError, Store, unix_seconds};
+use super::{Ask, ChannelRecord, ChannelState, Ledger, Owner, ReserveError, Share, Store, unix_seconds};
 use crate::client::policy::check_budget;
 use crate::durable::DurableError;
 
@@ -124,14 +124,15 @@ pub(super) fn signed_for(connection: &Connection, owner: &Owner) -> rusqlite::Re
 pub(super) fn reserve_within(
     ledger: &Ledger,
     ask: Ask,
+    before: Share,
     committed: Amount,
     total: Amount,
-) -> Result<(Seq, Ledger), ReserveError> {
+) -> Result<(Seq, Ledger, Share), ReserveError> {
     let reserve = |ask| {
-        let (seq, after) = ledger.reserve(ask).map_err(ReserveError::Ledger)?;
+        let (seq, after, share) = ledger.reserve_more(ask, before).map_err(ReserveError::Ledger)?;
         let wanted = after.signed_for().checked_sub(ledger.signed_for()).unwrap_or(Amount::ZERO);
         check_budget(Some(total), committed, wanted).map_err(ReserveError::Policy)?;
-        Ok((seq, after))
+        Ok((seq, after, share))
     };
     match reserve(ask) {
         // what is signed ahead is no reason to refuse a call

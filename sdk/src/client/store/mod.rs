@@ -25,7 +25,7 @@ use solana_address::Address;
 use tokio::sync::oneshot;
 
 use super::PolicyError;
-use super::ledger::{Ask, Ledger, LedgerError, Overcharge};
+use super::ledger::{Ask, Ledger, LedgerError, Overcharge, Share};
 use crate::durable::{Database, DurableError, Sharing};
 
 pub(super) use delegated::Held;
@@ -86,6 +86,11 @@ impl Reservation {
     /// The channel's row.
     pub(super) const fn channel_id(&self) -> i64 {
         self.channel_id
+    }
+
+    /// What it takes of the books.
+    fn share(self) -> Share {
+        Share { price: self.price, agreed: self.agreed }
     }
 
     /// For no more than `agreed`.
@@ -181,34 +186,26 @@ impl Store {
                 if record.state != ChannelState::Open {
                     return Ok(Err(ReserveError::State(record.state)));
                 }
+                let before = more.map_or_else(Share::default, |more| more.share());
                 let reserved = match total_budget {
                     Some(total) => {
                         let committed = delegated::signed_for(connection, &owner)?;
-                        delegated::reserve_within(&record.ledger, ask, committed, total)
+                        delegated::reserve_within(&record.ledger, ask, before, committed, total)
                     }
-                    None => record.ledger.reserve(ask).map_err(ReserveError::Ledger),
+                    None => record.ledger.reserve_more(ask, before).map_err(ReserveError::Ledger),
                 };
-                let (seq, ledger) = match reserved {
+                let (seq, ledger, Share { price, agreed }) = match reserved {
                     Ok(reserved) => reserved,
                     Err(error) => return Ok(Err(error)),
                 };
-                // admitted by the ledger, so it fits
-                let wanted = ledger.in_flight.checked_sub(record.ledger.in_flight).unwrap_or(ask.price);
-                let before = more.map_or(Amount::ZERO, |more| more.price);
-                let price = before.checked_add(wanted).unwrap_or(Amount::MAX);
-                let agreed_before = more.map_or(Amount::ZERO, |more| more.agreed);
-                // a stream was agreed to as a whole; any other call, as far as it is signed for
-                let agreed = ask.agreed.unwrap_or(price).max(agreed_before);
-                let added = agreed.checked_sub(agreed_before).unwrap_or(Amount::ZERO);
-                let agreed_in_all = record.ledger.agreed.checked_add(added).unwrap_or(Amount::MAX);
-                let ledger = Ledger { agreed: agreed_in_all, ..ledger };
                 save(connection, id, &ledger)?;
                 let sql = "DELETE FROM in_flight WHERE channel_id = ?1 AND sent_at <= ?2";
                 connection.prepare_cached(sql)?.execute([id, horizon])?;
                 let row = more.map(|more| more.id);
                 // the row of one that is under way for long may be gone
-                let sql = "INSERT OR REPLACE INTO in_flight (id, channel_id, price, sent_at) VALUES (?1, ?2, ?3, ?4)";
-                let values = params![row, id, price.get().cast_signed(), now];
+                let sql = "INSERT OR REPLACE INTO in_flight (id, channel_id, price, sent_at, agreed) VALUES (?1, ?2, ?3, ?4, ?5)";
+                let [price_bits, agreed_bits] = [price, agreed].map(|amount| amount.get().cast_signed());
+                let values = params![row, id, price_bits, now, agreed_bits];
                 connection.prepare_cached(sql)?.execute(values)?;
                 let row = row.unwrap_or_else(|| connection.last_insert_rowid());
                 Ok(Ok(Reservation { id: row, channel_id: id, price, agreed, seq }))
@@ -231,7 +228,7 @@ impl Store {
             let after = match outcome {
                 Outcome::Answered { cost, spent } => ledger.ended(price, agreed, cost, spent),
                 Outcome::Refused => Ok(ledger.refused(price, agreed)),
-                Outcome::Lost => Ok(ledger.lost(price)),
+                Outcome::Lost => Ok(ledger.lost(reservation.share())),
             };
             connection.prepare_cached("DELETE FROM in_flight WHERE id = ?1")?.execute([id])?;
             book(connection, channel_id, after)

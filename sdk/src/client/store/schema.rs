@@ -126,6 +126,10 @@ CREATE TABLE delegates (
 INSERT INTO delegates SELECT channel_id, delegate, delegated_limit, claimed_before, created_slot FROM delegates_before;
 DROP TABLE delegates_before;
 ",
+    // what a stream may cost: of others, and of those of earlier releases, it is no more than the price
+    "
+ALTER TABLE in_flight ADD COLUMN agreed INTEGER NOT NULL DEFAULT 0;
+",
 ];
 
 /// The condition of channels that are on the client's cluster, or were stored by a release that did not record it: with
@@ -308,11 +312,16 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<ChannelRecord> {
 pub(super) fn load(connection: &Connection, id: i64, horizon: i64) -> rusqlite::Result<ChannelRecord> {
     let sql = format!("SELECT {COLUMNS} FROM channels WHERE id = ?1");
     let mut record = connection.prepare_cached(&sql)?.query_row([id], read)?;
-    let mut prices =
-        connection.prepare_cached("SELECT price FROM in_flight WHERE channel_id = ?1 AND sent_at > ?2")?;
-    for price in prices.query_map([id, horizon], |row| row.get::<_, i64>(0))? {
-        let price = Amount::new(price?.cast_unsigned());
-        record.ledger.in_flight = record.ledger.in_flight.checked_add(price).unwrap_or(Amount::MAX);
+    let mut prices = connection
+        .prepare_cached("SELECT price, agreed FROM in_flight WHERE channel_id = ?1 AND sent_at > ?2")?;
+    let mut rows = prices.query([id, horizon])?;
+    while let Some(row) = rows.next()? {
+        let amount = |at| row.get::<_, i64>(at).map(|bits| Amount::new(bits.cast_unsigned()));
+        let (price, agreed) = (amount(0)?, amount(1)?);
+        let ledger = &mut record.ledger;
+        let later = agreed.checked_sub(price).unwrap_or(Amount::ZERO);
+        ledger.in_flight = ledger.in_flight.checked_add(price).unwrap_or(Amount::MAX);
+        ledger.unsigned = ledger.unsigned.checked_add(later).unwrap_or(Amount::MAX);
     }
     Ok(record)
 }

@@ -139,6 +139,24 @@ async fn the_steps_of_a_stream_add_nothing_to_what_was_agreed_to_for_all_of_it()
 }
 
 #[tokio::test]
+async fn a_stream_whose_charges_are_said_while_it_goes_on_is_signed_for_up_to_what_it_may_cost() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder, HOUR);
+    let id = adopted(&store, 1_000_000).await.id;
+    let step = Ask { agreed: Some(Amount::new(600)), takes_unused: true, ..ask(100) };
+    let mut stream = None;
+    for steps in 1..=6 {
+        let reserved = store.reserve(id, step, None, stream).await.unwrap().unwrap();
+        assert_eq!(reserved.seq, Seq::new(100 * steps), "in another process, too");
+        let charged = Amount::new(100 * steps);
+        store.acknowledge(id, charged, charged).await.unwrap().unwrap();
+        stream = Some(reserved);
+        let ledger = store.load(id).await.unwrap().ledger;
+        assert_eq!((ledger.in_flight, ledger.unsigned), (charged, Amount::new(600 - 100 * steps)));
+    }
+}
+
+#[tokio::test]
 async fn an_opening_is_begun_once_and_keeps_its_nonce() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(&folder, HOUR);
@@ -305,6 +323,7 @@ async fn a_store_of_the_release_before_delegation_keeps_its_channels_and_its_cal
         acknowledged: Amount::new(40),
         agreed: Amount::new(90),
         in_flight: Amount::new(100),
+        unsigned: Amount::ZERO,
         ..Ledger::new(UnitPrice::new(3).unwrap(), Amount::new(1_000))
     };
     assert_eq!(open.ledger, books);
