@@ -20,6 +20,8 @@ pub mod client;
 pub mod durable;
 #[cfg(feature = "grpc")]
 pub mod grpc;
+#[cfg(all(feature = "mcp", any(feature = "client", feature = "server")))]
+mod mcp;
 #[cfg(feature = "server")]
 pub mod server;
 pub mod signed;

@@ -11,6 +11,8 @@ use super::PolicyError;
 use super::delegated::Undelegated;
 use super::error::ClientError;
 use super::http::Client;
+#[cfg(feature = "mcp")]
+use super::keeping_up::keep_up;
 use super::ledger::{Ask, Ledger};
 use super::response::Payment;
 use super::retry::{Attempts, Remedy};
@@ -108,6 +110,8 @@ pub(super) struct Said {
     pub(super) ended: bool,
     /// It is said at the end of the answer, which is not here yet, whatever the price counts.
     pub(super) later: bool,
+    /// Of an answer that is here as a whole: the most that the service can have counted, where this side can tell.
+    pub(super) counted: Option<u64>,
 }
 
 /// A call under way, and the terms it is made on.
@@ -156,6 +160,12 @@ impl<'a> Call<'a> {
         self.pricing.rate.is_zero()
     }
 
+    /// What its price counts.
+    #[cfg(feature = "mcp")]
+    pub(super) fn mode(&self) -> PricingMode {
+        self.pricing.mode
+    }
+
     /// Whether what it costs shows while its answer comes.
     pub(super) fn is_metered(&self) -> bool {
         self.pricing.is_metered()
@@ -170,7 +180,9 @@ impl<'a> Call<'a> {
         let mut ticket = self.ticket(Seq::ZERO).await?;
         let mut attempts = Attempts::new(self.is_delegates()).of_stream(self.pricing.is_metered());
         loop {
-            let refusal = match carrier.carry(ticket.credential()).await? {
+            let carried;
+            (ticket, carried) = self.carried(&mut carrier, ticket).await?;
+            let refusal = match carried {
                 Carried::Answered(answer, said) => {
                     let (payment, tab) = self.served(ticket, said).await?;
                     return Ok((answer, payment, tab));
@@ -190,19 +202,40 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// Carries it once. Where its answer comes as a whole and what it costs is counted meanwhile, more is signed for
+    /// beside it.
+    async fn carried<C: Carrier>(
+        &self,
+        carrier: &mut C,
+        ticket: Ticket,
+    ) -> Result<(Ticket, Carried<C::Answer>), ClientError> {
+        #[cfg(feature = "mcp")]
+        if self.pricing.is_metered() && matches!(self.place, Place::Tool(_)) {
+            let credential = ticket.credential().clone();
+            let (tab, carried) = keep_up(self.tab(ticket), carrier.carry(&credential)).await?;
+            return Ok((tab.into_ticket(), carried));
+        }
+        let carried = carrier.carry(ticket.credential()).await?;
+        Ok((ticket, carried))
+    }
+
+    /// What goes on being signed for.
+    fn tab(&self, ticket: Ticket) -> Tab {
+        let (client, service) = (self.client.clone(), self.service.clone());
+        Tab::new(client, service, self.document.clone(), self.pricing.clone(), ticket, self.step())
+    }
+
     /// Books a served call, and says what it was paid. Of an answer that is paid for while it comes that is not
     /// known: what it is signed for goes on.
     async fn served(&self, ticket: Ticket, said: Said) -> Result<(Payment, Option<Tab>), ClientError> {
-        let Said { spent, balance, ended, .. } = said;
+        let Said { spent, balance, ended, counted, .. } = said;
         let cost = said.cost.filter(|_| ended || self.pricing.mode == PricingMode::PerCall);
         let (channel, seq) = (ticket.channel().channel, ticket.credential().seq);
         let mut tab = None;
         match spent {
-            Some(_) => drop(self.answered(ticket, cost, spent).await?),
+            Some(_) => drop(self.answered(ticket, cost, spent, counted).await?),
             None if self.pricing.is_metered() || self.place.goes_on() || said.later => {
-                let (client, service) = (self.client.clone(), self.service.clone());
-                let (document, pricing) = (self.document.clone(), self.pricing.clone());
-                tab = Some(Tab::new(client, service, document, pricing, ticket, self.step()));
+                tab = Some(self.tab(ticket));
             }
             // an answer that does not say so may have been charged
             None => drop(ticket),
@@ -216,9 +249,13 @@ impl<'a> Call<'a> {
         ticket: Ticket,
         cost: Option<Amount>,
         spent: Option<Amount>,
+        counted: Option<u64>,
     ) -> Result<Ledger, ClientError> {
         // what was agreed to may be an answer of many messages, and this one has none: it may cost one price
-        let price = self.price();
+        let price = match counted {
+            Some(count) => self.pricing.rate().cost(count).unwrap_or(Amount::MAX).min(self.price()),
+            None => self.price(),
+        };
         let cost = cost.unwrap_or(price);
         let ticket = if cost > price { ticket.at_most(price) } else { ticket };
         ticket.answered(Some(cost), spent).await

@@ -79,6 +79,8 @@ mod events;
 #[cfg(feature = "grpc")]
 pub mod grpc;
 mod http;
+#[cfg(feature = "mcp")]
+mod keeping_up;
 mod ledger;
 #[cfg(feature = "mcp")]
 pub mod mcp;

@@ -71,7 +71,7 @@ impl Carrier for HttpCall<'_> {
             spent: answer.amount(header::SPENT),
             balance: answer.amount(header::BALANCE),
             ended: answer.headers().contains_key(CONTENT_LENGTH),
-            later: false,
+            ..Said::default()
         };
         Ok(Carried::Answered(answer, said))
     }

@@ -21,7 +21,7 @@ use crate::grpc::Tally;
 
 /// An answer that makes no progress for so long may wait for more to be signed. It is asked less often the longer
 /// it has nothing to say.
-const STALL: Duration = Duration::from_millis(300);
+pub(super) const STALL: Duration = Duration::from_millis(300);
 const LONGEST_STALL: Duration = Duration::from_secs(5);
 /// How often a credential is sent again where sending it failed: it is signed already.
 const SENDS: u32 = 3;
@@ -259,12 +259,15 @@ where
             return Err(self.broke(error).await);
         }
         self.stall = self.stall.saturating_mul(2).min(LONGEST_STALL);
-        let Some(tab) = &self.tab else { return Ok(()) };
+        let Some(tab) = &mut self.tab else { return Ok(()) };
         // it may be that the service has nothing to send: a failed question is no reason to end it
         let asked = tab.asked_for().await.ok().flatten();
         // it may be another stream of this signer that waits: what was signed since is for either
         let signed = tab.signed().await?;
         self.required = asked.filter(|required| *required > signed);
+        if self.required.is_some() {
+            tab.waited_for();
+        }
         Ok(())
     }
 
@@ -298,7 +301,12 @@ where
     }
 }
 
-async fn extended(mut tab: Tab, used: Amount, required: Option<Seq>) -> (Tab, Result<(), ClientError>) {
+/// Signs for a step more, or for what the service asked for, and sends it beside the answer.
+pub(super) async fn extended(
+    mut tab: Tab,
+    used: Amount,
+    required: Option<Seq>,
+) -> (Tab, Result<(), ClientError>) {
     let extend = async {
         match required {
             Some(required) => tab.extend_to(required).await?,

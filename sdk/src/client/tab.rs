@@ -125,6 +125,12 @@ impl Tab {
         Self { budget: Some(self.client.budget_of_messages(&self.pricing)), ..self }
     }
 
+    /// What was signed for, as that of a call that has ended.
+    #[cfg(feature = "mcp")]
+    pub(super) fn into_ticket(self) -> Ticket {
+        self.ticket
+    }
+
     /// What is counted, and at which rate.
     pub fn pricing(&self) -> &Pricing {
         &self.pricing
@@ -197,6 +203,11 @@ impl Tab {
         let missing = self.ledger().await?.missing_to(required);
         self.grow();
         self.sign_for(missing.max(self.step)).await
+    }
+
+    /// The service had to wait: the steps are too small, though it took a while to find that out.
+    pub(super) fn waited_for(&mut self) {
+        self.step = Amount::new(self.step.get().saturating_mul(2));
     }
 
     /// Steps that are used up at once are doubled.

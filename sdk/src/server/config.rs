@@ -124,6 +124,13 @@ impl ServiceConfig {
         self
     }
 
+    /// The price of what is counted of a tool's calls: the seconds of its work, the bytes of its result, or what it
+    /// reports to its [`Meter`](super::Meter).
+    pub fn metered_tool(mut self, name: impl Into<String>, mode: PricingMode, rate: Rate) -> Self {
+        self.prices.table.tools.insert(name.into(), RouteRate::metered(mode, rate));
+        self
+    }
+
     /// All prices at once; its default's token is the accepted mint.
     pub fn pricing(mut self, pricing: PricingTable) -> Self {
         self.prices.table = pricing;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::iter;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use amp_protocol::json::{Pricing, PricingMode, PricingTable, longest_prefix, longest_prefix_in_any_case};
+use amp_protocol::json::{Pricing, PricingTable, longest_prefix, longest_prefix_in_any_case};
 use amp_protocol::money::Amount;
 
 use super::config::{ChargeOn, ConfigError, ServiceConfig};
@@ -91,12 +91,6 @@ impl PriceList {
     }
 
     pub(super) fn check(&self) -> Result<(), ConfigError> {
-        let tools = self.table.tools.iter().map(|(name, rate)| (format!("the tool {name}"), rate.mode));
-        for (place, mode) in tools {
-            if mode != PricingMode::PerCall {
-                return Err(ConfigError::Mode { place, mode });
-            }
-        }
         let mut paths = self.table.routes.keys().chain(self.routes.keys());
         match paths.find(|path| !path.starts_with('/')) {
             Some(path) => Err(ConfigError::Route(path.clone())),

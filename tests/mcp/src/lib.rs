@@ -3,6 +3,8 @@
 #![allow(clippy::expect_used, clippy::missing_panics_doc, missing_docs)]
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use amp_embedded::{ClockMode, EmbeddedChain, TestMint};
 use amp_protocol::account::ChannelAccount;
@@ -12,7 +14,7 @@ use amp_protocol::rules::Terms;
 use amp_sdk::chain::instructions::{self, OpenParties};
 use amp_sdk::chain::{self, ChannelAddress, ComputeBudget, PROGRAM_ID, Plan, PriorityFee, TOKEN_PROGRAM};
 use amp_sdk::client::{Client, ClientBuilder};
-use amp_sdk::server::{AmpService, ServiceConfig, SqliteStore};
+use amp_sdk::server::{AmpService, Meter, ServiceConfig, SqliteStore};
 use amp_sdk::signer::{KeypairSigner, Signer as _};
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, JsonObject, ListToolsResult,
@@ -117,9 +119,13 @@ fn equip(chain: &EmbeddedChain, mint: &TestMint, key: &Address, tokens: u64) {
     chain.mint_to(mint, key, Amount::new(tokens)).expect("tokens");
 }
 
-/// `quote` answers 42, `fail` says that it failed, `free` is free, `wait` never answers.
+/// `quote` answers 42, `fail` says that it failed, `free` is free, `wait` never answers. As their argument `n` says,
+/// `work` reports units, `text` has bytes, and `nap` takes milliseconds.
 #[derive(Clone, Default)]
-pub struct Shop;
+pub struct Shop {
+    /// Units that were reported by all calls.
+    pub worked: Arc<AtomicU64>,
+}
 
 impl ServerHandler for Shop {
     fn get_info(&self) -> ServerConfig {
@@ -133,16 +139,36 @@ impl ServerHandler for Shop {
     ) -> Result<ListToolsResult, ErrorData> {
         let schema: JsonObject = serde_json::from_str(r#"{"type": "object"}"#).unwrap_or_default();
         let tool = |name| Tool::new(name, name, Arc::new(schema.clone()));
-        Ok(ListToolsResult::with_all_items(["quote", "fail", "free", "wait"].map(tool).to_vec()))
+        Ok(ListToolsResult::with_all_items(
+            ["quote", "fail", "free", "wait", "work", "text", "nap"].map(tool).to_vec(),
+        ))
     }
 
     async fn call_tool(
         &self,
         request: CallToolRequestParams,
-        _: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let text = |text: &str| vec![ContentBlock::text(text)];
+        let n = request.arguments.as_ref().and_then(|arguments| arguments.get("n")?.as_u64()).unwrap_or(0);
         match &*request.name {
+            "work" => {
+                let meter = context.extensions.get::<Meter>().expect("it is metered").clone();
+                for _ in 0..n {
+                    meter.spend(1).await?;
+                    self.worked.fetch_add(1, Ordering::SeqCst);
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+                Ok(CallToolResult::success(text("done")).into())
+            }
+            "text" => {
+                let letters = "x".repeat(usize::try_from(n).unwrap_or_default());
+                Ok(CallToolResult::success(text(&letters)).into())
+            }
+            "nap" => {
+                tokio::time::sleep(Duration::from_millis(n)).await;
+                Ok(CallToolResult::success(text("rested")).into())
+            }
             "fail" => Ok(CallToolResult::error(text("failed")).into()),
             "wait" => std::future::pending().await,
             _ => Ok(CallToolResult::success(text("42")).into()),

@@ -22,7 +22,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let place =
         json!({"channel": channel.to_string(), "epoch": account.opened_slot.to_string(), "price": PRICE});
     write(&file, &place)?;
-    PaidTools::new(town.service.clone(), Shop).serve(stdio()).await?.waiting().await?;
+    PaidTools::new(town.service.clone(), Shop::default()).serve(stdio()).await?.waiting().await?;
     write(&file, &json!({"earned": town.earned().await}))
 }
 

@@ -91,5 +91,5 @@ fn never_left(error: &(dyn std::error::Error + 'static)) -> bool {
 fn said_in(head: &HeaderMap) -> Said {
     let amount = |name| amount_in(head, name);
     let [cost, spent, balance] = [header::COST, header::SPENT, header::BALANCE].map(amount);
-    Said { cost, spent, balance, ended: true, later: false }
+    Said { cost, spent, balance, ended: true, ..Said::default() }
 }

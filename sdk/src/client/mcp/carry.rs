@@ -1,7 +1,9 @@
 //! One call of a tool, there and back, and what the answer says of its payment.
 
+use std::time::Instant;
+
 use amp_protocol::code::Code;
-use amp_protocol::json::{CredentialBody, ErrorBody, ReceiptBody};
+use amp_protocol::json::{CredentialBody, ErrorBody, PricingMode, ReceiptBody};
 use amp_protocol::text::mcp;
 use rmcp::ServiceError;
 use rmcp::model::{CallToolRequestParams, CallToolResponse, MetaObject};
@@ -13,6 +15,8 @@ use super::peer::PaidPeer;
 use crate::client::ClientError;
 use crate::client::call::{Carried, Carrier, Refusal, Said};
 use crate::client::service::Service;
+use crate::client::tab::seconds_at_most;
+use crate::mcp::bytes_of;
 
 /// A tool's own answer: a failure of the tool can have been charged too.
 pub(super) type Answered = Result<CallToolResponse, ServiceError>;
@@ -20,6 +24,7 @@ pub(super) type Answered = Result<CallToolResponse, ServiceError>;
 pub(super) struct ToolCall<'a> {
     pub(super) tools: &'a PaidPeer,
     pub(super) params: CallToolRequestParams,
+    pub(super) mode: PricingMode,
 }
 
 impl Carrier for ToolCall<'_> {
@@ -28,10 +33,17 @@ impl Carrier for ToolCall<'_> {
     async fn carry(&mut self, credential: &CredentialBody) -> Result<Carried<Answered>, ClientError> {
         let mut params = self.params.clone();
         params.meta = Some(meta_with(params.meta.unwrap_or_default(), credential));
+        let begun = Instant::now();
         let answered = self.tools.send(params).await;
-        let said = match &answered {
+        let mut said = match &answered {
             Ok(response) => said(meta_of(response).and_then(|meta| meta.0.get(mcp::META))),
             Err(error) => said(data_of(error).and_then(|data| data.get(mcp::META))),
+        };
+        said.counted = match self.mode {
+            PricingMode::PerSecond => Some(seconds_at_most(begun.elapsed())),
+            PricingMode::PerByte => Some(bytes_in(&answered)),
+            // one price, and what only the tool knows
+            PricingMode::PerCall | PricingMode::PerCompute => None,
         };
         match answered {
             Err(error) if said.spent.is_none() => match refusal(&error) {
@@ -61,6 +73,14 @@ pub(super) fn failed(service: &Service, error: ServiceError) -> ClientError {
     }
 }
 
+/// What a price by the byte counts of an answer.
+fn bytes_in(answered: &Answered) -> u64 {
+    match answered {
+        Ok(CallToolResponse::Complete(result)) => bytes_of(result),
+        _ => 0,
+    }
+}
+
 fn data_of(error: &ServiceError) -> Option<&Value> {
     match error {
         ServiceError::McpError(error) => error.data.as_ref(),
@@ -85,6 +105,6 @@ fn said(receipt: Option<&Value>) -> Said {
         spent: Some(spent),
         balance: Some(balance),
         ended: true,
-        later: false,
+        ..Said::default()
     })
 }

@@ -90,8 +90,13 @@ impl PaidPeer {
         if call.is_free() {
             return self.unpaid(params).await;
         }
-        let (answered, payment, _) = call.pay(ToolCall { tools: self, params }).await?;
-        let response = answered.map_err(|error| failed(&self.service, error))?;
+        let mode = call.mode();
+        let (answered, payment, _) = call.pay(ToolCall { tools: self, params, mode }).await?;
+        let response = answered.map_err(|error| match refusal(&error) {
+            // it stopped where nothing more was signed for; what it had counted is paid
+            Some(refusal) => refusal.into(),
+            None => failed(&self.service, error),
+        })?;
         Ok(ToolAnswer { response, payment: Some(payment) })
     }
 

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use amp_protocol::json::PricingMode;
 use amp_protocol::rules::{MAX_CLOSE_GRACE, MAX_SETTLE_INTERVAL, MIN_SETTLE_INTERVAL};
 
 use super::ServiceConfig;
@@ -17,14 +16,6 @@ const MAX_KEPT_ANSWER: usize = 1 << 20;
 /// Why a configuration can't be served.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
-    /// A pricing mode that needs a stream, for something that is answered at once.
-    #[error("{place} is priced {mode:?}: tools have prices per call only")]
-    Mode {
-        /// The tool.
-        place: String,
-        /// Its mode.
-        mode: PricingMode,
-    },
     /// A route that no path can begin with.
     #[error("the route {0:?} must begin with '/'")]
     Route(String),

@@ -65,14 +65,6 @@ fn the_lowest_rate_leaves_room_for_the_dearest_call_above_what_is_settled() {
 }
 
 #[test]
-fn what_this_release_does_not_meter_is_refused_by_name() {
-    let mut metered = config().tool("draw", Amount::new(1));
-    metered.prices.table.tools.get_mut("draw").unwrap().mode = PricingMode::PerSecond;
-    let error = metered.check().unwrap_err().to_string();
-    assert!(error.contains("draw") && error.contains("prices per call only"), "{error}");
-}
-
-#[test]
 fn numbers_that_no_channel_could_have_are_refused() {
     assert_eq!(config().settle_interval(0).check(), Err(ConfigError::SettleInterval(0)));
     assert_eq!(config().min_close_grace(2_592_001).check(), Err(ConfigError::CloseGraceTooLong(2_592_001)));

@@ -14,11 +14,11 @@ use tonic::{Code as StatusCode, Status};
 
 use super::messages::{Messages, Part, encoded_length};
 use super::refuse;
-use super::running::Running;
 use crate::grpc::status_in;
 use crate::server::admission::Admission;
 use crate::server::config::ChargeOn;
 use crate::server::denial::Denial;
+use crate::server::metering::Running;
 use crate::server::middleware::say_what_was_charged;
 
 /// A paid answer.

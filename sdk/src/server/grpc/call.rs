@@ -12,11 +12,11 @@ use tower::{BoxError, Service};
 
 use super::answer::{Answer, Bill};
 use super::layer::AmpGrpcLayer;
-use super::running::Running;
 use super::{endpoints, refuse};
 use crate::grpc::PAYMENTS;
 use crate::server::config::ChargeOn;
 use crate::server::denial::Denial;
+use crate::server::metering::Running;
 use crate::server::middleware::{begin_metered, credential_from_headers, take_ready};
 use crate::server::readings::has_one_reading;
 use crate::server::service::AmpService;

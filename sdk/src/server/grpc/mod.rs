@@ -31,7 +31,6 @@ mod endpoints;
 mod layer;
 mod messages;
 mod refuse;
-mod running;
 
 pub use call::AmpGrpcMiddleware;
 pub use layer::AmpGrpcLayer;

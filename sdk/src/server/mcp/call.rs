@@ -1,8 +1,8 @@
-//! One paid call of a tool: admit, work, charge, answer.
+//! One call of a tool that has a price: admit, work, charge, answer.
 
 use std::convert::Infallible;
 
-use amp_protocol::json::{Pricing, ReceiptBody};
+use amp_protocol::json::{CredentialBody, Pricing, ReceiptBody};
 use amp_protocol::money::Amount;
 use amp_protocol::text::mcp;
 use rmcp::model::{CallToolRequestParams, CallToolResponse, ErrorCode, MetaObject, RequestMetaObject};
@@ -18,7 +18,7 @@ use crate::server::config::ChargeOn;
 use crate::server::denial::Denial;
 use crate::server::service::AmpService;
 
-type Answered = Result<CallToolResponse, ErrorData>;
+pub(super) type Answered = Result<CallToolResponse, ErrorData>;
 
 impl<H: ServerHandler> PaidTools<H> {
     /// Calls a tool, which is paid for where it has a price.
@@ -31,6 +31,9 @@ impl<H: ServerHandler> PaidTools<H> {
         let pricing = service.tool_pricing(&request.name);
         if pricing.rate.is_zero() {
             return self.inner.call_tool(request, context).await;
+        }
+        if pricing.is_metered() {
+            return self.call_metered(&service, &pricing, request, context).await;
         }
         let admitted = admit(&service, &pricing, &mut context.meta).await;
         let mut admission = admitted.map_err(|denial| refused(&denial, &pricing))?;
@@ -59,10 +62,17 @@ async fn admit(
     pricing: &Pricing,
     meta: &mut RequestMetaObject,
 ) -> Result<Admission, Denial> {
+    service.authorize(&presented(service, meta)?, pricing.rate).await
+}
+
+/// The credential of a call, which has to have one.
+pub(super) fn presented(
+    service: &AmpService,
+    meta: &mut RequestMetaObject,
+) -> Result<CredentialBody, Denial> {
     let requests = &service.core.metrics.requests;
     let credential = credential::take(meta, None).map_err(|denial| requests.unreadable(denial))?;
-    let credential = credential.ok_or_else(|| requests.no_credential(credential::missing()))?;
-    service.authorize(&credential, pricing.rate).await
+    credential.ok_or_else(|| requests.no_credential(credential::missing()))
 }
 
 /// Lets the answer leave once its charge is on disk, with the receipt. One that is not charged has used its
@@ -80,7 +90,7 @@ async fn charge(
     answered
 }
 
-fn is_charged(charge_on: ChargeOn, answered: &Answered) -> bool {
+pub(super) fn is_charged(charge_on: ChargeOn, answered: &Answered) -> bool {
     match (charge_on, answered) {
         (ChargeOn::Always, _) => true,
         (ChargeOn::Success, Ok(CallToolResponse::Complete(result))) => result.is_error != Some(true),
@@ -92,7 +102,7 @@ fn is_charged(charge_on: ChargeOn, answered: &Answered) -> bool {
 }
 
 /// `_meta.amp` of a result, `amp` in an error's data.
-fn attach(answered: &mut Answered, receipt: &Receipt) {
+pub(super) fn attach(answered: &mut Answered, receipt: &Receipt) {
     let body = json!(receipt_body(receipt));
     let meta = match answered {
         Ok(CallToolResponse::Complete(result)) => &mut result.meta,
@@ -116,6 +126,6 @@ pub(super) fn receipt_body(receipt: &Receipt) -> ReceiptBody {
     ReceiptBody { balance, spent, seq: last_seq, cost: Some(cost) }
 }
 
-fn cancelled() -> ErrorData {
+pub(super) fn cancelled() -> ErrorData {
     ErrorData::new(ErrorCode::INTERNAL_ERROR, "the call was cancelled", None)
 }

@@ -1,4 +1,5 @@
-//! AMP over the Model Context Protocol: tools that are paid for by the call.
+//! AMP over the Model Context Protocol: tools that are paid for by the call, by the second of their work, by the byte
+//! of their result, or by what they report.
 //!
 //! A paid tool is an ordinary tool of an rmcp [`ServerHandler`](rmcp::ServerHandler), and its price is in the
 //! service's configuration. [`PaidTools`] goes around the handler:
@@ -58,6 +59,7 @@
 
 mod call;
 mod credential;
+mod metered;
 mod operations;
 mod refusal;
 #[cfg(test)]

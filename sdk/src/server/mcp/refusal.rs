@@ -9,13 +9,22 @@ use crate::server::denial::Denial;
 /// Invalid params with the code as the message, and the body, prices included, as the data. What is wrong
 /// with the service and not with the request is an internal error: it may be sent again as it is.
 pub(super) fn refused(denial: &Denial, pricing: &Pricing) -> ErrorData {
-    let (code, body) = match denial {
+    match denial {
         Denial::Refused(body) => {
             let body = ErrorBody { amp_pricing: Some(pricing.clone()), ..(**body).clone() };
-            (ErrorCode::INVALID_PARAMS, Denial::Refused(Box::new(body)))
+            Denial::Refused(Box::new(body)).into()
         }
-        Denial::Unavailable { .. } => (ErrorCode::INTERNAL_ERROR, denial.clone()),
-        Denial::Name(_) => (ErrorCode::INVALID_PARAMS, denial.clone()),
-    };
-    ErrorData::new(code, denial.name(), serde_json::to_value(&body).ok())
+        denial => denial.clone().into(),
+    }
+}
+
+/// For tools: the refusal that their [`Meter`](crate::server::Meter) gave them, as what they return.
+impl From<Denial> for ErrorData {
+    fn from(denial: Denial) -> Self {
+        let code = match denial {
+            Denial::Refused(_) | Denial::Name(_) => ErrorCode::INVALID_PARAMS,
+            Denial::Unavailable { .. } => ErrorCode::INTERNAL_ERROR,
+        };
+        Self::new(code, denial.name(), serde_json::to_value(&denial).ok())
+    }
 }

@@ -10,6 +10,9 @@
 
 mod advance;
 mod need;
+#[cfg(any(feature = "grpc", feature = "mcp"))]
+mod running;
+mod seconds;
 mod window;
 
 use std::fmt;
@@ -24,6 +27,9 @@ use tokio::time::{Instant, timeout_at};
 
 use self::advance::Advancing;
 pub use self::need::Need;
+#[cfg(any(feature = "grpc", feature = "mcp"))]
+pub(crate) use self::running::Running;
+pub(crate) use self::seconds::Seconds;
 use super::admission::{Metered, Payment, Receipt};
 use super::bookkeeping::Stopped;
 use super::books::Book;
@@ -276,6 +282,12 @@ impl Meter {
     /// close did not wait any longer, or where it was charged before.
     pub async fn finish(&self) -> Result<Receipt, Denial> {
         Finishing::new(finish(self.0.clone())).await
+    }
+
+    /// Why it does not go on, where it ended before its end.
+    #[cfg(feature = "mcp")]
+    pub(crate) fn why_ended(&self) -> Option<Denial> {
+        lock(&self.0.state).ended.clone()
     }
 
     fn end(&self, denial: Denial) -> Denial {

@@ -21,7 +21,7 @@ pub use charge::NotKept;
 pub use credential::from_headers as credential_from_headers;
 pub use layer::AmpLayer;
 #[cfg(feature = "grpc")]
-pub(crate) use metered::{Seconds, begin as begin_metered};
+pub(crate) use metered::begin as begin_metered;
 #[cfg(any(feature = "grpc", feature = "mcp"))]
 pub(crate) use peer::PeerRule;
 #[cfg(feature = "grpc")]

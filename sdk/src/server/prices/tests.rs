@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use amp_protocol::json::PricingMode;
 use amp_protocol::json::RouteRate;
 use amp_protocol::rate::{Per, Rate};
 use proptest::prelude::*;

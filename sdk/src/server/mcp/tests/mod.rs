@@ -6,10 +6,12 @@ mod codes;
 mod conformance;
 mod fields;
 mod layer;
+mod metered;
 mod operations;
 mod recorded;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use amp_protocol::json::CredentialBody;
 use amp_protocol::money::Amount;
@@ -27,10 +29,11 @@ use tokio::sync::Notify;
 
 use super::{PaidTools, wire};
 use crate::server::testing::{Bench, CHANNEL};
-use crate::server::{AmpService, Payment, ServiceConfig};
+use crate::server::{AmpService, Meter, Payment, ServiceConfig};
 
 /// `quote` costs 10 and says who pays; `fail` costs 10 and says that it failed, `crash` does not answer with
-/// a result at all; `ask` wants to know more; `slow` waits; `free` is free.
+/// a result at all; `ask` wants to know more; `slow` waits; `free` is free. `work` reports units, `text` has bytes,
+/// `nap` takes its time: as many as its argument `n` says.
 #[derive(Clone, Default)]
 struct Shop {
     gate: Arc<Notify>,
@@ -43,7 +46,26 @@ impl ServerHandler for Shop {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let text = |text: String| vec![ContentBlock::text(text)];
+        let n = request.arguments.as_ref().and_then(|arguments| arguments.get("n")?.as_u64()).unwrap_or(0);
         match &*request.name {
+            "work" | "work in vain" => {
+                let meter = context.extensions.get::<Meter>().expect("it is metered").clone();
+                for _ in 0..n {
+                    meter.spend(1).await?;
+                }
+                let said = text(format!("{n} units"));
+                Ok(match &*request.name {
+                    "work" => CallToolResult::success(said),
+                    _ => CallToolResult::error(said),
+                }
+                .into())
+            }
+            "text" => Ok(CallToolResult::success(text("x".repeat(n as usize))).into()),
+            "bad text" => Ok(CallToolResult::error(text("x".repeat(n as usize))).into()),
+            "nap" => {
+                tokio::time::sleep(Duration::from_millis(n)).await;
+                Ok(CallToolResult::success(text("rested".into())).into())
+            }
             "quote" => {
                 let payment = *context.extensions.get::<Payment>().expect("it is paid");
                 let shown = context.meta.0.0.keys().cloned().collect::<Vec<_>>().join(" ");

@@ -1,13 +1,6 @@
-use std::pin::Pin;
-use std::task::{Context, Poll};
-use std::time::Duration;
-
 use amp_protocol::json::PricingMode;
-use tokio::time::{Instant, Sleep, sleep};
 
-use crate::server::metering::Meter;
-
-const SECOND: Duration = Duration::from_secs(1);
+use crate::server::metering::Seconds;
 
 /// What is counted of an answer.
 pub(super) enum Counting {
@@ -20,13 +13,6 @@ pub(super) enum Counting {
     Reported,
 }
 
-/// When the next second begins.
-#[derive(Default)]
-pub(crate) struct Seconds {
-    /// None: the first has not begun, or the last is over and the next not paid for.
-    next: Option<Pin<Box<Sleep>>>,
-}
-
 impl Counting {
     pub(super) fn of(mode: PricingMode) -> Self {
         match mode {
@@ -34,30 +20,6 @@ impl Counting {
             PricingMode::PerSecond => Self::Seconds(Seconds::default()),
             // a call is charged without this
             PricingMode::PerCompute | PricingMode::PerCall => Self::Reported,
-        }
-    }
-}
-
-impl Seconds {
-    /// Counts a second that begins; pending while one runs, ready where the next is not paid for.
-    pub(crate) fn poll_unpaid(&mut self, meter: &Meter, context: &mut Context<'_>) -> Poll<()> {
-        loop {
-            match &mut self.next {
-                Some(next) => {
-                    if next.as_mut().poll(context).is_pending() {
-                        return Poll::Pending;
-                    }
-                    let began = next.deadline();
-                    if meter.count(1) == 0 {
-                        self.next = None;
-                        return Poll::Ready(());
-                    }
-                    // a runtime that was late must not make it shorter
-                    next.as_mut().reset(began.checked_add(SECOND).unwrap_or_else(Instant::now));
-                }
-                None if meter.count(1) == 0 => return Poll::Ready(()),
-                None => self.next = Some(Box::pin(sleep(SECOND))),
-            }
         }
     }
 }

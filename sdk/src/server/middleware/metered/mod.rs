@@ -12,8 +12,6 @@ use tower::Service;
 
 use self::body::MeteredBody;
 use self::counting::Counting;
-#[cfg(feature = "grpc")]
-pub(crate) use self::counting::Seconds;
 use super::charge::is_charged;
 use super::respond::{denied, leave};
 use crate::server::config::ChargeOn;

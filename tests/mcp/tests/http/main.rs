@@ -5,6 +5,8 @@
     reason = "a panic fails the test, as it should"
 )]
 
+mod metered;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,8 +49,12 @@ impl Style {
 }
 
 async fn serve(town: &Town, style: Style) -> String {
+    serve_shop(town, style, Shop::default()).await
+}
+
+async fn serve_shop(town: &Town, style: Style, shop: Shop) -> String {
     let service = town.service.clone();
-    let make = move || Ok(PaidTools::new(service.clone(), Shop));
+    let make = move || Ok(PaidTools::new(service.clone(), shop.clone()));
     let tools = StreamableHttpService::new(make, Arc::new(LocalSessionManager::default()), style.config());
     let app = Router::new().route_service("/mcp", AmpFields::new(tools));
     let app = app.into_make_service_with_connect_info::<SocketAddr>();

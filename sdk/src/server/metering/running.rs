@@ -3,24 +3,23 @@ use std::ops::Deref;
 
 use amp_protocol::json::PricingMode;
 
+use super::{Meter, Seconds};
 use crate::server::denial::Denial;
-use crate::server::metering::Meter;
-use crate::server::middleware::Seconds;
 
 /// A call that is paid for while it is served. Dropped, it is charged for what has left, though its handler may still
 /// hold the meter.
-pub(super) struct Running {
+pub(crate) struct Running {
     meter: Meter,
     seconds: Option<Seconds>,
 }
 
 impl Running {
-    pub(super) fn new(meter: Meter, mode: PricingMode) -> Self {
+    pub(crate) fn new(meter: Meter, mode: PricingMode) -> Self {
         Self { meter, seconds: (mode == PricingMode::PerSecond).then(Seconds::default) }
     }
 
     /// Pays for each second as it begins. Returns only where the next one is not paid for.
-    pub(super) async fn seconds(&mut self) {
+    pub(crate) async fn seconds(&mut self) {
         match &mut self.seconds {
             Some(seconds) => poll_fn(|context| seconds.poll_unpaid(&self.meter, context)).await,
             None => std::future::pending().await,
@@ -28,7 +27,7 @@ impl Running {
     }
 
     /// Waits until one more is.
-    pub(super) async fn another_second(&self) -> Result<(), Denial> {
+    pub(crate) async fn another_second(&self) -> Result<(), Denial> {
         self.meter.cover(1).await
     }
 }
