@@ -109,6 +109,18 @@ async def run(server: str, mode: str) -> dict:
         seen["field"] = (await ask(client, "tools/call", {"name": "quote", "_amp": credential}))["_amp"]
         status = await ask(client, "amp/channel", {"_meta": {"amp": payer.sign(0)}})
         seen["spent"], seen["last_seq"] = status["spent"], status["last_seq"]
+
+        # paid for by the unit of work, of which ten are signed for: the rest is once the server asks for it
+        spent = 4 * payer.price
+        work = client.call_tool("work", {"n": 25}, meta={"amp": payer.sign(spent + 30)})
+        work = asyncio.create_task(work)
+        while not work.done() and "required" not in seen:
+            status = await ask(client, "amp/channel", {"_meta": {"amp": payer.sign(0)}})
+            if required := status.get("required_seq"):
+                seen["required"] = int(required) - spent
+                await ask(client, "amp/credential", {"_meta": {"amp": payer.sign(spent + 75)}})
+            await asyncio.sleep(0.02)
+        seen["work"] = (await work).meta["amp"]["cost"]
         seen["protocol"] = client.protocol_version
     # the server settles once its pipe is closed
     for _ in range(100):

@@ -9,7 +9,9 @@ use std::time::Duration;
 use amp_embedded::{ClockMode, EmbeddedChain, TestMint};
 use amp_protocol::account::ChannelAccount;
 use amp_protocol::instruction::OpenChannel;
+use amp_protocol::json::PricingMode;
 use amp_protocol::money::Amount;
+use amp_protocol::rate::{Per, Rate};
 use amp_protocol::rules::Terms;
 use amp_sdk::chain::instructions::{self, OpenParties};
 use amp_sdk::chain::{self, ChannelAddress, ComputeBudget, PROGRAM_ID, Plan, PriorityFee, TOKEN_PROGRAM};
@@ -112,6 +114,16 @@ impl Town {
     pub fn tokens(&self) -> u64 {
         self.chain.tokens(&self.mint.account_of(&self.recipient.public_key())).get()
     }
+}
+
+/// Three base units for a unit of work, one for ten bytes, five for a second.
+pub fn metered(config: ServiceConfig) -> ServiceConfig {
+    let tenth = Rate { amount: Amount::new(1), per: Per::new(10).unwrap_or(Per::ONE) };
+    config
+        .metered_tool("work", PricingMode::PerCompute, Rate::each(Amount::new(3)))
+        .metered_tool("text", PricingMode::PerByte, tenth)
+        .metered_tool("nap", PricingMode::PerSecond, Rate::each(Amount::new(5)))
+        .stream_wait(Duration::from_secs(60))
 }
 
 fn equip(chain: &EmbeddedChain, mint: &TestMint, key: &Address, tokens: u64) {

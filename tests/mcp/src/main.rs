@@ -7,7 +7,7 @@
 
 use std::path::PathBuf;
 
-use amp_mcp_tests::{PRICE, Shop, Town};
+use amp_mcp_tests::{PRICE, Shop, Town, metered};
 use amp_sdk::server::mcp::{PaidTools, stdio};
 use rmcp::ServiceExt as _;
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let (key, file) = (arguments.next().ok_or("a key")?, arguments.next().ok_or("a file")?);
     let (key, file) = (key.parse()?, PathBuf::from(file));
-    let town = Town::build(|config| config).await;
+    let town = Town::build(metered).await;
     let (channel, account) = town.open_channel(key).await;
     let place =
         json!({"channel": channel.to_string(), "epoch": account.opened_slot.to_string(), "price": PRICE});

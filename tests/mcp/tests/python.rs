@@ -56,6 +56,7 @@ fn the_official_python_sdk_pays_signs_and_is_refused_as_anybody() {
         assert_eq!(spent(&seen["field"]), Some((4 * PRICE).to_string()));
         let last = (4 * PRICE + 1).to_string();
         assert_eq!((spent(&seen), &seen["last_seq"]), (Some((4 * PRICE).to_string()), &json!(last)));
-        assert_eq!(seen["earned"], 4 * PRICE, "the program takes Python's signatures");
+        assert_eq!((&seen["required"], &seen["work"]), (&json!(33), &json!("75")));
+        assert_eq!(seen["earned"], 4 * PRICE + 75, "the program takes Python's signatures");
     }
 }

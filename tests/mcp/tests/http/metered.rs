@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use amp_mcp_tests::metered;
 use amp_protocol::json::PricingMode;
 use amp_protocol::rate::{Per, Rate};
 use amp_sdk::client::mcp::{PaidPeer, ToolAnswer};
@@ -9,16 +10,6 @@ use amp_sdk::client::{Client, Payment, PolicyError};
 use rmcp::service::{RoleClient, RunningService};
 
 use super::*;
-
-/// Three base units for a unit of work, one for ten bytes, five for a second.
-fn prices(config: ServiceConfig) -> ServiceConfig {
-    let tenth = Rate { amount: Amount::new(1), per: Per::new(10).unwrap() };
-    config
-        .metered_tool("work", PricingMode::PerCompute, Rate::each(Amount::new(3)))
-        .metered_tool("text", PricingMode::PerByte, tenth)
-        .metered_tool("nap", PricingMode::PerSecond, Rate::each(Amount::new(5)))
-        .stream_wait(Duration::from_secs(60))
-}
 
 /// An agent that pays at most 6,000 base units for a call, and its session.
 struct Agent {
@@ -55,7 +46,7 @@ impl Agent {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_signs_as_the_work_goes_on_and_pays_what_was_counted() {
     for style in Style::ALL {
-        let town = Town::build(prices).await;
+        let town = Town::build(metered).await;
         let agent = Agent::new(&town, style, &Shop::default()).await;
         // the first step is 32 units: all beyond that is signed for while the call is under way
         assert_eq!(agent.paid("work", 500).await.cost, Some(Amount::new(1_500)));
@@ -78,7 +69,7 @@ async fn an_agent_signs_as_the_work_goes_on_and_pays_what_was_counted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_result_larger_than_what_was_signed_ahead_is_signed_for_once_it_is_there() {
     let cheap = Rate { amount: Amount::new(1), per: Per::new(50).unwrap() };
-    let town = Town::build(|config| prices(config).metered_tool("text", PricingMode::PerByte, cheap)).await;
+    let town = Town::build(|config| metered(config).metered_tool("text", PricingMode::PerByte, cheap)).await;
     let agent = Agent::new(&town, Style::Sessions, &Shop::default()).await;
     assert_eq!(agent.paid("text", 200_000).await.cost, Some(Amount::new(4_000)));
     assert_eq!(agent.spent().await, 4_000);
@@ -86,7 +77,7 @@ async fn a_result_larger_than_what_was_signed_ahead_is_signed_for_once_it_is_the
 
 #[tokio::test(flavor = "multi_thread")]
 async fn work_that_costs_more_than_the_budget_is_given_up_and_what_it_did_is_paid() {
-    let (town, shop) = (Town::build(prices).await, Shop::default());
+    let (town, shop) = (Town::build(metered).await, Shop::default());
     let agent = Agent::new(&town, Style::Sessions, &shop).await;
     let error = agent.call("work", 10_000).await.unwrap_err();
     assert!(
@@ -107,7 +98,7 @@ async fn work_that_costs_more_than_the_budget_is_given_up_and_what_it_did_is_pai
 
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_beside_each_other_each_get_what_they_need() {
-    let (town, shop) = (Town::build(prices).await, Shop::default());
+    let (town, shop) = (Town::build(metered).await, Shop::default());
     let agent = Agent::new(&town, Style::Sessions, &shop).await;
     let calls = (1..=12_u64).map(|n| agent.paid("work", n * 20));
     let costs: Vec<u64> = join_all(calls).await.iter().map(|paid| paid.cost.unwrap().get()).collect();
@@ -118,7 +109,7 @@ async fn calls_beside_each_other_each_get_what_they_need() {
 /// Whoever goes away, at whichever moment: charged is what the tool had reported, and both sides' books say so.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_counted_is_charged_wherever_a_call_is_dropped() {
-    let (town, shop) = (Town::build(prices).await, Shop::default());
+    let (town, shop) = (Town::build(metered).await, Shop::default());
     let agent = Agent::new(&town, Style::Sessions, &shop).await;
     agent.paid("work", 1).await;
     let mut random = 88_172_645_463_325_252_u64;
