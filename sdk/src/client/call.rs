@@ -211,7 +211,7 @@ impl<'a> Call<'a> {
     ) -> Result<(Ticket, Carried<C::Answer>), ClientError> {
         #[cfg(feature = "mcp")]
         if self.pricing.is_metered() && matches!(self.place, Place::Tool(_)) {
-            let credential = ticket.credential().clone();
+            let credential = *ticket.credential();
             let (tab, carried) = keep_up(self.tab(ticket), carrier.carry(&credential)).await?;
             return Ok((tab.into_ticket(), carried));
         }

@@ -39,7 +39,7 @@
 //! | [`SharedStore`], `PostgresStore` | the same for several processes behind a balancer (feature `postgres`) |
 //! | `AmpWebSocket` | the engine behind WebSockets (feature `ws`) |
 //! | [`AmpService::authorize_once`] | requests that must not be done twice |
-//! | `mcp` | tools of the Model Context Protocol, paid for by the call (feature `mcp`) |
+//! | `mcp` | tools of the Model Context Protocol (feature `mcp`) |
 //!
 //! A settlement worker runs beside it: it collects what is owed before the funder can take it back,
 //! and closes channels whose funder asked for a close statement and did not use it.

@@ -1,4 +1,4 @@
-//! MCP tools that are paid for by the call.
+//! MCP tools that are paid for: by the call, or by the seconds, bytes or units that a call takes.
 //!
 //! ```no_run
 //! use amp_sdk::client::{Client, ClientError};
@@ -22,6 +22,9 @@
 //! paid from the other's channel. Who is paid under a name is fixed by its first channel
 //! ([`ClientError::RecipientChanged`](crate::client::ClientError::RecipientChanged)). In the policy the name
 //! is the host: `allow_host("weather")`. A pipe counts as this machine, so no TLS is asked for.
+//!
+//! **Metered tools.** A tool that is paid for by what is counted is signed for while it works, up to
+//! [`metered_budget`](crate::client::ClientBuilder::metered_budget): the server is asked whether it waits.
 //!
 //! **Sessions.** A new session is told by calling [`Client::mcp`](crate::client::Client::mcp) again;
 //! everything else goes on where it was. While there is none, `status` and `close` of an `mcp://` name can't

@@ -3,8 +3,13 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use amp_protocol::json::PricingMode;
+use amp_protocol::rate::Rate;
+
 use super::*;
 use crate::server::tests::recorded::{hold, known};
+
+const LONG: Duration = Duration::from_secs(60);
 
 /// Columns of the page.
 const WIDTH: usize = 118;
@@ -28,12 +33,46 @@ fn laid_out(value: &Value, indent: usize, column: usize) -> String {
     format!("{{\n{space}{}\n{}}}", of(inner, inner).join(&format!(",\n{space}")), " ".repeat(indent))
 }
 
+/// Sends a request; how the page has it.
+async fn begin(raw: &mut Raw, method: &str, params: Value) -> String {
+    let id = raw.begin(method, params.clone()).await;
+    laid_out(&json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}), 4, 4)
+}
+
+/// A call of a tool that is paid for by the unit: ten are signed for, and it needs twelve.
+async fn work(bench: &Bench, service: &AmpService, raw: &mut Raw) -> String {
+    let meta = async |seq| json!({"amp": bench.credential(seq).await});
+    let params = json!({"name": "work", "arguments": {"n": 12}, "_meta": meta(50).await});
+    let mut page =
+        "**A tool by the unit, of which ten are signed for: the work waits**\n\n```text\n".to_owned();
+    writeln!(page, "--> {}", begin(raw, "tools/call", params).await).unwrap();
+    let any = bench.credential(0).await;
+    while service.channel_status(&any).await.unwrap().required_seq.is_none() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    for (method, seq) in [("amp/channel", 0), ("amp/credential", 80)] {
+        let request = begin(raw, method, json!({"_meta": meta(seq).await})).await;
+        let mut answer = raw.next().await;
+        if let Some(proof) = answer["result"].get_mut("metering_proof") {
+            // it names the time
+            *proof = json!("(as over HTTP)");
+        }
+        let answer = laid_out(&answer, 4, 4);
+        writeln!(page, "--> {request}\n<-- {answer}").unwrap();
+    }
+    writeln!(page, "<-- {}\n```\n", laid_out(&raw.next().await, 4, 4)).unwrap();
+    page
+}
+
 #[tokio::test]
 async fn recorded_exchanges_are_those_of_the_page() {
     let bench = known();
-    let service = bench.service_with(bench.config().tool("free", Amount::ZERO)).await;
-    let mut raw = Raw::connect(PaidTools::new(service, Shop::default())).await;
-    let [none, first, second] = [0, 10, 20];
+    let three = Rate::each(Amount::new(3));
+    let config = bench.config().tool("free", Amount::ZERO);
+    let config = config.metered_tool("work", PricingMode::PerCompute, three).stream_wait(LONG);
+    let service = bench.service_with(config).await;
+    let mut raw = Raw::connect(PaidTools::new(service.clone(), Shop::default())).await;
+    let [none, first, second, last] = [0, 10, 20, 80];
     let mut page = String::new();
     for (title, method, place, seq) in [
         ("Prices", "amp/pricing", "", none),
@@ -41,7 +80,7 @@ async fn recorded_exchanges_are_those_of_the_page() {
         ("A paid call", "tools/call", "_meta", first),
         ("The credential in the other place", "tools/call", "_amp", second),
         ("The same credential again", "tools/call", "_amp", second),
-        ("The end, with the last credential", "amp/close", "_amp", second),
+        ("The end, with the last credential", "amp/close", "_amp", last),
     ] {
         let mut params = match method {
             "tools/call" => json!({"name": "quote"}),
@@ -53,10 +92,12 @@ async fn recorded_exchanges_are_those_of_the_page() {
             "_amp" => params["_amp"] = json!(credential),
             _ => {}
         }
-        let id = raw.begin(method, params.clone()).await;
-        let request = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params});
-        let (request, answer) = (laid_out(&request, 4, 4), laid_out(&raw.next().await, 4, 4));
+        let request = begin(&mut raw, method, params).await;
+        let answer = laid_out(&raw.next().await, 4, 4);
         write!(page, "**{title}**\n\n```text\n--> {request}\n<-- {answer}\n```\n\n").unwrap();
+        if title == "The same credential again" {
+            page += &work(&bench, &service, &mut raw).await;
+        }
     }
     hold("mcp.md", &page);
 }
