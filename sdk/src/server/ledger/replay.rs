@@ -19,6 +19,18 @@ pub struct ReplayWindow {
     packed: Arc<[u8]>,
 }
 
+/// Between two of the remembered seqs, or above all.
+struct Gap<'a> {
+    /// What is packed of those below.
+    below: &'a [u8],
+    /// The one below; the floor where none is.
+    before: u64,
+    /// The one above.
+    after: Option<u64>,
+    /// What is packed of those above that.
+    above: &'a [u8],
+}
+
 impl ReplayWindow {
     /// A window that remembers `capacity` seqs above `floor`. With 0, seqs are strictly increasing.
     pub fn new(capacity: u32, floor: Seq) -> Self {
@@ -27,27 +39,44 @@ impl ReplayWindow {
 
     /// Whether `seq` was never accepted. What is too old to know counts as used.
     pub fn is_fresh(&self, seq: Seq) -> bool {
-        let seq = seq.get();
-        seq > self.last || (seq > self.floor && self.remembered().all(|used| used != seq))
+        self.gap(seq.get()).is_some()
     }
 
     /// Takes note of an accepted seq.
     pub fn accept(&mut self, seq: Seq) {
-        if !self.is_fresh(seq) {
-            return;
+        let seq = seq.get();
+        let Some(Gap { below, before, after, above }) = self.gap(seq) else { return };
+        // rewritten as bytes, once: this is done for each request
+        let mut packed = Vec::with_capacity(self.packed.len().saturating_add(2 * LONGEST));
+        packed.extend_from_slice(below);
+        push(&mut packed, seq.saturating_sub(before));
+        if let Some(after) = after {
+            push(&mut packed, after.saturating_sub(seq));
         }
-        if let Some(above) = seq.get().checked_sub(self.last).filter(|above| *above > 0) {
-            let mut packed = self.packed.to_vec();
-            push(&mut packed, above);
-            (self.last, self.count) = (seq.get(), self.count.saturating_add(1));
-            return self.forget(&packed);
-        }
-        let mut seqs: Vec<u64> = self.remembered().collect();
-        let at = seqs.partition_point(|used| *used < seq.get());
-        seqs.insert(at, seq.get());
+        packed.extend_from_slice(above);
+        self.last = self.last.max(seq);
         self.count = self.count.saturating_add(1);
-        let packed = packed(self.floor, &seqs);
         self.forget(&packed);
+    }
+
+    /// Where a seq that was never accepted belongs.
+    fn gap(&self, seq: u64) -> Option<Gap<'_>> {
+        let whole = &*self.packed;
+        if seq > self.last {
+            return Some(Gap { below: whole, before: self.last, after: None, above: &[] });
+        }
+        let (mut rest, mut before) = (whole, self.floor);
+        if seq <= before {
+            return None;
+        }
+        loop {
+            let below = whole.get(..whole.len().checked_sub(rest.len())?)?;
+            let after = before.saturating_add(take(&mut rest)?);
+            if after >= seq {
+                return (after > seq).then_some(Gap { below, before, after: Some(after), above: rest });
+            }
+            before = after;
+        }
     }
 
     /// The highest seq that is known to be used; 0: none.
@@ -74,14 +103,6 @@ impl ReplayWindow {
             self.count = self.count.saturating_sub(1);
         }
         self.packed = Arc::from(packed);
-    }
-
-    fn remembered(&self) -> impl Iterator<Item = u64> {
-        let (mut packed, mut seq) = (&*self.packed, self.floor);
-        std::iter::from_fn(move || {
-            seq = seq.saturating_add(take(&mut packed)?);
-            Some(seq)
-        })
     }
 
     /// The history for the store: the floor, then the remembered seqs, each less the one before it.
