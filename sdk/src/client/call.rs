@@ -123,6 +123,11 @@ pub(super) struct Call<'a> {
     pricing: Pricing,
     /// Of a stream: what is signed for at first beyond the usual.
     lift: Amount,
+    /// Of a stream that was refused and is tried again: what was charged meanwhile, at most what was signed for it. All
+    /// tries have one budget.
+    charged: Amount,
+    /// What was acknowledged when the last ticket was signed, and what that was signed for.
+    last: Option<(i64, Amount, Amount)>,
 }
 
 /// A request that was refused: nothing was charged.
@@ -153,7 +158,8 @@ impl<'a> Call<'a> {
     ) -> Result<Self, ClientError> {
         let document = client.document(service, false).await?;
         let pricing = place.pricing(&document);
-        Ok(Self { client, service, place, document, pricing, lift: Amount::ZERO })
+        let (lift, charged, last) = (Amount::ZERO, Amount::ZERO, None);
+        Ok(Self { client, service, place, document, pricing, lift, charged, last })
     }
 
     pub(super) fn is_free(&self) -> bool {
@@ -182,6 +188,7 @@ impl<'a> Call<'a> {
         loop {
             let carried;
             (ticket, carried) = self.carried(&mut carrier, ticket).await?;
+            self.last = self.last.map(|(id, acknowledged, _)| (id, acknowledged, ticket.price()));
             let refusal = match carried {
                 Carried::Answered(answer, said) => {
                     let (payment, tab) = self.served(ticket, said).await?;
@@ -222,7 +229,8 @@ impl<'a> Call<'a> {
     /// What goes on being signed for.
     fn tab(&self, ticket: Ticket) -> Tab {
         let (client, service) = (self.client.clone(), self.service.clone());
-        Tab::new(client, service, self.document.clone(), self.pricing.clone(), ticket, self.step())
+        let tab = Tab::new(client, service, self.document.clone(), self.pricing.clone(), ticket, self.step());
+        if self.pricing.is_metered() { tab.within(self.price()) } else { tab }
     }
 
     /// Books a served call, and says what it was paid. Of an answer that is paid for while it comes that is not
@@ -272,7 +280,7 @@ impl<'a> Call<'a> {
     }
 
     fn price(&self) -> Amount {
-        self.client.price(&self.pricing)
+        self.client.price(&self.pricing).checked_sub(self.charged).unwrap_or(Amount::ZERO)
     }
 
     fn check_policy(&self) -> Result<(), ClientError> {
@@ -280,7 +288,13 @@ impl<'a> Call<'a> {
         self.client.check_policy(&self.document, self.service, self.price())
     }
 
-    async fn ticket(&self, at_least: Seq) -> Result<Ticket, ClientError> {
+    async fn ticket(&mut self, at_least: Seq) -> Result<Ticket, ClientError> {
+        if let Some((id, before, price)) = self.last.take() {
+            let now = self.client.inner.store.load(id).await?.ledger.acknowledged;
+            let charged = now.checked_sub(before).unwrap_or(Amount::ZERO).min(price);
+            self.charged = self.charged.checked_add(charged).unwrap_or(Amount::MAX);
+            check_budget(&self.pricing, self.price())?;
+        }
         let takes_unused = self.pricing.is_metered();
         let agreed = match self.place {
             _ if takes_unused => Some(self.price()),
@@ -290,7 +304,13 @@ impl<'a> Call<'a> {
             _ => None,
         };
         let ask = Ask { price: self.step(), agreed, takes_unused, at_least, ..Ask::default() };
-        self.client.ticket_for(self.service, &self.document, ask).await
+        let ticket = self.client.ticket_for(self.service, &self.document, ask).await?;
+        if takes_unused {
+            let id = ticket.channel().id;
+            let acknowledged = self.client.inner.store.load(id).await?.ledger.acknowledged;
+            self.last = Some((id, acknowledged, ticket.price()));
+        }
+        Ok(ticket)
     }
 
     /// Applies a remedy: the same ticket where its credential can be sent again, a new one where not.
@@ -311,7 +331,9 @@ impl<'a> Call<'a> {
                 let channel = ticket.channel().clone();
                 ticket.refused().await?;
                 if self.pricing.is_metered() {
-                    // other streams of this signer have taken what was signed for this one, too
+                    // other streams of this signer have taken what was signed for this one, too; and lost calls
+                    // that were charged are to be known of, or too little would be signed again
+                    self.client.status_of(self.service, &channel).await?;
                     let ledger = self.client.inner.store.load(channel.id).await?.ledger;
                     self.lift = ledger.missing_to(required);
                     return self.ticket(Seq::ZERO).await;
@@ -337,7 +359,7 @@ impl<'a> Call<'a> {
 
     /// Signs the seq that the service asks for once its signed status explains it, by lost calls that it
     /// charged. Its word alone would buy it the price of every call that got lost.
-    async fn raised(&self, channel: &ChannelRecord, required: Seq) -> Result<Ticket, ClientError> {
+    async fn raised(&mut self, channel: &ChannelRecord, required: Seq) -> Result<Ticket, ClientError> {
         let mut signed = self.ticket(required).await;
         for look in 0..SHOWS {
             if !matches!(signed, Err(ClientError::Unjustified { .. })) {
@@ -350,7 +372,7 @@ impl<'a> Call<'a> {
         signed
     }
 
-    async fn top_up(&self, least: Option<Amount>, ticket: Ticket) -> Result<Ticket, ClientError> {
+    async fn top_up(&mut self, least: Option<Amount>, ticket: Ticket) -> Result<Ticket, ClientError> {
         let usual = self.client.usual_deposit(&self.document, self.price());
         // counted from what was known when this call was signed: a top-up since then will do
         let more = ticket.channel().ledger.deposited.checked_add(usual).unwrap_or(Amount::MAX);
@@ -369,7 +391,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    async fn reopen(&self, refusal: Refusal, ticket: Ticket) -> Result<Ticket, ClientError> {
+    async fn reopen(&mut self, refusal: Refusal, ticket: Ticket) -> Result<Ticket, ClientError> {
         if self.client.live_account(ticket.channel()).await?.is_none() {
             self.client.gone(self.service, ticket.channel()).await?;
             return self.instead(ticket).await;
@@ -388,7 +410,7 @@ impl<'a> Call<'a> {
     }
 
     /// For a delegate only the funder tops up; perhaps it has.
-    async fn topped_up(&self, refusal: &Refusal, ticket: Ticket) -> Result<Ticket, ClientError> {
+    async fn topped_up(&mut self, refusal: &Refusal, ticket: Ticket) -> Result<Ticket, ClientError> {
         let channel = ticket.channel().clone();
         match self.client.look_again(self.service, &channel).await {
             Ok(now) if now.id != channel.id => self.instead(ticket).await,
@@ -410,7 +432,7 @@ impl<'a> Call<'a> {
     }
 
     /// A refusal by which the channel or the delegation may be gone, or made anew.
-    async fn look_again(&self, refusal: Refusal, ticket: Ticket) -> Result<Ticket, ClientError> {
+    async fn look_again(&mut self, refusal: Refusal, ticket: Ticket) -> Result<Ticket, ClientError> {
         let channel = ticket.channel().clone();
         let error = match self.client.look_again(self.service, &channel).await {
             Ok(now) if now.id != channel.id => return self.instead(ticket).await,
@@ -426,7 +448,7 @@ impl<'a> Call<'a> {
     }
 
     /// Gives a refused ticket back and signs another.
-    async fn instead(&self, ticket: Ticket) -> Result<Ticket, ClientError> {
+    async fn instead(&mut self, ticket: Ticket) -> Result<Ticket, ClientError> {
         ticket.refused().await?;
         self.ticket(Seq::ZERO).await
     }

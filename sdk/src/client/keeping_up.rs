@@ -75,18 +75,14 @@ async fn keep(mut tab: Tab, mut end: oneshot::Receiver<()>, give_up: oneshot::Se
             (tab, is_spent_up) = (extended.0, extended.1.is_err());
             continue;
         }
-        let asked = tokio::select! {
+        let looked = tokio::select! {
             biased;
             _ = &mut end => return tab,
-            // a question that fails is no reason to end the call
-            asked = tab.asked_for() => asked.ok().flatten(),
+            looked = tab.look() => looked,
         };
-        let Some(required) = asked else { continue };
-        let signed = match tab.signed().await {
-            // it may be another call of this signer that waited: what was signed since is for either
-            Ok(signed) if required <= signed => continue,
-            Ok(_) => {
-                tab.waited_for();
+        let signed = match looked {
+            Ok(None) => continue,
+            Ok(Some(required)) => {
                 let extended = extended(tab, used, Some(required)).await;
                 tab = extended.0;
                 extended.1

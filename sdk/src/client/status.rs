@@ -29,7 +29,17 @@ impl Client {
     ) -> Result<ChannelStatus, ClientError> {
         // the newest seq again: asking exposes nothing
         let signed = self.inner.store.load(record.id).await?.ledger.last_signed;
-        let status = self.ask_status(service, record, signed).await?;
+        self.status_with(service, record, signed).await
+    }
+
+    /// The same with a seq that was signed before: that of a stream, to be told what it waits for.
+    pub(super) async fn status_with(
+        &self,
+        service: &Service,
+        record: &ChannelRecord,
+        seq: Seq,
+    ) -> Result<ChannelStatus, ClientError> {
+        let status = self.ask_status(service, record, seq).await?;
         let proven = status.metering_proof.as_ref().map_or(Amount::ZERO, |proof| proof.owed);
         let overcharge = self.inner.store.acknowledge(record.id, status.spent, proven).await?;
         let ledger = overcharge.map_err(|overcharge| {

@@ -1,6 +1,6 @@
 //! An answer that is paid for while it comes: what is signed for stays a little ahead of what has come.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use amp_protocol::json::PricingMode;
 use amp_protocol::money::{Amount, Seq};
@@ -15,7 +15,7 @@ use tokio::time::sleep;
 use super::error::ClientError;
 use super::events::{Ended, Events, Heard};
 use super::response::amount_in;
-use super::tab::{Tab, seconds_at_most, seconds_begun};
+use super::tab::{Begun, Tab, seconds_at_most, seconds_begun};
 #[cfg(feature = "grpc")]
 use crate::grpc::Tally;
 
@@ -38,7 +38,7 @@ pub(super) struct Streaming<B = Body> {
     /// Why nothing more is signed for.
     spent_up: Option<ClientError>,
     mode: PricingMode,
-    begun: Instant,
+    begun: Begun,
     received: u64,
     /// Where it is made of messages.
     #[cfg(feature = "grpc")]
@@ -87,7 +87,7 @@ where
             tab: Some(tab),
             extending: None,
             spent_up: None,
-            begun: Instant::now(),
+            begun: Begun::now(),
             received: 0,
             #[cfg(feature = "grpc")]
             messages: None,
@@ -260,14 +260,7 @@ where
         }
         self.stall = self.stall.saturating_mul(2).min(LONGEST_STALL);
         let Some(tab) = &mut self.tab else { return Ok(()) };
-        // it may be that the service has nothing to send: a failed question is no reason to end it
-        let asked = tab.asked_for().await.ok().flatten();
-        // it may be another stream of this signer that waits: what was signed since is for either
-        let signed = tab.signed().await?;
-        self.required = asked.filter(|required| *required > signed);
-        if self.required.is_some() {
-            tab.waited_for();
-        }
+        self.required = tab.look().await?;
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 //! policy allows for one call.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use amp_protocol::json::{ChannelStatus, CredentialBody, DiscoveryDocument, Pricing, PricingMode};
 use amp_protocol::money::{Amount, Seq};
@@ -35,6 +35,20 @@ pub(super) fn seconds_at_most(elapsed: Duration) -> u64 {
     seconds_begun(elapsed).saturating_add(SECONDS_APART)
 }
 
+/// When a call began. Of two clocks the longer time counts: one stands still while the machine is suspended.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Begun(Instant, SystemTime);
+
+impl Begun {
+    pub(super) fn now() -> Self {
+        Self(Instant::now(), SystemTime::now())
+    }
+
+    pub(super) fn elapsed(self) -> Duration {
+        self.0.elapsed().max(self.1.elapsed().unwrap_or_default())
+    }
+}
+
 /// A call whose cost is not known before it ends, on any transport. It is signed for step by step: send
 /// [`credential`](Self::credential) with the request, and each one that [`extend`](Self::extend) makes by
 /// whatever way the transport has for it. Say at the [`end`](Self::end) what it cost; dropped, all that was
@@ -49,6 +63,10 @@ pub struct Tab {
     budget: Option<Amount>,
     step: Amount,
     stepped: Instant,
+    /// The seq that the call was sent with: the service knows the stream by it.
+    begun_with: Seq,
+    /// What was signed by all calls at the last look, where the service waited.
+    covered: Option<Seq>,
 }
 
 impl Client {
@@ -106,7 +124,7 @@ impl Tab {
         ticket: Ticket,
         step: Amount,
     ) -> Self {
-        let budget = Some(client.price(&pricing));
+        let (budget, begun_with) = (Some(client.price(&pricing)), ticket.credential().seq);
         Self {
             client,
             service,
@@ -116,7 +134,14 @@ impl Tab {
             budget,
             step,
             stepped: Instant::now(),
+            begun_with,
+            covered: None,
         }
+    }
+
+    /// The same for no more than `budget`.
+    pub(super) fn within(self, budget: Amount) -> Self {
+        Self { budget: Some(budget), ..self }
     }
 
     /// The same where each message of the answer costs the price of a call: the budget is that of a stream.
@@ -206,7 +231,7 @@ impl Tab {
     }
 
     /// The service had to wait: the steps are too small, though it took a while to find that out.
-    pub(super) fn waited_for(&mut self) {
+    fn waited_for(&mut self) {
         self.step = Amount::new(self.step.get().saturating_mul(2));
     }
 
@@ -233,8 +258,12 @@ impl Tab {
 
     /// Sends the newest credential to the service, by the operation that there is for it beside the stream.
     pub async fn post(&self) -> Result<(), ClientError> {
-        let (client, seq) = (&self.client, self.credential().seq);
-        client.ask::<ChannelStatus>(&self.service, self.channel(), Operation::Raise, seq).await.map(drop)
+        self.send(self.credential().seq).await
+    }
+
+    async fn send(&self, seq: Seq) -> Result<(), ClientError> {
+        let (client, channel) = (&self.client, self.channel());
+        client.ask::<ChannelStatus>(&self.service, channel, Operation::Raise, seq).await.map(drop)
     }
 
     /// The highest seq that this signer has signed, on whichever call.
@@ -247,10 +276,32 @@ impl Tab {
         Ok(self.client.inner.store.load(self.channel().id).await?.ledger)
     }
 
-    /// The seq that a stream of this signer waits for, as the service says over HTTP.
+    /// The seq that this stream waits for, as the service says.
     pub async fn asked_for(&self) -> Result<Option<Seq>, ClientError> {
-        let status = self.client.status_of(&self.service, self.channel()).await?;
+        self.ticket.is_under_way().await?;
+        let status = self.client.status_with(&self.service, self.channel(), self.begun_with).await?;
         Ok(status.required_seq)
+    }
+
+    /// Looks whether the service waits for this stream: the seq that is to be signed for it.
+    pub(super) async fn look(&mut self) -> Result<Option<Seq>, ClientError> {
+        let asked = match self.asked_for().await {
+            Err(error @ ClientError::Overcharged { .. }) => return Err(error),
+            // it may be that the service has nothing to say: a failed question is no reason to end a stream
+            asked => asked.ok().flatten(),
+        };
+        let signed = self.signed().await?;
+        let before = std::mem::replace(&mut self.covered, asked.map(|_| signed));
+        let Some(required) = asked else { return Ok(None) };
+        if required > signed {
+            self.waited_for();
+            return Ok(Some(required));
+        }
+        // what another call has signed covers it: by the next look it was lost, or never sent
+        if let Some(signed) = before.filter(|signed| *signed >= required) {
+            let _ = self.send(signed).await;
+        }
+        Ok(None)
     }
 
     /// The stream has ended. `cost`: what the service says it cost, or `None` where it does not; `counted`: the most

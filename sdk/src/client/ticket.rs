@@ -61,6 +61,14 @@ impl Ticket {
         self.reservation.map_or(Amount::ZERO, |reservation| reservation.price)
     }
 
+    /// It is still under way: what takes long would count as lost.
+    pub(super) async fn is_under_way(&self) -> Result<(), ClientError> {
+        match self.reservation {
+            Some(reservation) => Ok(self.store.still_in_flight(reservation).await?),
+            None => Ok(()),
+        }
+    }
+
     /// A stream does not take up a place among the calls in flight for as long as it lasts.
     pub(super) fn without_place(mut self) -> Self {
         self.permit = None;

@@ -149,9 +149,13 @@ impl Book {
         }
     }
 
-    /// The highest seq that a stream of this signer waits for.
-    pub(crate) fn required_of(&self, signer: &SignerId) -> Option<Seq> {
+    /// The seq that the stream of this signer waits for which was begun with `begun_with`; of all of them the highest,
+    /// where that is 0.
+    pub(crate) fn required_of(&self, signer: &SignerId, begun_with: Seq) -> Option<Seq> {
         let streams = lock(&self.seldom.get()?.streams);
+        if begun_with != Seq::ZERO {
+            return streams.get(&(*signer, begun_with))?.required;
+        }
         let own = streams.iter().filter(|((of, _), _)| of == signer);
         own.filter_map(|(_, stream)| stream.required).max()
     }

@@ -25,7 +25,8 @@ impl Receipt {
 
 impl AmpService {
     /// What a client that lost its state needs to go on. Any seq will do, 0 too: only the signature
-    /// counts, and nothing of the credential is kept. A delegate learns of itself alone: its balance is
+    /// counts, and nothing of the credential is kept. Where the seq is that which a stream was begun with, `required_seq`
+    /// is what that stream waits for; where it is 0, the highest that any of this signer's waits for. A delegate learns of itself alone: its balance is
     /// what it can still spend, and that is nothing once its delegation has ended.
     pub async fn channel_status(&self, credential: &CredentialBody) -> Result<ChannelStatus, Denial> {
         let Verified { account, signer: id, authority, .. } = self.identify(credential).await?;
@@ -41,7 +42,7 @@ impl AmpService {
             None if self.core.store.shared().is_some() => Some(self.core.book(channel, &account)),
             known => known,
         };
-        let waiting = book.as_ref().and_then(|book| book.required_of(&id));
+        let waiting = book.as_ref().and_then(|book| book.required_of(&id, credential.seq));
         let (balance, last, record) = match book {
             Some(book) => {
                 self.core.refresh(&book).await.map_err(|error| Denial::store(&error))?;

@@ -145,7 +145,8 @@ pub struct ChannelStatus {
     /// service knows of it from what the chain has paid alone.
     #[serde(default, alias = "lastSig", skip_serializing_if = "Option::is_none")]
     pub last_sig: Option<Base58<64>>,
-    /// What a stream of this signer waits for, where one does that is served by the process which answers.
+    /// What the stream waits for that was begun with the seq which this was asked with; asked with 0, the highest that
+    /// any stream of this signer waits for. Of streams that are served by the process which answers.
     #[serde(default, alias = "requiredSeq", skip_serializing_if = "Option::is_none")]
     pub required_seq: Option<Seq>,
     /// The latest receipt, once there is a charged call.

@@ -26,6 +26,8 @@ pub struct Ledger {
     pub in_flight: Amount,
     /// What streams that are under way may cost beyond what was signed for them so far.
     pub unsigned: Amount,
+    /// The same of streams that were lost: agreed to, and never signed for.
+    pub lapsed: Amount,
 }
 
 /// What a call asks of the ledger.
@@ -160,6 +162,7 @@ impl Ledger {
             agreed: zero,
             in_flight: zero,
             unsigned: zero,
+            lapsed: zero,
         }
     }
 
@@ -203,9 +206,16 @@ impl Ledger {
     fn expected(&self) -> Amount {
         // calls in flight may be acknowledged already, through an answer to a later one, and a stream in part: never
         // count them twice, or a stream would be signed for beyond what it may cost
-        let signed_for =
-            self.agreed.checked_sub(self.unsigned).unwrap_or(Amount::ZERO).max(self.acknowledged);
+        let unsigned = self.unsigned.checked_add(self.lapsed).unwrap_or(Amount::MAX);
+        let signed_for = self.agreed.checked_sub(unsigned).unwrap_or(Amount::ZERO).max(self.acknowledged);
         self.acknowledged.checked_add(self.in_flight).unwrap_or(Amount::MAX).min(signed_for)
+    }
+
+    /// The most that will be charged if streams under way take what others signed for and did not use, too.
+    fn possible(&self) -> Amount {
+        let sum =
+            self.acknowledged.checked_add(self.in_flight).and_then(|sum| sum.checked_add(self.unsigned));
+        sum.unwrap_or(Amount::MAX).min(self.agreed)
     }
 
     fn next_seq(&self, ask: Ask, before: Share) -> Result<Seq, LedgerError> {
@@ -215,9 +225,14 @@ impl Ledger {
         let agreed = self.agreed.checked_add(newly_agreed.unwrap_or(Amount::ZERO)).ok_or(overflow)?;
         // a stream may have been charged out of what others signed for, and nothing is signed for that anew
         let needed = self.expected().checked_add(ask.price).ok_or(overflow)?.min(agreed);
-        let least = self.unit_price.seq_covering(needed).max(step);
+        let mut least = self.unit_price.seq_covering(needed).max(step);
         if ask.at_least > least {
-            return Err(LedgerError::Unjustified { required: ask.at_least, justified: least });
+            let possible = self.possible().checked_add(ask.price).ok_or(overflow)?.min(agreed);
+            let justified = self.unit_price.seq_covering(possible).max(least);
+            if ask.at_least > justified {
+                return Err(LedgerError::Unjustified { required: ask.at_least, justified });
+            }
+            least = ask.at_least;
         }
         let ahead = needed.checked_add(ask.prepay).map(|sum| self.unit_price.seq_covering(sum));
         let ahead = ahead.unwrap_or(least).max(least);
@@ -248,10 +263,9 @@ impl Ledger {
         self.unit_price.ceiling(self.last_signed).amount().unwrap_or(Amount::MAX)
     }
 
-    /// What would have to be signed for beyond that for a ceiling as high as that of `seq`.
+    /// What would have to be signed for beyond what will be charged, for a ceiling as high as that of `seq`.
     pub(in crate::client) fn missing_to(&self, seq: Seq) -> Amount {
-        let ceiling = self.unit_price.ceiling(seq).amount().unwrap_or(Amount::MAX);
-        ceiling.checked_sub(self.signed_for()).unwrap_or(Amount::ZERO)
+        self.headroom(seq)
     }
 
     /// The books after an answer. `cost`: what the call was charged, where that is final.
@@ -276,7 +290,7 @@ impl Ledger {
     ) -> Result<Self, Overcharge> {
         let cost = cost.unwrap_or(agreed);
         let unused = agreed.checked_sub(cost).ok_or(Overcharge::Cost { cost, price: agreed })?;
-        let settled = self.lost(Share { price, agreed }).no_longer_agreed(unused);
+        let settled = self.without(Share { price, agreed }).no_longer_agreed(unused);
         spent.map_or(Ok(settled), |spent| settled.acknowledge(spent))
     }
 
@@ -305,15 +319,22 @@ impl Ledger {
 
     /// The books after a call was refused: nothing was charged.
     pub fn refused(&self, price: Amount, agreed: Amount) -> Self {
-        self.lost(Share { price, agreed }).no_longer_agreed(agreed)
+        self.without(Share { price, agreed }).no_longer_agreed(agreed)
     }
 
     /// The books after a call whose outcome nobody knows.
     pub fn lost(&self, share: impl Into<Share>) -> Self {
         let share = share.into();
-        let without = |sum: Amount, part| sum.checked_sub(part).unwrap_or(Amount::ZERO);
-        let in_flight = without(self.in_flight, share.price);
-        Self { in_flight, unsigned: without(self.unsigned, share.unsigned()), ..*self }
+        let lapsed = self.lapsed.checked_add(share.unsigned()).unwrap_or(Amount::MAX);
+        Self { lapsed, ..self.without(share) }
+    }
+
+    /// The books without a call that is not under way any more.
+    fn without(&self, share: Share) -> Self {
+        let less = |sum: Amount, part| sum.checked_sub(part).unwrap_or(Amount::ZERO);
+        let (in_flight, unsigned) =
+            (less(self.in_flight, share.price), less(self.unsigned, share.unsigned()));
+        Self { in_flight, unsigned, ..*self }
     }
 
     /// What is left of the deposit, or of the limit, when everything in flight is charged at its price.

@@ -171,10 +171,10 @@ fn what_a_stream_was_charged_so_far_is_not_signed_for_twice() {
 
 proptest! {
     /// Streams that go on step by step beside each other, and a service that charges them in any order and says so at
-    /// any moment. Steps: (which, stream, amount). 0-1 begin, 2-4 charge, 5 say, 6-8 more, 9 end.
+    /// any moment. Steps: (which, stream, amount). 0-1 begin, 2-4 charge, 5 say, 6-8 more, 9 end, 10 lose.
     #[test]
     fn streams_are_never_signed_for_beyond_what_they_may_cost_in_all(
-        steps in proptest::collection::vec((0..10u8, any::<usize>(), 1..200u64), 1..80),
+        steps in proptest::collection::vec((0..11u8, any::<usize>(), 1..200u64), 1..80),
     ) {
         let mut books = ledger(1, 10_000_000);
         // what it takes, and what it was charged
@@ -206,6 +206,10 @@ proptest! {
                         streams[at].0 = share;
                     }
                 }
+                10 if !streams.is_empty() => {
+                    let (share, _) = streams.swap_remove(at);
+                    books = books.lost(share);
+                }
                 _ if !streams.is_empty() => {
                     let (share, charged) = streams.swap_remove(at);
                     let (cost, spent) = (Some(Amount::new(charged)), Some(Amount::new(spent)));
@@ -221,6 +225,30 @@ proptest! {
             prop_assert!(spent <= books.agreed.get());
         }
     }
+}
+
+#[test]
+fn what_a_lost_stream_was_not_signed_for_is_not_signed_for_by_the_next_one() {
+    let (_, books, share) = ledger(1, 10_000).reserve_more(stream(100, 1_000), Share::default()).unwrap();
+    let books = books.lost(share).acknowledge(Amount::new(100)).unwrap();
+    assert_eq!((books.agreed.get(), books.lapsed.get()), (1_000, 900), "the service is not accused for it");
+    let (_, mut books, mut share) = books.reserve_more(stream(100, 1_000), Share::default()).unwrap();
+    for charged in [200, 300, 400] {
+        books = books.acknowledge(Amount::new(charged)).unwrap();
+        (_, books, share) = books.reserve_more(stream(100, 1_000), share).unwrap();
+        assert_eq!(books.signed_for().get(), charged + 100);
+    }
+}
+
+#[test]
+fn a_call_beside_a_stream_that_took_what_others_left_is_signed_for_as_the_service_asks() {
+    let (_, books, _) = ledger(1, 10_000).reserve_more(stream(100, 1_000), Share::default()).unwrap();
+    let (_, books, other) = books.reserve_more(stream(400, 400), Share::default()).unwrap();
+    // it cost nothing, and the first stream set all of it aside
+    let books = books.ended(other.price, other.agreed, Some(Amount::ZERO), None).unwrap();
+    let at_least = |seq| books.reserve(Ask { at_least: Seq::new(seq), ..ask(10) }).map(|(seq, _)| seq.get());
+    assert_eq!(at_least(510), Ok(510));
+    assert!(at_least(1_010).is_ok() && at_least(1_011).is_err(), "as far as was agreed to");
 }
 
 /// An honest service behind a network that loses and reorders.
@@ -306,10 +334,10 @@ proptest! {
 
     #[test]
     fn no_numbers_make_it_panic(
-        numbers in proptest::array::uniform10(any::<u64>()), unit in 1..=u64::MAX,
+        numbers in proptest::array::uniform11(any::<u64>()), unit in 1..=u64::MAX,
         limit in proptest::option::of(any::<u64>()),
     ) {
-        let [deposited, last, acknowledged, agreed, in_flight, price, prepay, at_least, spent, unsigned] = numbers;
+        let [deposited, last, acknowledged, agreed, in_flight, price, prepay, at_least, spent, unsigned, lapsed] = numbers;
         let books = Ledger {
             unit_price: UnitPrice::new(unit).unwrap(),
             deposited: Amount::new(deposited),
@@ -319,6 +347,7 @@ proptest! {
             agreed: Amount::new(agreed),
             in_flight: Amount::new(in_flight),
             unsigned: Amount::new(unsigned),
+            lapsed: Amount::new(lapsed),
         };
         let (price, prepay) = (Amount::new(price), Amount::new(prepay));
         if let Ok((seq, _)) = books.reserve(Ask { price, prepay, at_least: Seq::new(at_least), ..Ask::default() }) {

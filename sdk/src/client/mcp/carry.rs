@@ -1,7 +1,5 @@
 //! One call of a tool, there and back, and what the answer says of its payment.
 
-use std::time::Instant;
-
 use amp_protocol::code::Code;
 use amp_protocol::json::{CredentialBody, ErrorBody, PricingMode, ReceiptBody};
 use amp_protocol::text::mcp;
@@ -15,7 +13,7 @@ use super::peer::PaidPeer;
 use crate::client::ClientError;
 use crate::client::call::{Carried, Carrier, Refusal, Said};
 use crate::client::service::Service;
-use crate::client::tab::seconds_at_most;
+use crate::client::tab::{Begun, seconds_at_most};
 use crate::mcp::bytes_of;
 
 /// A tool's own answer: a failure of the tool can have been charged too.
@@ -33,7 +31,7 @@ impl Carrier for ToolCall<'_> {
     async fn carry(&mut self, credential: &CredentialBody) -> Result<Carried<Answered>, ClientError> {
         let mut params = self.params.clone();
         params.meta = Some(meta_with(params.meta.unwrap_or_default(), credential));
-        let begun = Instant::now();
+        let begun = Begun::now();
         let answered = self.tools.send(params).await;
         let mut said = match &answered {
             Ok(response) => said(meta_of(response).and_then(|meta| meta.0.get(mcp::META))),

@@ -182,6 +182,10 @@ impl Store {
         let total_budget = total_budget.filter(|_| matches!(owner.role, Role::Delegate(_)));
         self.database
             .write(move |connection| {
+                if let Some(more) = more {
+                    // one that is under way for long may not count any more, and its row be gone
+                    put_in_flight(connection, &more, now)?;
+                }
                 let record = load(connection, id, horizon)?;
                 if record.state != ChannelState::Open {
                     return Ok(Err(ReserveError::State(record.state)));
@@ -201,16 +205,18 @@ impl Store {
                 save(connection, id, &ledger)?;
                 let sql = "DELETE FROM in_flight WHERE channel_id = ?1 AND sent_at <= ?2";
                 connection.prepare_cached(sql)?.execute([id, horizon])?;
-                let row = more.map(|more| more.id);
-                // the row of one that is under way for long may be gone
-                let sql = "INSERT OR REPLACE INTO in_flight (id, channel_id, price, sent_at, agreed) VALUES (?1, ?2, ?3, ?4, ?5)";
-                let [price_bits, agreed_bits] = [price, agreed].map(|amount| amount.get().cast_signed());
-                let values = params![row, id, price_bits, now, agreed_bits];
-                connection.prepare_cached(sql)?.execute(values)?;
-                let row = row.unwrap_or_else(|| connection.last_insert_rowid());
-                Ok(Ok(Reservation { id: row, channel_id: id, price, agreed, seq }))
+                let reservation =
+                    Reservation { id: more.map_or(0, |more| more.id), channel_id: id, price, agreed, seq };
+                let row = put_in_flight(connection, &reservation, now)?;
+                Ok(Ok(Reservation { id: row, ..reservation }))
             })
             .await
+    }
+
+    /// Notes that a call is still under way.
+    pub(super) async fn still_in_flight(&self, reservation: Reservation) -> Result<(), DurableError> {
+        let now = unix_millis();
+        self.database.write(move |connection| put_in_flight(connection, &reservation, now).map(drop)).await
     }
 
     /// Books how a call ended. A charge that nobody agreed to ends all payments on the channel.
@@ -372,6 +378,16 @@ impl Store {
     fn horizon(&self) -> i64 {
         unix_millis().saturating_sub(i64::try_from(self.in_flight_for.as_millis()).unwrap_or(i64::MAX))
     }
+}
+
+/// Notes a call as under way since `now`, in a new row where its own has no number yet; the row's number.
+fn put_in_flight(connection: &Connection, reservation: &Reservation, now: i64) -> rusqlite::Result<i64> {
+    let Reservation { id, channel_id, price, agreed, .. } = *reservation;
+    let row = (id != 0).then_some(id);
+    let [price, agreed] = [price, agreed].map(|amount| amount.get().cast_signed());
+    let sql = "INSERT OR REPLACE INTO in_flight (id, channel_id, price, sent_at, agreed) VALUES (?1, ?2, ?3, ?4, ?5)";
+    connection.prepare_cached(sql)?.execute(params![row, channel_id, price, now, agreed])?;
+    Ok(row.unwrap_or_else(|| connection.last_insert_rowid()))
 }
 
 /// Saves the books, or ends all payments on the channel.

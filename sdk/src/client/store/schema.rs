@@ -129,6 +129,7 @@ DROP TABLE delegates_before;
     // what a stream may cost: of others, and of those of earlier releases, it is no more than the price
     "
 ALTER TABLE in_flight ADD COLUMN agreed INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE channels ADD COLUMN lapsed INTEGER NOT NULL DEFAULT 0;
 ",
 ];
 
@@ -257,7 +258,7 @@ impl ChannelRecord {
 /// The columns that [`read`] reads, in its order.
 pub(super) const COLUMNS: &str = "id, origin, state, channel, vault, recipient, mint, token_program, rent_payer, \
     nonce, opened_slot, refunded, topping_up, created_at, unit_price, deposited, last_signed, acknowledged, agreed, \
-    topping_up_at, funder, delegate, created_slot, delegated_limit, expires_at, network";
+    topping_up_at, funder, delegate, created_slot, delegated_limit, expires_at, network, lapsed";
 
 pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<ChannelRecord> {
     let key = |at: usize| row.get::<_, [u8; 32]>(at).map(Address::from);
@@ -301,6 +302,7 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<ChannelRecord> {
             last_signed: Seq::new(number(16)?),
             acknowledged: amount(17)?,
             agreed: amount(18)?,
+            lapsed: amount(26)?,
             limit: delegate.map(|_| limit),
             ..Ledger::new(unit_price, amount(15)?)
         },
@@ -335,7 +337,7 @@ pub(super) fn name_cluster(connection: &Connection, id: i64, network: &str) -> r
 /// Writes the ledger back.
 pub(super) fn save(connection: &Connection, id: i64, ledger: &Ledger) -> rusqlite::Result<()> {
     let sql = "UPDATE channels SET deposited = ?2, last_signed = ?3, acknowledged = ?4, agreed = ?5, \
-        delegated_limit = ?6 WHERE id = ?1";
+        delegated_limit = ?6, lapsed = ?7 WHERE id = ?1";
     connection.prepare_cached(sql)?.execute(params![
         id,
         ledger.deposited.get().cast_signed(),
@@ -343,6 +345,7 @@ pub(super) fn save(connection: &Connection, id: i64, ledger: &Ledger) -> rusqlit
         ledger.acknowledged.get().cast_signed(),
         ledger.agreed.get().cast_signed(),
         ledger.limit.unwrap_or_default().get().cast_signed(),
+        ledger.lapsed.get().cast_signed(),
     ])?;
     Ok(())
 }

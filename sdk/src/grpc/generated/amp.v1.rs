@@ -112,8 +112,8 @@ pub struct ChannelStatus {
     /// The latest receipt, once something was charged. Not in an answer to Raise.
     #[prost(message, optional, tag = "6")]
     pub metering_proof: ::core::option::Option<MeteringProof>,
-    /// The seq that a stream of this signer waits for, where one does that this process serves. Not in an answer to
-    /// Raise.
+    /// The seq that the stream waits for which was begun with the seq of this call; called with 0, the highest that any
+    /// stream of this signer waits for. Of streams that this process serves. Not in an answer to Raise.
     #[prost(uint64, optional, tag = "7")]
     pub required_seq: ::core::option::Option<u64>,
 }

@@ -7,6 +7,7 @@
 use std::pin::pin;
 
 use amp_protocol::json::{Pricing, PricingMode};
+use futures::FutureExt as _;
 use rmcp::ServerHandler;
 use rmcp::model::{CallToolRequestParams, CallToolResponse};
 use rmcp::service::{RequestContext, RoleServer};
@@ -93,13 +94,18 @@ async fn serve(
 async fn worked(running: &mut Running, work: impl Future<Output = Answered>) -> Result<Answered, Denial> {
     let (meter, mut work) = (Meter::clone(running), pin!(work));
     let mut stopped = pin!(meter.stopped());
-    loop {
+    let answered = loop {
         tokio::select! {
             // a second that has begun is paid before what is done in it
             biased;
             closed = &mut stopped => return Err(closed),
             () = running.seconds() => running.another_second().await?,
-            answered = &mut work => return Ok(answered),
+            answered = &mut work => break answered,
         }
+    };
+    // work that does not yield lets no second be counted before it is done
+    while running.seconds().now_or_never().is_some() {
+        running.another_second().await?;
     }
+    Ok(answered)
 }

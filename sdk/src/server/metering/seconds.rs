@@ -2,7 +2,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::Meter;
 
@@ -11,30 +11,41 @@ const SECOND: Duration = Duration::from_secs(1);
 /// When the next second begins.
 #[derive(Default)]
 pub(crate) struct Seconds {
-    /// None: the first has not begun, or the last is over and the next not paid for.
+    /// None: the first has not begun, or one has that is not paid for.
     next: Option<Pin<Box<Sleep>>>,
+    /// How much of the one that is not paid for had passed when that was found out.
+    passed: Duration,
 }
 
 impl Seconds {
-    /// Counts a second that begins; pending while one runs, ready where the next is not paid for.
+    /// Counts the seconds that have begun; pending while one runs, ready where the next is not paid for.
     pub(crate) fn poll_unpaid(&mut self, meter: &Meter, context: &mut Context<'_>) -> Poll<()> {
         loop {
             match &mut self.next {
                 Some(next) => {
-                    if next.as_mut().poll(context).is_pending() {
+                    // by the clock: where the work did not yield, no timer has run
+                    let (begins, now) = (next.deadline(), Instant::now());
+                    if begins > now && next.as_mut().poll(context).is_pending() {
                         return Poll::Pending;
                     }
-                    let began = next.deadline();
                     if meter.count(1) == 0 {
-                        self.next = None;
+                        (self.next, self.passed) = (None, now.saturating_duration_since(begins));
                         return Poll::Ready(());
                     }
-                    // a runtime that was late must not make it shorter
-                    next.as_mut().reset(began.checked_add(SECOND).unwrap_or_else(Instant::now));
+                    // a runtime that was late must not make it longer
+                    next.as_mut().reset(after(begins, SECOND));
                 }
                 None if meter.count(1) == 0 => return Poll::Ready(()),
-                None => self.next = Some(Box::pin(sleep(SECOND))),
+                None => {
+                    let now = Instant::now();
+                    let began = now.checked_sub(std::mem::take(&mut self.passed)).unwrap_or(now);
+                    self.next = Some(Box::pin(sleep_until(after(began, SECOND))));
+                }
             }
         }
     }
+}
+
+fn after(begins: Instant, time: Duration) -> Instant {
+    begins.checked_add(time).unwrap_or(begins)
 }

@@ -6,6 +6,7 @@
 )]
 
 mod metered;
+mod trouble;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,10 +22,10 @@ use amp_sdk::signed::sign_credential;
 use amp_sdk::signer::{KeypairSigner, Signer as _};
 use axum::Router;
 use futures::future::join_all;
-use rmcp::ServiceExt as _;
 use rmcp::model::CallToolRequestParams;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::{StreamableHttpClientTransport, StreamableHttpServerConfig, StreamableHttpService};
+use rmcp::{ServerHandler, ServiceExt as _};
 use serde_json::{Value, json};
 use solana_address::Address;
 
@@ -54,8 +55,13 @@ async fn serve(town: &Town, style: Style) -> String {
 
 async fn serve_shop(town: &Town, style: Style, shop: Shop) -> String {
     let service = town.service.clone();
-    let make = move || Ok(PaidTools::new(service.clone(), shop.clone()));
-    let tools = StreamableHttpService::new(make, Arc::new(LocalSessionManager::default()), style.config());
+    serve_tools(style, move || PaidTools::new(service.clone(), shop.clone())).await
+}
+
+/// Serves what is made anew for each session.
+async fn serve_tools<H: ServerHandler>(style: Style, make: impl Fn() -> H + Send + Sync + 'static) -> String {
+    let sessions = Arc::new(LocalSessionManager::default());
+    let tools = StreamableHttpService::new(move || Ok(make()), sessions, style.config());
     let app = Router::new().route_service("/mcp", AmpFields::new(tools));
     let app = app.into_make_service_with_connect_info::<SocketAddr>();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

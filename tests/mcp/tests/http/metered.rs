@@ -12,28 +12,31 @@ use rmcp::service::{RoleClient, RunningService};
 use super::*;
 
 /// An agent that pays at most 6,000 base units for a call, and its session.
-struct Agent {
-    client: Client,
-    url: String,
+pub(super) struct Agent {
+    pub(super) client: Client,
+    pub(super) url: String,
     tools: PaidPeer,
     _session: RunningService<RoleClient, ()>,
 }
 
 impl Agent {
     async fn new(town: &Town, style: Style, shop: &Shop) -> Self {
-        let url = serve_shop(town, style, shop.clone()).await;
+        Self::at(town, serve_shop(town, style, shop.clone()).await).await
+    }
+
+    pub(super) async fn at(town: &Town, url: String) -> Self {
         let client = town.agent(&town.person()).metered_budget(Amount::new(6_000)).build().await.unwrap();
         let session = ().serve(StreamableHttpClientTransport::from_uri(&*url)).await.unwrap();
         let tools = client.mcp(&url, session.peer().clone()).unwrap();
         Self { client, url, tools, _session: session }
     }
 
-    async fn call(&self, tool: &'static str, n: u64) -> Result<ToolAnswer, ClientError> {
+    pub(super) async fn call(&self, tool: &'static str, n: u64) -> Result<ToolAnswer, ClientError> {
         let arguments = json!({ "n": n }).as_object().cloned().unwrap();
         self.tools.call_tool(CallToolRequestParams::new(tool).with_arguments(arguments)).await
     }
 
-    async fn paid(&self, tool: &'static str, n: u64) -> Payment {
+    pub(super) async fn paid(&self, tool: &'static str, n: u64) -> Payment {
         *self.call(tool, n).await.unwrap().payment().unwrap()
     }
 
