@@ -28,10 +28,9 @@ impl Model {
         let verifies = match proof.shape {
             Shape::Forged => false,
             // what it points at is there only if the first instruction shows the same
-            Shape::InFirst(_) => matches!(
+            Shape::InFirst(piece) => matches!(
                 context.transaction.parts.first(),
-                Some(Part::Proof(first)) if first.signed == proof.signed && first.signer == proof.signer
-                    && matches!(first.shape, Shape::Canonical | Shape::Trailing)
+                Some(Part::Proof(first)) if shows(first, piece, proof)
             ),
             _ => true,
         };
@@ -64,6 +63,22 @@ impl Model {
         require(epoch == binding.epoch || !self.keeps(Rule::Epoch), Rejection::MessageEpoch)?;
         Ok(value)
     }
+}
+
+/// Whether a piece of `proof` stands in `first`, too, where the protocol wants it.
+fn shows(first: &Proof, piece: Piece, proof: &Proof) -> bool {
+    let is_same = match piece {
+        Piece::Key => first.signer == proof.signer,
+        Piece::Message => first.signed == proof.signed,
+        Piece::Signature => first.signer == proof.signer && first.signed == proof.signed,
+    };
+    let is_there = match first.shape {
+        Shape::Canonical | Shape::Trailing | Shape::OwnIndex => true,
+        Shape::Forged => piece != Piece::Signature,
+        Shape::Behind(lie) | Shape::InFirst(lie) => piece != lie,
+        Shape::NoSignature | Shape::TwoSignatures => false,
+    };
+    is_same && is_there
 }
 
 fn well_formed(shape: Shape) -> Result<(), Refused> {
