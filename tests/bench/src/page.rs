@@ -43,7 +43,8 @@ fn head(page: &mut String, found: &Found) -> Result<()> {
         "# What being paid costs
 
 Written by `make bench ARGS=--write` (`tests/bench`): {cpu}, {cores} cores, {memory:.0} GiB, Linux {kernel}. An append
-of 4 KiB is on its disk after {sync:.2} ms, the 99th percentile of them after {slow:.2} ms.
+of 4 KiB is on its disk after {sync:.2} ms, the 99th percentile of them after {slow:.2} ms. The CPU has {vectors}
+for signature checks.
 
 Ratios are made within one run, the two sides in turns; of rounds the middle one counts. Compare ratios, not
 milliseconds, between machines. The build is the released one without link-time optimization (profile
@@ -54,8 +55,25 @@ milliseconds, between machines. The build is the released one without link-time 
         kernel = machine.kernel,
         sync = found.sync.0,
         slow = found.sync.1,
+        vectors = vectors(),
     )?;
     Ok(())
+}
+
+/// What the checks' library chooses by at run time, in this order.
+fn vectors() -> &'static str {
+    #[cfg(target_arch = "x86_64")]
+    {
+        if std::arch::is_x86_feature_detected!("avx512ifma")
+            && std::arch::is_x86_feature_detected!("avx512vl")
+        {
+            return "AVX-512 IFMA";
+        }
+        if std::arch::is_x86_feature_detected!("avx2") {
+            return "AVX2";
+        }
+    }
+    "no vectors that are used"
 }
 
 fn paid_path(page: &mut String, costs: &[Costs]) -> Result<()> {

@@ -5,6 +5,7 @@
 //! later: of each signer only the newest, neighbours together, some with every commit.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ops::Bound;
 
 use amp_protocol::message::Key;
@@ -58,6 +59,8 @@ pub(super) struct Journal {
     /// Appended and not brought, of each signer the newest. `None`: nothing is known of the journal's table,
     /// which is brought first.
     appended: Option<Records>,
+    /// What is appended with one commit, in one piece of memory.
+    bytes: Vec<u8>,
     /// The last row of the journal's table.
     last: i64,
     /// Records appended since the last sweep began.
@@ -73,7 +76,8 @@ impl Default for Journal {
 
 impl Journal {
     fn that_is_full_after(full: usize) -> Self {
-        Self { full, left: Vec::new(), appended: None, last: 0, since_sweep: 0, sweep: None }
+        let (left, bytes) = Default::default();
+        Self { full, left, appended: None, bytes, last: 0, since_sweep: 0, sweep: None }
     }
 
     /// Takes a record, to be appended with the others of its commit.
@@ -105,29 +109,35 @@ impl Journal {
         }
     }
 
-    /// Appends what was left; how many records that are.
+    /// Appends what was left, of each signer the newest; how many records that are.
     fn append(&mut self, connection: &Connection) -> rusqlite::Result<usize> {
         let appended = self.appended.get_or_insert_default();
-        let mut newest = Records::new();
-        for (incarnation, record) in self.left.drain(..) {
-            let place = (incarnation, record.signer, record.epoch);
-            let is_newer = |known: Option<&SignerRecord>| known.is_none_or(|k| k.revision < record.revision);
-            if is_newer(appended.get(&place)) && is_newer(newest.get(&place)) {
-                newest.insert(place, record);
+        let mut left: Vec<_> = self.left.drain(..).map(|(of, record)| (place(of, &record), record)).collect();
+        // the newest of a signer first. The map of all that is appended is large, and looked into once for each
+        left.sort_unstable_by(|(a, one), (b, other)| a.cmp(b).then(other.revision.cmp(&one.revision)));
+        left.dedup_by(|(later, _), (first, _)| later == first);
+        self.bytes.clear();
+        let (bytes, mut count) = (&mut self.bytes, 0_usize);
+        for (place, record) in left {
+            let incarnation = place.0;
+            match appended.entry(place) {
+                Entry::Occupied(known) if known.get().revision >= record.revision => continue,
+                Entry::Occupied(mut known) => {
+                    encode(bytes, &incarnation, &record);
+                    known.insert(record);
+                }
+                Entry::Vacant(vacant) => {
+                    encode(bytes, &incarnation, &record);
+                    vacant.insert(record);
+                    let Incarnation { channel, opened_slot } = incarnation;
+                    let key = params![channel, opened_slot.to_be_bytes()];
+                    connection.prepare_cached(SERVE)?.execute(key)?;
+                }
             }
-        }
-        let mut bytes = Vec::new();
-        let count = newest.len();
-        for (place, record) in newest {
-            encode(&mut bytes, &place.0, &record);
-            if appended.insert(place, record).is_none() {
-                let Incarnation { channel, opened_slot } = place.0;
-                let key = params![channel, opened_slot.to_be_bytes()];
-                connection.prepare_cached(SERVE)?.execute(key)?;
-            }
+            count = count.saturating_add(1);
         }
         if count > 0 {
-            connection.prepare_cached(APPEND)?.execute([bytes])?;
+            connection.prepare_cached(APPEND)?.execute([bytes.as_slice()])?;
             self.last = connection.last_insert_rowid();
             self.since_sweep = self.since_sweep.saturating_add(count);
         }
@@ -176,6 +186,10 @@ impl Gather for Journal {
     }
 }
 
+fn place(incarnation: Incarnation, record: &SignerRecord) -> Place {
+    (incarnation, record.signer, record.epoch)
+}
+
 fn places(incarnation: Incarnation) -> std::ops::RangeInclusive<Place> {
     (incarnation, [0; 32], 0)..=(incarnation, [u8::MAX; 32], u64::MAX)
 }
@@ -217,10 +231,10 @@ fn bring_all(connection: &Connection) -> rusqlite::Result<()> {
 
 /// Numbers are 8 bytes big-endian, the replay window has its length before it.
 fn encode(bytes: &mut Vec<u8>, incarnation: &Incarnation, record: &SignerRecord) {
-    bytes.extend(incarnation.channel);
-    bytes.extend(incarnation.opened_slot.to_be_bytes());
-    bytes.extend(record.signer);
-    bytes.extend(record.sig);
+    bytes.extend_from_slice(&incarnation.channel);
+    bytes.extend_from_slice(&incarnation.opened_slot.to_be_bytes());
+    bytes.extend_from_slice(&record.signer);
+    bytes.extend_from_slice(&record.sig);
     let numbers = [
         record.epoch,
         record.revision,
@@ -229,11 +243,12 @@ fn encode(bytes: &mut Vec<u8>, incarnation: &Incarnation, record: &SignerRecord)
         record.spent.get(),
         record.calls,
     ];
-    numbers.iter().for_each(|number| bytes.extend(number.to_be_bytes()));
-    [record.period_start, record.period_end].iter().for_each(|time| bytes.extend(time.to_be_bytes()));
+    numbers.iter().for_each(|number| bytes.extend_from_slice(&number.to_be_bytes()));
+    let times = [record.period_start, record.period_end];
+    times.iter().for_each(|time| bytes.extend_from_slice(&time.to_be_bytes()));
     let replay = record.replay.to_bytes();
-    bytes.extend((replay.len() as u64).to_be_bytes());
-    bytes.extend(replay);
+    bytes.extend_from_slice(&(replay.len() as u64).to_be_bytes());
+    bytes.extend_from_slice(&replay);
 }
 
 fn decode(mut bytes: &[u8]) -> Option<Vec<(Incarnation, SignerRecord)>> {
